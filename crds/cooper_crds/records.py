@@ -1,0 +1,138 @@
+"""Records: all that the operator tells a gateway. One per key, bucket and region; versioned; JSON.
+
+A gateway knows nothing else: it never reads tenants' resources. Unknown fields and versions are refused, since a
+gateway that ignored a restriction it does not understand would grant too much.
+"""
+
+import base64
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+RECORD_VERSION: Final = 1
+
+
+class RecordError(ValueError):
+    """A record that cannot be used, with the reason. Never carries the record's content."""
+
+
+class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The resource a record was written for."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What a key may do on one bucket."""
+
+    bucket: str  # S3 name
+    data_id: str  # UUID of the bucket's data: the grant dies with the bucket it was made for
+    actions: tuple[str, ...]
+
+
+class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="key", tag_field="kind"):
+    """One access key. A Revoked record is a tombstone: it keeps the secret so that only its holder is told so."""
+
+    access_key_id: str
+    secret_key: str
+    owner: Owner
+    serial: int  # which key of its AccessKey this is; the next one is serial + 1
+    grants: tuple[Grant, ...] = ()
+    state: Literal["Active", "Revoked"] = "Active"
+    not_after: float | None = None  # Unix seconds; gateways enforce it by themselves
+    system: bool = False  # the operator's own key: cooper:Operate and nothing else
+    version: int = RECORD_VERSION
+
+    def __repr__(self) -> str:  # a record may end up in a traceback: its secret must not
+        return f"KeyRecord({self.access_key_id}, {self.state})"
+
+
+class BucketRecord(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="bucket", tag_field="kind"
+):
+    """One bucket, and the claim on its name."""
+
+    name: str
+    data_id: str  # UUID of the data; outlives the resource when the bucket is retained
+    owner: Owner
+    visibility: Literal["Private", "Public"] = "Private"
+    api_access: Literal["Allowed", "Revoked"] = "Allowed"
+    max_object_size: int = 2 << 30  # bytes
+    retained: bool = False  # the resource is gone, the data stays; serves nobody
+    version: int = RECORD_VERSION
+
+
+class RegionRecord(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="region", tag_field="kind"
+):
+    """A Region's settings, as its gateways need them."""
+
+    name: str
+    tag: str  # the SigV4 region
+    list_objects_v1: bool = True
+    match_region: bool = False
+    max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
+    max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
+    max_record_age: float = 86400.0  # seconds
+    version: int = RECORD_VERSION
+
+
+Record = KeyRecord | BucketRecord | RegionRecord
+
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: Record) -> bytes:
+    """The record as JSON, secret included: for the records table (sealed there) and Kubernetes Secrets only."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes) -> Record:
+    """Read a record. Raises RecordError with the reason, and never with the content, when it cannot be used."""
+    try:
+        record = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise RecordError(f"not a record: {error}") from None
+    if record.version != RECORD_VERSION:
+        raise RecordError(f"record version {record.version} is not {RECORD_VERSION}: upgrade this gateway")
+    return record
+
+
+class Box(Protocol):
+    """Authenticated encryption of a secret at rest, bound to a context."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Encrypt `plaintext`; it opens only with the same context."""
+        ...
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt and verify. Raises ValueError when it was not sealed by this key for this context."""
+        ...
+
+
+def dump_file(record: Record, box: Box) -> bytes:
+    """The record as a file on disk: a key's secret is sealed, bound to the key id; the rest is readable JSON."""
+    if isinstance(record, KeyRecord):
+        sealed = box.seal(record.secret_key.encode(), b"key record " + record.access_key_id.encode())
+        record = msgspec.structs.replace(record, secret_key="sealed:" + base64.b64encode(sealed).decode())
+    return msgspec.json.format(encode(record), indent=2) + b"\n"
+
+
+def load_file(data: bytes, box: Box) -> Record:
+    """Read what `dump_file` wrote. Raises RecordError with the reason."""
+    record = decode(data)
+    if not isinstance(record, KeyRecord):
+        return record
+    if not record.secret_key.startswith("sealed:"):
+        raise RecordError(f"the secret of key {record.access_key_id} is not sealed")
+    try:
+        sealed = base64.b64decode(record.secret_key[7:], validate=True)
+        secret = box.open(sealed, b"key record " + record.access_key_id.encode()).decode()
+    except ValueError:
+        raise RecordError(
+            f"the secret of key {record.access_key_id} was sealed with another key-encryption key or is damaged"
+        ) from None
+    return msgspec.structs.replace(record, secret_key=secret)

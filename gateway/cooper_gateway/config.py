@@ -1,0 +1,29 @@
+"""How one gateway replica is set up: a value that the composition root makes and every process of the replica gets."""
+
+import msgspec
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a replica. Paths are absolute."""
+
+    region: str  # name of the Region this replica serves
+    data_dir: str  # the embedded store: index/, segments/, bucket-keys/
+    run_dir: str  # on tmpfs, mode 0700, made anew at start: records table, sockets, metrics
+    records_dir: str  # record files (standalone)
+    kek_file: str  # key-encryption key
+    host: str = "127.0.0.1"
+    port: int = 9000
+    metrics_port: int = 9100
+    workers: int = 2
+    map_size: int = 1 << 40  # bytes of address space for the index
+    table_size: int = 256 << 20  # bytes; limit of the records table
+
+    @property
+    def table_path(self) -> str:
+        """The records table (LMDB)."""
+        return self.run_dir + "/records"
+
+    @property
+    def committer_path(self) -> str:
+        """The committer's packet socket."""
+        return self.run_dir + "/committer.sock"

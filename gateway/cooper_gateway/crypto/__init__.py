@@ -1,0 +1,1 @@
+"""Encryption: envelope and keyring."""

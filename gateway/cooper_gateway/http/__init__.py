@@ -1,0 +1,1 @@
+"""HTTP: connection, pipeline, rendering."""

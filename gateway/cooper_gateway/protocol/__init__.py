@@ -1,0 +1,1 @@
+"""Sans-IO protocol rules: bytes and values in and out."""

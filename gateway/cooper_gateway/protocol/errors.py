@@ -1,0 +1,62 @@
+"""S3 errors: one table of codes with their HTTP status and default message. Rendering is `http/errors.py`'s."""
+
+from typing import Final
+
+#: code -> (HTTP status, what a user should know). The usual codes are from the S3 API Reference, "Error responses".
+CODES: Final[dict[str, tuple[int, str]]] = {
+    "AccessDenied": (403, "Access denied."),
+    "AuthorizationHeaderMalformed": (400, "The Authorization header is malformed."),
+    "AuthorizationQueryParametersError": (400, "The signature parameters in the query are malformed."),
+    "BadDigest": (400, "The digest that you sent does not match the body that arrived."),
+    "BucketNotEmpty": (409, "The bucket still holds objects. Delete them first."),
+    "EntityTooLarge": (413, "The object is larger than this bucket allows."),
+    "EntityTooSmall": (400, "Every part but the last must have at least 5 MiB."),
+    "ExpiredToken": (400, "The access key has expired."),
+    "IncompleteBody": (400, "The body ended before the number of bytes that Content-Length declared."),
+    "InternalError": (500, "Something went wrong inside. Try again."),
+    "InvalidAccessKeyId": (403, "No access key of that id exists here."),
+    "InvalidArgument": (400, "An argument is invalid."),
+    "InvalidBucketName": (400, "The bucket name is not valid."),
+    "InvalidDigest": (400, "The Content-MD5 or checksum that you sent is not valid."),
+    "InvalidPart": (400, "A part could not be found, or its ETag does not match."),
+    "InvalidPartOrder": (400, "Parts must be listed in ascending order of their numbers."),
+    "InvalidRange": (416, "The range cannot be satisfied."),
+    "InvalidRequest": (400, "The request is invalid."),
+    "InvalidURI": (400, "The path could not be understood."),
+    "KeyAccessRevoked": (403, "Access by this key, or API access to this bucket, has been revoked."),
+    "KeyTooLongError": (400, "The object key is longer than 1,024 bytes."),
+    "MalformedXML": (400, "The XML that you sent is not well formed or not what this operation expects."),
+    "MetadataTooLarge": (400, "The x-amz-meta-* headers are larger in total than this region allows."),
+    "MethodNotAllowed": (405, "That method is not allowed on this resource."),
+    "MissingContentLength": (411, "Content-Length is required."),
+    "MissingSecurityHeader": (400, "A required header is missing."),
+    "NoSuchBucket": (404, "No such bucket."),
+    "NoSuchKey": (404, "No such key."),
+    "NoSuchUpload": (404, "No such multipart upload: it never was, was aborted, or is complete."),
+    "NotImplemented": (501, "Cooper does not implement that."),
+    "PreconditionFailed": (412, "A precondition did not hold."),
+    "RequestHeaderSectionTooLarge": (431, "The header section is larger than 16 KiB."),
+    "RequestTimeTooSkewed": (403, "The request's time and this server's differ by more than 15 minutes."),
+    "RequestTimeout": (408, "The body did not arrive in time."),
+    "ServiceUnavailable": (503, "The gateway cannot answer right now. Try again."),
+    "SignatureDoesNotMatch": (
+        403,
+        "The signature does not match. Check the secret key, the region, and that no proxy changes the request.",
+    ),
+    "SlowDown": (503, "Too many requests at once. Try again a little later."),
+    "StorageFull": (507, "The gateway's disk is full; nothing of this request was stored."),
+    "XAmzContentChecksumMismatch": (400, "The checksum that you sent does not match the body that arrived."),
+    "XAmzContentSHA256Mismatch": (400, "The x-amz-content-sha256 that you sent does not match the body that arrived."),
+}
+
+
+class S3Error(Exception):
+    """A request that ends in an error: a code of the table, and a message that says what to do."""
+
+    def __init__(self, code: str, message: str | None = None, **headers: str) -> None:
+        status, default = CODES[code]
+        super().__init__(message or default)
+        self.code = code
+        self.status = status
+        self.message = message or default
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}

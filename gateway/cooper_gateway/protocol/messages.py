@@ -1,0 +1,55 @@
+"""A request and a response as values. Handlers see these and nothing of HTTP's wire form."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Body(Protocol):
+    """A request's payload, decoded (aws-chunked removed) and verified (signatures, digest, length, trailer).
+
+    The end of the stream is reached only when everything verified: a handler that commits after the loop has ended
+    commits only what the client signed. Anything wrong raises S3Error out of the loop.
+    """
+
+    @property
+    def size(self) -> int | None:
+        """Declared plaintext size in bytes (x-amz-decoded-content-length or Content-Length)."""
+        ...
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """Verified trailing headers, lower case; complete once the stream has ended."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Chunks of payload, at most 256 KiB each."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole payload. Raises S3Error (EntityTooLarge, MalformedXML …) when it is over `limit` bytes."""
+        ...
+
+
+@dataclass(slots=True)
+class Request:
+    """One parsed and framed request. Nothing in it is trusted yet."""
+
+    method: str
+    path: bytes  # raw, percent-encoded, without the query
+    query_string: bytes  # raw, without the question mark
+    headers: dict[str, str]  # lower case names; a repeated header is refused by framing or joined with a comma
+    bucket: str | None = None  # decoded, from the path
+    name: bytes | None = None  # decoded object name; None on service and bucket paths
+    query: dict[str, str] = field(default_factory=dict[str, str])  # decoded; a repeated parameter is refused
+    public_path: bool = False  # came as /public/<bucket>/<key>: anonymous only, whatever else it carries
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer. `length` is required when the body is a stream."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: bytes | AsyncIterator[bytes] = b""
+    length: int | None = None  # bytes; None: len(body)

@@ -1,0 +1,1 @@
+"""Where records come from, and the table every worker reads."""

@@ -1,0 +1,1 @@
+"""One store port and its backends."""

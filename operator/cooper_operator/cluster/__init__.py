@@ -1,0 +1,1 @@
+"""The one port to a cluster, and its adapters."""

@@ -1,0 +1,149 @@
+"""What the operator needs of a cluster, and nothing more.
+
+Objects are Kubernetes-shaped mappings (`apiVersion`, `kind`, `metadata`, `spec`, `status`): the Kubernetes adapter
+passes them through, the folder and memory adapters behave like a small API server. Every write is create-only or
+carries the resourceVersion it was decided on, so a late write fails or changes nothing.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from cooper_crds.records import Record
+
+Kind = Literal["Region", "Bucket", "AccessKey"]
+Object = Mapping[str, Any]
+
+
+class ClusterError(Exception):
+    """Base of what a cluster can say. Messages carry no secret."""
+
+
+class NotFound(ClusterError):
+    """No such object."""
+
+
+class AlreadyExists(ClusterError):
+    """A create-only write met an object of that name."""
+
+
+class Conflict(ClusterError):
+    """The object changed since it was read (resourceVersion or UID): read it again and decide anew."""
+
+
+class Invalid(ClusterError):
+    """The cluster refused the object; the message has the field's path and the reason."""
+
+
+class Unavailable(ClusterError):
+    """The cluster cannot be reached or read: nothing is known, least of all that something is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Identity of a resource. Region has namespace ''."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A delivered Secret (or .env file). `owner_uid` is None when it is not ours: somebody else made it."""
+
+    namespace: str
+    name: str
+    data: Mapping[str, str]
+    owner_uid: str | None
+    version: str
+
+    def __repr__(self) -> str:  # values are secret
+        return f"Credentials({self.namespace}/{self.name}, keys={sorted(self.data)})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record and the version it was read at."""
+
+    name: str
+    record: Record
+    version: str
+
+
+class Cluster(Protocol):
+    """The port. Reads of one object are live: `None` proves absence, `Unavailable` proves nothing."""
+
+    async def get(self, ref: Ref) -> Object | None:
+        """Read one resource, live."""
+        ...
+
+    async def list_kind(self, kind: Kind) -> list[Object]:
+        """Read all resources of a kind, completely."""
+        ...
+
+    async def create(self, obj: Object) -> Object:
+        """Create-only. Raises AlreadyExists, Invalid."""
+        ...
+
+    async def update(self, obj: Object) -> Object:
+        """Replace metadata (finalizers, labels, annotations) and spec. Raises Conflict, NotFound, Invalid.
+
+        Taking the last finalizer off an object that is being deleted removes it.
+        """
+        ...
+
+    async def update_status(self, obj: Object) -> Object:
+        """Replace status. Raises Conflict, NotFound."""
+        ...
+
+    async def delete(self, ref: Ref, uid: str) -> None:
+        """Ask for deletion: sets deletionTimestamp while finalizers remain. Raises NotFound, Conflict (another UID)."""
+        ...
+
+    async def get_credentials(self, namespace: str, name: str) -> Credentials | None:
+        """Read a Secret, live, whoever made it."""
+        ...
+
+    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
+        """Create-only, controlled by `owner` (its UID). Raises AlreadyExists."""
+        ...
+
+    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
+        """Replace the content of one that is ours. Raises Conflict."""
+        ...
+
+    async def delete_credentials(self, current: Credentials) -> None:
+        """Delete one that is ours. Raises Conflict."""
+        ...
+
+    async def get_record(self, name: str) -> StoredRecord | None:
+        """Read a record, live. Raises RecordError when it is there and unreadable."""
+        ...
+
+    async def list_records(self) -> list[StoredRecord]:
+        """All records, completely."""
+        ...
+
+    async def create_record(self, name: str, record: Record) -> StoredRecord:
+        """Create-only: for a bucket this is the claim on its name. Raises AlreadyExists."""
+        ...
+
+    async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
+        """Replace. Raises Conflict, NotFound."""
+        ...
+
+    async def delete_record(self, current: StoredRecord) -> None:
+        """Delete. Raises Conflict; absent already is success."""
+        ...
+
+    async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Report an event about a resource. Repeats are counted, not multiplied."""
+        ...
+
+    def watch(self) -> AsyncIterator[Ref]:
+        """References of resources that may have changed (also their Secrets and records); begins with all there are."""
+        ...

@@ -1,0 +1,1 @@
+"""The one port to gateways: probes, usage, closing and destroying buckets."""
