@@ -1,0 +1,86 @@
+"""What a handler is given: one authorised request and the means to answer it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from cooper_crds.records import BucketRecord, RegionRecord
+from cooper_gateway.access.authorize import authorize
+from cooper_gateway.access.directory import Directory
+from cooper_gateway.access.principals import KeyHolder, Principal
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Body, Request, Response
+from cooper_gateway.protocol.routes import Route
+from cooper_gateway.storage.port import BucketRef, Guard, Store
+
+
+@lru_cache(maxsize=4096)
+def bucket_ref(data_id: str, name: str) -> BucketRef:
+    """The store's reference of a bucket. Raises ValueError when `data_id` is not a UUID."""
+    return BucketRef(UUID(data_id).bytes, name)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request whose signature was verified and whose principal may do `route.action` on `bucket`."""
+
+    request: Request
+    route: Route
+    principal: Principal
+    bucket: BucketRecord | None
+    region: RegionRecord
+    directory: Directory
+    store: Store
+    body: Body
+    request_id: str
+    now: float  # Unix seconds
+
+    @property
+    def record(self) -> BucketRecord:
+        """The bucket's record. Raises NoSuchBucket when there is none."""
+        if self.bucket is None:
+            raise S3Error("NoSuchBucket")
+        return self.bucket
+
+    @property
+    def ref(self) -> BucketRef:
+        """The bucket as the store knows it."""
+        record = self.record
+        return bucket_ref(record.data_id, record.name)
+
+    @property
+    def name(self) -> bytes:
+        """The object's name. Raises InvalidURI when the path names none."""
+        if self.request.name is None:
+            raise S3Error("InvalidURI", "The path names no object.")
+        return self.request.name
+
+    @property
+    def access_key_id(self) -> str:
+        """Who asks; empty for anonymous."""
+        return self.principal.key.access_key_id if isinstance(self.principal, KeyHolder) else ""
+
+    @property
+    def guard(self) -> Guard:
+        """What is checked again inside the commit."""
+        return Guard(self.access_key_id, self.route.action or "")
+
+    @property
+    def max_object_size(self) -> int:
+        """Bytes that one object of this bucket may have: the least of the region's and the bucket's limit."""
+        return min(self.region.max_object_size, self.record.max_object_size)
+
+    def authorize_other(self, action: str, bucket_name: str) -> BucketRecord:
+        """The record of another bucket (a copy's source) if the principal may do `action` there; else S3Error."""
+        record = self.directory.bucket(bucket_name)
+        code = authorize(self.principal, action, bucket_name, record, self.now)
+        if code is not None:
+            raise S3Error(code)
+        if record is None:
+            raise S3Error("NoSuchBucket")
+        return record
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+NowHandler = Callable[[Call], Response | None]

@@ -1,0 +1,451 @@
+"""The store in memory: the whole port, nothing durable. For tests and for trying things; ships beside the port.
+
+It answers as any other backend must, so what passes against it (conditions, closed buckets, the access check inside
+the commit, multipart) holds elsewhere. One event loop uses it: what happens between two awaits is a transaction.
+"""
+
+import bisect
+import itertools
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cooper_gateway.storage.port import (
+    Attributes,
+    BucketClosed,
+    BucketNotEmpty,
+    BucketRef,
+    Checksum,
+    ConditionFailed,
+    Conditions,
+    EntityTooSmall,
+    Guard,
+    InvalidPart,
+    ListEntry,
+    Listing,
+    NoSuchName,
+    NoSuchUpload,
+    ObjectInfo,
+    PartInfo,
+    Refused,
+    Segment,
+    UploadEntry,
+    UploadInfo,
+    UploadListing,
+    Usage,
+)
+
+#: (access key id, action, data id) -> None when still allowed, else the S3 error code.
+Recheck = Callable[[str, str, bytes], str | None]
+
+#: "Part size: 5 MiB to 5 GiB. There is no minimum size limit on the last part." (S3 User Guide, multipart limits)
+MIN_PART_SIZE = 5 << 20
+#: Bodies up to this many bytes are answered by `peek`.
+INLINE_LIMIT = 32 << 10
+#: How long a completion's answer is kept, in milliseconds.
+COMPLETION_KEPT = 86_400_000
+_READ_CHUNK = 256 << 10
+
+
+class MemorySegment:
+    """Bytes that wait for their commit."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return len(self.data)
+
+
+class MemoryWriter:
+    """Collects one body."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._chunks.append(bytes(data))
+
+    async def finish(self) -> MemorySegment:
+        """The segment of what was written."""
+        return MemorySegment(b"".join(self._chunks))
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        self._chunks.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An object: immutable, so a reader keeps the one it opened."""
+
+    info: ObjectInfo
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Upload:
+    info: UploadInfo
+    parts: dict[int, tuple[PartInfo, bytes]] = field(default_factory=dict[int, tuple[PartInfo, bytes]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Completed:
+    name: bytes
+    parts: tuple[tuple[int, str], ...]
+    info: ObjectInfo
+    at: int
+
+
+@dataclass(slots=True)
+class _Bucket:
+    objects: dict[bytes, _Stored] = field(default_factory=dict[bytes, _Stored])
+    names: list[bytes] = field(default_factory=list[bytes])  # the objects' names in byte order
+    uploads: dict[str, _Upload] = field(default_factory=dict[str, _Upload])
+    completed: dict[str, _Completed] = field(default_factory=dict[str, _Completed])
+    size: int = 0
+    closed: bool = False
+    intent: bytes = b""
+
+    def set(self, name: bytes, stored: _Stored) -> None:
+        """Make `stored` the object of that name."""
+        old = self.objects.get(name)
+        if old is None:
+            bisect.insort(self.names, name)
+        else:
+            self.size -= old.info.size
+        self.objects[name] = stored
+        self.size += stored.info.size
+
+    def remove(self, name: bytes) -> None:
+        """Drop the object of that name, if there is one."""
+        old = self.objects.pop(name, None)
+        if old is not None:
+            del self.names[bisect.bisect_left(self.names, name)]
+            self.size -= old.info.size
+
+
+class MemoryObject:
+    """An object as it was when it was opened."""
+
+    def __init__(self, stored: _Stored) -> None:
+        self._stored = stored
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The object's metadata."""
+        return self._stored.info
+
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes start (inclusive) to end (exclusive)."""
+        for position in range(start, min(end, self.info.size), _READ_CHUNK):
+            yield self._stored.data[position : min(position + _READ_CHUNK, end)]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def after_prefix(prefix: bytes) -> bytes | None:
+    """The least name greater than every name that begins with `prefix`; None when there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None
+
+
+def common_prefix(name: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
+    """`name` up to and with the first delimiter after `prefix`, or None when it is listed by itself."""
+    at = name.find(delimiter, len(prefix)) if delimiter else -1
+    return name[: at + len(delimiter)] if at >= 0 else None
+
+
+def _first_after(names: Sequence[bytes], prefix: bytes, delimiter: bytes, after: bytes) -> int:
+    """Index of the first name of a page: greater than `after`, and past it when it is a common prefix."""
+    if after.startswith(prefix) and common_prefix(after, prefix, delimiter) == after:
+        past = after_prefix(after)
+        return len(names) if past is None else bisect.bisect_left(names, past)
+    return max(bisect.bisect_right(names, after), bisect.bisect_left(names, prefix))
+
+
+def _page(names: Sequence[bytes], prefix: bytes, delimiter: bytes, after: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Names and common prefixes in byte order after `after`; True marks a common prefix."""
+    at = _first_after(names, prefix, delimiter, after)
+    while at < len(names) and names[at].startswith(prefix):
+        rolled = common_prefix(names[at], prefix, delimiter)
+        yield (names[at], False) if rolled is None else (rolled, True)
+        if rolled is None:
+            at += 1
+        else:
+            past = after_prefix(rolled)
+            at = len(names) if past is None else bisect.bisect_left(names, past, at)
+
+
+def _check_conditions(conditions: Conditions, stored: _Stored | None) -> None:
+    """Raise ConditionFailed unless the conditions hold for what is stored now."""
+    etag = stored.info.etag if stored is not None else None
+    wanted, unwanted = conditions.if_match, conditions.if_none_match
+    if wanted is not None and (etag is None or wanted not in ("*", etag)):
+        raise ConditionFailed
+    if unwanted is not None and etag is not None and unwanted in ("*", etag):
+        raise ConditionFailed
+
+
+class MemoryStore:
+    """Store in memory. `recheck` is asked inside every commit; `clock` tells Unix milliseconds."""
+
+    def __init__(
+        self,
+        recheck: Recheck | None = None,
+        *,
+        clock: Callable[[], int] = _wall_clock,
+        inline_limit: int = INLINE_LIMIT,
+        min_part_size: int = MIN_PART_SIZE,
+    ) -> None:
+        self._recheck = recheck
+        self._clock = clock
+        self._inline_limit = inline_limit
+        self._min_part_size = min_part_size
+        self._buckets: dict[bytes, _Bucket] = {}
+
+    def _state(self, bucket: BucketRef) -> _Bucket:
+        return self._buckets.setdefault(bucket.data_id, _Bucket())
+
+    def _readable(self, bucket: BucketRef) -> _Bucket:
+        state = self._state(bucket)
+        if state.closed:
+            raise BucketClosed
+        return state
+
+    def _writable(self, bucket: BucketRef, guard: Guard) -> _Bucket:
+        state = self._readable(bucket)
+        self._allow(bucket, guard)
+        return state
+
+    def _allow(self, bucket: BucketRef, guard: Guard) -> None:
+        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id) if self._recheck else None
+        if code is not None:
+            raise Refused(code)
+
+    def _stored(self, bucket: BucketRef, name: bytes) -> _Stored:
+        stored = self._readable(bucket).objects.get(name)
+        if stored is None:
+            raise NoSuchName
+        return stored
+
+    def _upload(self, state: _Bucket, name: bytes, upload_id: str) -> _Upload:
+        upload = state.uploads.get(upload_id)
+        if upload is None or upload.info.name != name:
+            raise NoSuchUpload
+        return upload
+
+    def peek(
+        self, bucket: BucketRef, name: bytes, start: int = 0, end: int | None = None
+    ) -> tuple[ObjectInfo, bytes | None] | None:
+        """The object's info, and bytes start to end of it when it is small."""
+        stored = self._stored(bucket, name)
+        return stored.info, stored.data[start:end] if stored.info.size <= self._inline_limit else None
+
+    async def open(self, bucket: BucketRef, name: bytes) -> MemoryObject:
+        """Open for reading."""
+        return MemoryObject(self._stored(bucket, name))
+
+    async def list_objects(
+        self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: bytes, limit: int
+    ) -> Listing:
+        """A page of the listing."""
+        state = self._readable(bucket)
+        page = list(itertools.islice(_page(state.names, prefix, delimiter, after), limit + 1 if limit > 0 else 0))
+        resume = page[limit - 1][0] if len(page) > limit else None
+        entries: list[ListEntry] = []
+        for name, rolled in page[:limit]:
+            if not rolled:
+                info = state.objects[name].info
+                entries.append(ListEntry(name, info.size, info.modified, info.etag, info.checksum))
+        return Listing(entries, [name for name, rolled in page[:limit] if rolled], resume)
+
+    def writer(self, bucket: BucketRef, expected_size: int | None) -> MemoryWriter:
+        """Begin a segment."""
+        return MemoryWriter()
+
+    async def put(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        segment: Segment,
+        etag: str,
+        attributes: Attributes,
+        checksum: Checksum | None,
+        conditions: Conditions,
+        guard: Guard,
+    ) -> ObjectInfo:
+        """Make the segment the object of that name."""
+        state = self._writable(bucket, guard)
+        _check_conditions(conditions, state.objects.get(name))
+        info = ObjectInfo(segment.size, self._clock(), etag, attributes, checksum)
+        state.set(name, _Stored(info, _data(segment)))
+        return info
+
+    async def replace_attributes(
+        self, bucket: BucketRef, name: bytes, attributes: Attributes, conditions: Conditions, guard: Guard
+    ) -> ObjectInfo:
+        """New attributes and modification time for the same bytes."""
+        state = self._writable(bucket, guard)
+        stored = self._stored(bucket, name)
+        _check_conditions(conditions, stored)
+        info = msgspec.structs.replace(stored.info, attributes=attributes, modified=self._clock())
+        state.set(name, _Stored(info, stored.data))
+        return info
+
+    async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
+        """Delete what is there of `names`."""
+        state = self._writable(bucket, guard)
+        for name in names:
+            state.remove(name)
+
+    async def create_upload(self, bucket: BucketRef, upload: UploadInfo, guard: Guard) -> str:
+        """Begin a multipart upload."""
+        state = self._writable(bucket, guard)
+        upload_id = secrets.token_hex(16)
+        state.uploads[upload_id] = _Upload(upload)
+        return upload_id
+
+    async def upload_info(self, bucket: BucketRef, name: bytes, upload_id: str) -> UploadInfo:
+        """What the upload was created with."""
+        return self._upload(self._readable(bucket), name, upload_id).info
+
+    async def put_part(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        upload_id: str,
+        number: int,
+        segment: Segment,
+        etag: str,
+        checksum: Checksum | None,
+        guard: Guard,
+    ) -> PartInfo:
+        """Store a part."""
+        upload = self._upload(self._writable(bucket, guard), name, upload_id)
+        part = PartInfo(number, segment.size, self._clock(), etag, checksum)
+        upload.parts[number] = part, _data(segment)
+        return part
+
+    async def list_parts(
+        self, bucket: BucketRef, name: bytes, upload_id: str, after: int, limit: int
+    ) -> list[PartInfo]:
+        """Parts after number `after`."""
+        upload = self._upload(self._readable(bucket), name, upload_id)
+        return [upload.parts[number][0] for number in sorted(upload.parts) if number > after][:limit]
+
+    async def complete_upload(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        etag: str,
+        checksum: Checksum | None,
+        conditions: Conditions,
+        guard: Guard,
+    ) -> ObjectInfo:
+        """Make the object of the parts named."""
+        state = self._writable(bucket, guard)
+        done = state.completed.get(upload_id)
+        if done is not None and (done.name, done.parts) == (name, tuple(parts)):
+            if self._clock() - done.at <= COMPLETION_KEPT:
+                return done.info
+            del state.completed[upload_id]
+        upload = self._upload(state, name, upload_id)
+        chosen = [_part(upload, number, wanted) for number, wanted in parts]
+        if not chosen:
+            raise InvalidPart
+        if any(part.size < self._min_part_size for part, _ in chosen[:-1]):
+            raise EntityTooSmall
+        _check_conditions(conditions, state.objects.get(name))
+        sizes = tuple(part.size for part, _ in chosen)
+        info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes)
+        state.set(name, _Stored(info, b"".join(data for _, data in chosen)))
+        del state.uploads[upload_id]
+        state.completed[upload_id] = _Completed(name, tuple(parts), info, info.modified)
+        return info
+
+    async def abort_upload(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
+        """Drop an upload and its parts."""
+        state = self._writable(bucket, guard)
+        self._upload(state, name, upload_id)
+        del state.uploads[upload_id]
+
+    async def list_uploads(
+        self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
+    ) -> UploadListing:
+        """A page of the uploads in progress."""
+        state = self._readable(bucket)
+        found = sorted((upload.info.name, upload_id) for upload_id, upload in state.uploads.items())
+        skipped = after[0] if common_prefix(after[0], prefix, delimiter) == after[0] else None
+        page: list[tuple[bytes, str | None]] = []  # a common prefix has no upload id
+        for name, upload_id in found:
+            rolled = common_prefix(name, prefix, delimiter) if name.startswith(prefix) else None
+            if not name.startswith(prefix) or (name, upload_id) <= after or (rolled is not None and rolled == skipped):
+                continue
+            item = (name, upload_id) if rolled is None else (rolled, None)
+            if not page or page[-1] != item:
+                page.append(item)
+        resume = (page[limit - 1][0], page[limit - 1][1] or "") if 0 < limit < len(page) else None
+        entries = [UploadEntry(name, i, state.uploads[i].info.initiated) for name, i in page[:limit] if i is not None]
+        return UploadListing(entries, [name for name, i in page[:limit] if i is None], resume)
+
+    async def usage(self, bucket: BucketRef) -> Usage:
+        """What the bucket holds."""
+        state = self._state(bucket)
+        return Usage(len(state.objects), state.size, len(state.uploads), state.closed)
+
+    async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
+        """Close the bucket if it is empty."""
+        state = self._state(bucket)
+        if guard is not None:
+            self._allow(bucket, guard)
+        if state.objects:
+            raise BucketNotEmpty
+        state.closed = True
+        state.intent = state.intent or intent
+
+    async def reopen_bucket(self, bucket: BucketRef) -> None:
+        """Open a closed bucket again."""
+        state = self._state(bucket)
+        state.closed = False
+        state.intent = b""
+
+    async def destroy_bucket(self, bucket: BucketRef) -> None:
+        """Drop what a closed bucket holds; it stays closed for ever. Raises BucketNotEmpty when it was not closed."""
+        state = self._state(bucket)
+        if not state.closed and state.objects:
+            raise BucketNotEmpty
+        self._buckets[bucket.data_id] = _Bucket(closed=True)
+
+    async def intents(self) -> list[bytes]:
+        """The intents of closed buckets."""
+        return [state.intent for state in self._buckets.values() if state.closed and state.intent]
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+def _data(segment: Segment) -> bytes:
+    if not isinstance(segment, MemorySegment):
+        raise TypeError("the segment was made by another store")
+    return segment.data
+
+
+def _part(upload: _Upload, number: int, etag: str) -> tuple[PartInfo, bytes]:
+    part = upload.parts.get(number)
+    if part is None or part[0].etag != etag:
+        raise InvalidPart
+    return part
