@@ -38,7 +38,9 @@ class Request:
     method: str
     path: bytes  # raw, percent-encoded, without the query
     query_string: bytes  # raw, without the question mark
-    headers: dict[str, str]  # lower case names; a repeated header is refused by framing or joined with a comma
+    #: Lower case names; values decoded as Latin-1, so that no byte is lost. A repeated header is refused by framing or
+    #: joined with a comma.
+    headers: dict[str, str]
     bucket: str | None = None  # decoded, from the path
     name: bytes | None = None  # decoded object name; None on service and bucket paths
     query: dict[str, str] = field(default_factory=dict[str, str])  # decoded; a repeated parameter is refused

@@ -13,7 +13,6 @@ from cooper_crds.actions import (
     PUT_OBJECT,
 )
 
-
 Scope = Literal["service", "bucket", "object"]
 
 

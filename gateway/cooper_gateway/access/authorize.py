@@ -1,0 +1,112 @@
+"""The one choke point: may this principal do this action here? Pure; the record and the clock are arguments.
+
+The signature was verified before anything here runs, so that only the holder of a secret learns its key's state.
+"""
+
+from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
+from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_gateway.access.directory import Directory
+from cooper_gateway.access.principals import Anonymous, KeyHolder, Principal
+
+DENIED = "AccessDenied"
+REVOKED = "KeyAccessRevoked"
+GONE = "NoSuchBucket"
+
+
+def authorize(
+    principal: Principal, action: str | None, bucket_name: str | None, bucket: BucketRecord | None, now: float
+) -> str | None:
+    """Decide one request: None when it is allowed, else the S3 error code.
+
+    `action` None (listing one's buckets) is open to any valid key. `bucket` is the record of `bucket_name`, None when
+    there is none. `now` is in Unix seconds.
+    """
+    if isinstance(principal, Anonymous):
+        return _anonymous(action, bucket)
+    key = principal.key
+    if _ended(key, now):
+        return REVOKED
+    if key.system or action == OPERATE:
+        return _operate(key, action, bucket_name, bucket)
+    if action is None:
+        return None
+    return _granted(key, action, bucket_name, bucket)
+
+
+def may_know_absence(principal: Principal, bucket: BucketRecord) -> bool:
+    """Whether this principal may be told that an object is missing; if not, the answer is AccessDenied.
+
+    "If you have the s3:ListBucket permission on the bucket, Amazon S3 returns an HTTP status code 404 (Not Found)
+    error. If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status code 403" (S3 API Reference,
+    GetObject)
+    """
+    if not isinstance(principal, KeyHolder):
+        return False
+    return any(
+        grant.bucket == bucket.name and grant.data_id == bucket.data_id and LIST_BUCKET in grant.actions
+        for grant in principal.key.grants
+    )
+
+
+def recheck(directory: Directory, access_key_id: str, action: str, data_id: bytes, now: float) -> str | None:
+    """Decide again inside a commit, from the records as they are now: None, or the S3 error code.
+
+    `data_id` is the 16 bytes that name the bucket's data. An empty `access_key_id` is the anonymous principal, which
+    may never write.
+    """
+    if not access_key_id:
+        return DENIED
+    key = directory.key(access_key_id)
+    if key is None:  # the tombstone is gone too: it was a key when the request began
+        return REVOKED
+    if key.system or action == OPERATE:
+        return REVOKED if _ended(key, now) else _operate(key, action, None, None)
+    name = next((grant.bucket for grant in key.grants if _data_bytes(grant.data_id) == data_id), None)
+    if name is None:
+        return REVOKED if _ended(key, now) else DENIED
+    bucket = directory.bucket(name)
+    if bucket is not None and _data_bytes(bucket.data_id) != data_id:
+        return GONE
+    return authorize(KeyHolder(key), action, name, bucket, now)
+
+
+def _ended(key: KeyRecord, now: float) -> bool:
+    return key.state != "Active" or (key.not_after is not None and key.not_after <= now)
+
+
+def _anonymous(action: str | None, bucket: BucketRecord | None) -> str | None:
+    """Strangers read objects of public buckets; a missing and a private bucket look alike to them."""
+    if action == GET_OBJECT and bucket is not None and bucket.visibility == "Public" and not bucket.retained:
+        return None
+    return DENIED
+
+
+def _operate(key: KeyRecord, action: str | None, bucket_name: str | None, bucket: BucketRecord | None) -> str | None:
+    """The operator's key operates and does nothing else; nobody else operates. Retained buckets can be operated on."""
+    if not key.system or action != OPERATE:
+        return DENIED
+    return GONE if bucket_name is not None and bucket is None else None
+
+
+def _granted(key: KeyRecord, action: str, bucket_name: str | None, bucket: BucketRecord | None) -> str | None:
+    """Grants are on a bucket's name and data: one made for an earlier bucket of the same name is worth nothing."""
+    here = [
+        grant
+        for grant in key.grants
+        if grant.bucket == bucket_name and (bucket is None or grant.data_id == bucket.data_id)
+    ]
+    if not here:
+        return DENIED
+    if bucket is None or bucket.retained:
+        return GONE
+    if bucket.api_access == "Revoked":
+        return REVOKED
+    return None if any(action in grant.actions for grant in here) else DENIED
+
+
+def _data_bytes(data_id: str) -> bytes:
+    """The 16 bytes of a UUID's text; empty, which matches nothing, when it is not one."""
+    try:
+        return bytes.fromhex(data_id.replace("-", ""))
+    except ValueError:
+        return b""
