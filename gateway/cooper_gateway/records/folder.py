@@ -1,0 +1,161 @@
+"""Records from a folder of files, for a gateway without a cluster.
+
+A reading yields what changed since the last one. A file that cannot be used is left out, which denies what it grants,
+and is reported once per change; a folder that cannot be read proves nothing, so nothing changes.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Collection, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from cooper_crds.records import Box, Record, RecordError, load_file
+from cooper_gateway.records.table import record_name
+
+_FILE_NAME: Final = re.compile(r"((?:key|bucket|region)-[a-z0-9.-]{1,240})\.json")
+#: A record is a few hundred bytes and 60 for each grant; what is larger was not written by an operator.
+_LARGEST_FILE: Final = 1 << 20
+#: A file rewritten in place within one tick of the kernel's clock keeps its times: young files are read once more.
+_SETTLED_SECONDS: Final = 0.1
+
+Signature = tuple[int, int, int, int]
+
+
+class FolderUnreadable(Exception):
+    """The folder could not be listed: nothing is known, least of all that a record is gone."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a reading of the folder found different from the one before."""
+
+    changes: dict[str, Record | None] = field(default_factory=dict[str, Record | None])  # None: gone or unusable
+    broken: dict[str, str] = field(default_factory=dict[str, str])  # newly broken file -> reason
+    mended: list[str] = field(default_factory=list[str])  # files that were broken and are not any more
+
+
+class RecordsFolder:
+    """Reads a folder of record files and remembers each file's signature, so that a relist reads only what changed."""
+
+    def __init__(self, path: str, box: Box) -> None:
+        self._path = path
+        self._box = box
+        self._seen: dict[str, Signature | None] = {}  # record name -> signature; None: read it again next time
+        self._broken: dict[str, str] = {}
+        self._usable: set[str] = set()
+
+    @property
+    def broken(self) -> int:
+        """How many files are there and cannot be used."""
+        return len(self._broken)
+
+    @property
+    def usable(self) -> int:
+        """How many records are there."""
+        return len(self._usable)
+
+    def forget(self) -> None:
+        """Forget all signatures: the next complete reading yields every record."""
+        self._seen.clear()
+        self._usable.clear()
+
+    def read_all(self, now: float) -> Reading:
+        """Read the whole folder; `now` is in Unix seconds. Raises FolderUnreadable: then `forget` before going on."""
+        with self._opened() as folder:
+            with os.scandir(folder) as entries:
+                present = {entry.name[:-5] for entry in entries if _FILE_NAME.fullmatch(entry.name)}
+            # A listing that runs beside a rename may miss the file: whatever was there is looked for by name.
+            return self._read(folder, present | self._seen.keys(), now)
+
+    def read_files(self, file_names: Collection[str], now: float) -> Reading:
+        """Read only these files of the folder. Raises FolderUnreadable: then `forget` before going on."""
+        with self._opened() as folder:
+            return self._read(folder, {name[:-5] for name in file_names if _FILE_NAME.fullmatch(name)}, now)
+
+    @contextmanager
+    def _opened(self) -> Generator[int, None, None]:
+        """A handle of the folder: files are looked up in what was listed, even when it is renamed meanwhile."""
+        try:
+            folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                yield folder
+                if os.fstat(folder).st_nlink == 0:
+                    raise FolderUnreadable(f"the records folder {self._path} was removed")
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise FolderUnreadable(f"the records folder {self._path} cannot be read: {error.strerror}") from None
+
+    def _read(self, folder: int, names: Collection[str], now: float) -> Reading:
+        reading = Reading()
+        for name in names:
+            self._read_one(folder, name, now, reading)
+        return reading
+
+    def _read_one(self, folder: int, name: str, now: float, reading: Reading) -> None:
+        try:
+            status = os.lstat(name + ".json", dir_fd=folder)
+        except FileNotFoundError:
+            self._seen.pop(name, None)
+            self._mend(name, reading)
+            self._drop(name, reading)
+            return
+        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+        if self._seen.get(name) == signature:
+            return
+        self._seen[name] = signature if now - status.st_ctime > _SETTLED_SECONDS else None
+        try:
+            reading.changes[name] = self._load(folder, name)
+        except RecordError as error:
+            self._break(name, str(error), reading)
+        except OSError as error:
+            self._seen[name] = None
+            self._break(name, f"cannot be read: {error.strerror}", reading)
+        else:
+            self._mend(name, reading)
+            self._usable.add(name)
+
+    def _break(self, name: str, reason: str, reading: Reading) -> None:
+        if self._broken.get(name) != reason:
+            reading.broken[name + ".json"] = reason
+        self._broken[name] = reason
+        self._drop(name, reading)
+
+    def _mend(self, name: str, reading: Reading) -> None:
+        if self._broken.pop(name, None):
+            reading.mended.append(name + ".json")
+
+    def _drop(self, name: str, reading: Reading) -> None:
+        if name in self._usable:
+            self._usable.discard(name)
+            reading.changes[name] = None
+
+    def _load(self, folder: int, name: str) -> Record:
+        record = load_file(_read_regular(folder, name + ".json"), self._box)
+        if record_name(record) != name:
+            raise RecordError(f"its content is the record {record_name(record)}: it was renamed or copied")
+        return record
+
+
+def _read_regular(folder: int, name: str) -> bytes:
+    # A link could lead out of the folder and a FIFO would hold the reader up for ever.
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordError("it is not a regular file")
+        if status.st_size > _LARGEST_FILE:
+            raise RecordError(f"it has {status.st_size} bytes; a record has at most {_LARGEST_FILE}")
+        return b"".join(_chunks(handle))
+    finally:
+        os.close(handle)
+
+
+def _chunks(handle: int) -> Iterator[bytes]:
+    left = _LARGEST_FILE + 1
+    while left > 0 and (chunk := os.read(handle, min(left, 1 << 16))):
+        left -= len(chunk)
+        yield chunk

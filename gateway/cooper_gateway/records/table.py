@@ -1,0 +1,203 @@
+"""The records table: one LMDB map on tmpfs that the watcher writes and every worker reads at each request.
+
+A row is `record name -> record, sealed under the per-boot key and bound to that name`. Two more rows say when the
+source was last read completely (`stamp`) and count the changes of records (`revision`). They are apart so that a stamp
+every two seconds costs no reader its decoded records.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import lmdb
+
+from cooper_crds.names import bucket_record_name, key_record_name, region_record_name
+from cooper_crds.records import Box, BucketRecord, KeyRecord, Record, RecordError, RegionRecord, decode, encode
+
+_STAMP: Final = b"\0stamp"  # no record name begins with a zero byte
+_REVISION: Final = b"\0revision"
+_FIRST_RECORD: Final = b"\1"
+_TIME: Final = struct.Struct(">d")  # Unix seconds
+_COUNT: Final = struct.Struct(">Q")
+_NO_TRANSACTION: Final = -1
+
+#: LMDB's longest key is 511 bytes; Kubernetes' longest name is 253. What is longer names no record.
+_LONGEST_NAME: Final = 253
+#: Decoded records that a reader keeps. 100,000 keys must not cost each worker their memory.
+_CACHE_LIMIT: Final = 4096
+
+Changes = Mapping[str, Record | None]
+
+
+class TableFull(Exception):
+    """The records do not fit into the table's size limit. Nothing of the change was made."""
+
+
+def record_name(record: Record) -> str:
+    """The name that a record must be stored under."""
+    if isinstance(record, KeyRecord):
+        return key_record_name(record.access_key_id)
+    if isinstance(record, BucketRecord):
+        return bucket_record_name(record.name)
+    return region_record_name(record.name)
+
+
+def open_for_writing(path: str, size_limit: int) -> lmdb.Environment:
+    """Open the table as its only writer, making it when there is none. `size_limit` is in bytes."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    # The table dies with the boot, so nothing is synced: a killed writer loses nothing that the kernel has.
+    return lmdb.open(path, map_size=size_limit, mode=0o600, sync=False, metasync=False, max_dbs=0)
+
+
+def open_for_reading(path: str, size_limit: int) -> lmdb.Environment:
+    """Open the table as a reader. Raises lmdb.Error when there is none."""
+    return lmdb.open(path, map_size=size_limit, readonly=True, create=False, max_dbs=0, max_spare_txns=1)
+
+
+class TableWriter:
+    """Writes the table. Every method is one transaction: readers see all of it or nothing."""
+
+    def __init__(self, env: lmdb.Environment, box: Box) -> None:
+        self._env = env
+        self._box = box
+
+    def replace_all(self, records: Iterable[Record], now: float) -> int:
+        """Make the table hold exactly these records, verified at `now`. Returns how many rows changed.
+
+        Rows that already say the same are not rewritten. Raises TableFull.
+        """
+        wanted = {record_name(record): record for record in records}
+        with self._env.begin() as txn, txn.cursor() as cursor:
+            present = {bytes(key).decode(): bytes(row) for key, row in cursor if bytes(key) >= _FIRST_RECORD}
+        changes: dict[str, Record | None] = {name: None for name in present if name not in wanted}
+        changes.update(
+            (name, record) for name, record in wanted.items() if self._read(name, present.get(name)) != record
+        )
+        self.apply(changes, now)
+        return len(changes)
+
+    def apply(self, changes: Changes, verified_at: float | None) -> None:
+        """Write the changed records (None: gone); with `verified_at`, also that the source was read completely then.
+
+        Raises TableFull.
+        """
+        try:
+            with self._env.begin(write=True) as txn:
+                for name, record in changes.items():
+                    if record is None:
+                        txn.delete(name.encode())
+                    else:
+                        txn.put(name.encode(), self._box.seal(encode(record), name.encode()))
+                if changes:
+                    txn.put(_REVISION, _COUNT.pack(_COUNT.unpack(txn.get(_REVISION, _COUNT.pack(0)))[0] + 1))
+                if verified_at is not None:
+                    txn.put(_STAMP, _TIME.pack(verified_at))
+        except lmdb.MapFullError:
+            limit = self._env.info()["map_size"]
+            raise TableFull(
+                f"the records do not fit into {limit} bytes: raise table_size, or remove keys and buckets"
+            ) from None
+
+    def stamp(self, now: float) -> None:
+        """Note that the source was read completely at `now` and says what the table says. Raises TableFull."""
+        self.apply({}, now)
+        # A reader that was killed in the middle of a transaction would pin old pages until the table is full.
+        self._env.reader_check()
+
+    def verified_at(self) -> float | None:
+        """The last stamp in Unix seconds; None when there was none."""
+        with self._env.begin() as txn:
+            row = txn.get(_STAMP)
+        return None if row is None else _TIME.unpack(row)[0]
+
+    def _read(self, name: str, row: bytes | None) -> Record | None:
+        if row is None:
+            return None
+        try:
+            return decode(self._box.open(row, name.encode()))
+        except (ValueError, RecordError):
+            return None  # an unreadable row is written anew
+
+
+class RecordsTable:
+    """Reads the table; a `Directory` for the access checks. For one thread: no transaction outlives a call."""
+
+    def __init__(self, env: lmdb.Environment, box: Box, region: str) -> None:
+        self._env = env
+        self._box = box
+        self._region_name = region_record_name(region)
+        self._transaction = _NO_TRANSACTION
+        self._revision = 0
+        self._verified_at = 0.0
+        self._records: dict[str, Record] = {}
+
+    def refresh(self) -> "RecordsTable":
+        """See what was committed last. Called at the beginning of each request and of each recheck; 0.4 µs."""
+        txn = self._env.begin()
+        try:
+            if txn.id() != self._transaction:
+                self._renew(txn)
+        finally:
+            txn.abort()
+        return self
+
+    @property
+    def revision(self) -> int:
+        """Counts the changes of records; the same number means the same records."""
+        return self._revision
+
+    def verified_at(self) -> float:
+        """When the source was last read completely, in Unix seconds; 0 when it never was."""
+        return self._verified_at
+
+    def key(self, access_key_id: str) -> KeyRecord | None:
+        """The key of that id, also when it is revoked or expired."""
+        record = self._lookup(key_record_name(access_key_id))
+        # Record names are lower case and key ids are not: another spelling of the id is another key.
+        if isinstance(record, KeyRecord) and record.access_key_id == access_key_id:
+            return record
+        return None
+
+    def bucket(self, name: str) -> BucketRecord | None:
+        """The bucket of that S3 name, also when it is retained."""
+        record = self._lookup(bucket_record_name(name))
+        return record if isinstance(record, BucketRecord) else None
+
+    def region(self) -> RegionRecord | None:
+        """The settings of the Region that this gateway serves."""
+        record = self._lookup(self._region_name)
+        return record if isinstance(record, RegionRecord) else None
+
+    def _lookup(self, name: str) -> Record | None:
+        record = self._records.get(name)
+        if record is not None:
+            return record
+        if len(name) > _LONGEST_NAME or not name.isascii():
+            return None
+        txn = self._env.begin()
+        try:
+            if txn.id() != self._transaction:
+                self._renew(txn)
+            row = txn.get(name.encode())
+        finally:
+            txn.abort()
+        return None if row is None else self._keep(name, row)
+
+    def _keep(self, name: str, row: bytes) -> Record | None:
+        try:
+            record = decode(self._box.open(row, name.encode()))
+        except (ValueError, RecordError):
+            return None  # not sealed under this boot's key for this name: grants nothing
+        if len(self._records) >= _CACHE_LIMIT:
+            self._records.clear()
+        self._records[name] = record
+        return record
+
+    def _renew(self, txn: "lmdb.Transaction[bytes]") -> None:
+        revision = _COUNT.unpack(txn.get(_REVISION, _COUNT.pack(0)))[0]
+        if revision != self._revision:
+            self._records.clear()
+            self._revision = revision
+        self._verified_at = _TIME.unpack(txn.get(_STAMP, _TIME.pack(0.0)))[0]
+        self._transaction = txn.id()

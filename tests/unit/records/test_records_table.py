@@ -1,0 +1,141 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+from support.records_fixtures import SECRET, SmallBox, bucket, key, region
+
+from cooper_gateway.records.table import RecordsTable, TableFull, TableWriter, open_for_writing
+
+LIMIT = 4 << 20
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Iterator[lmdb.Environment]:
+    with open_for_writing(str(tmp_path / "records"), LIMIT) as env:
+        yield env
+
+
+@pytest.fixture
+def writer(env: lmdb.Environment) -> TableWriter:
+    return TableWriter(env, SmallBox())
+
+
+@pytest.fixture
+def table(env: lmdb.Environment) -> RecordsTable:
+    return RecordsTable(env, SmallBox(), "local")
+
+
+def test_everything_written_is_found(writer: TableWriter, table: RecordsTable) -> None:
+    assert writer.replace_all([key(1), key(2), bucket(), region()], 100.0) == 4
+    table.refresh()
+    assert table.key("AKIATEST000000000001") == key(1)
+    assert table.key("AKIATEST000000000001").secret_key == SECRET  # type: ignore[union-attr]
+    assert table.bucket("photos") == bucket()
+    assert table.region() == region()
+    assert table.verified_at() == 100.0
+
+
+def test_an_empty_table_knows_nothing(table: RecordsTable) -> None:
+    table.refresh()
+    assert (table.key("AKIATEST000000000001"), table.bucket("photos"), table.region()) == (None, None, None)
+    assert table.verified_at() == 0.0
+
+
+@pytest.mark.parametrize(
+    "access_key_id",
+    ["akiatest000000000001", "", "x" * 5000, "AKIA\0", "AKÎA", "\udc80", "../key", "AKIATEST000000000001 "],
+)
+def test_a_key_id_that_is_not_exactly_one_names_no_key(
+    writer: TableWriter, table: RecordsTable, access_key_id: str
+) -> None:
+    writer.replace_all([key(1)], 1.0)
+    assert table.refresh().key(access_key_id) is None
+
+
+def test_names_do_not_reach_other_kinds_or_the_stamp(writer: TableWriter, table: RecordsTable) -> None:
+    writer.replace_all([key(1), region()], 1.0)
+    table.refresh()
+    assert table.bucket("\0stamp") is None
+    assert table.bucket("../region-local") is None
+
+
+def test_replace_all_removes_what_is_gone_and_rewrites_only_what_changed(
+    writer: TableWriter, table: RecordsTable
+) -> None:
+    writer.replace_all([key(1), key(2), bucket()], 1.0)
+    assert writer.replace_all([key(1), bucket(visibility="Public")], 2.0) == 2
+    table.refresh()
+    assert table.key("AKIATEST000000000002") is None
+    assert table.bucket("photos") == bucket(visibility="Public")
+    assert writer.replace_all([key(1), bucket(visibility="Public")], 3.0) == 0
+
+
+def test_a_revocation_is_seen_at_the_next_refresh(writer: TableWriter, table: RecordsTable) -> None:
+    writer.replace_all([key(1)], 1.0)
+    assert table.refresh().key(key(1).access_key_id).state == "Active"  # type: ignore[union-attr]
+    writer.apply({f"key-{key(1).access_key_id.lower()}": key(1, state="Revoked")}, None)
+    assert table.refresh().key(key(1).access_key_id).state == "Revoked"  # type: ignore[union-attr]
+    assert table.verified_at() == 1.0
+
+
+def test_a_stamp_keeps_decoded_records(writer: TableWriter, table: RecordsTable) -> None:
+    writer.replace_all([key(1)], 1.0)
+    first = table.refresh().key(key(1).access_key_id)
+    revision = table.revision
+    writer.stamp(50.0)
+    assert table.refresh().key(key(1).access_key_id) is first
+    assert (table.revision, table.verified_at()) == (revision, 50.0)
+
+
+def test_a_lookup_after_a_commit_never_mixes_old_with_new(writer: TableWriter, table: RecordsTable) -> None:
+    writer.replace_all([key(1), bucket()], 1.0)
+    table.refresh().key(key(1).access_key_id)
+    writer.replace_all([key(1, state="Revoked"), bucket(api_access="Revoked")], 2.0)
+    assert table.bucket("photos").api_access == "Revoked"  # type: ignore[union-attr]
+    assert table.key(key(1).access_key_id).state == "Revoked"  # type: ignore[union-attr]
+
+
+def test_the_cache_is_bounded(writer: TableWriter, table: RecordsTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cooper_gateway.records.table._CACHE_LIMIT", 5)
+    writer.replace_all([key(n) for n in range(20)], 1.0)
+    table.refresh()
+    for n in range(20):
+        assert table.key(key(n).access_key_id) == key(n)
+    assert len(table._records) <= 5  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_full_table_says_so_and_keeps_the_old_content(writer: TableWriter, table: RecordsTable) -> None:
+    writer.replace_all([key(1)], 1.0)
+    with pytest.raises(TableFull, match="raise table_size"):
+        writer.replace_all([key(n) for n in range(20_000)], 2.0)
+    table.refresh()
+    assert table.key(key(1).access_key_id) == key(1)
+    assert table.key(key(2).access_key_id) is None
+    assert table.verified_at() == 1.0
+    assert writer.replace_all([key(1), key(2)], 3.0) == 1
+
+
+def test_rows_of_another_boot_grant_nothing_and_are_replaced(env: lmdb.Environment, table: RecordsTable) -> None:
+    TableWriter(env, SmallBox(b"o" * 32)).replace_all([key(1)], 1.0)
+    assert table.refresh().key(key(1).access_key_id) is None
+    TableWriter(env, SmallBox()).replace_all([key(1)], 1.0)
+    assert table.refresh().key(key(1).access_key_id) == key(1)
+
+
+def test_a_row_moved_to_another_name_grants_nothing(env: lmdb.Environment, table: RecordsTable) -> None:
+    TableWriter(env, SmallBox()).replace_all([bucket("photos"), bucket("music")], 1.0)
+    with env.begin(write=True) as txn:
+        txn.put(b"bucket-music", txn.get(b"bucket-photos") or b"")
+    assert table.refresh().bucket("music") is None
+
+
+def test_the_table_holds_no_secret_in_the_open_and_is_private(writer: TableWriter, env: lmdb.Environment) -> None:
+    writer.replace_all([key(1)], 1.0)
+    folder = Path(env.path())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for file in folder.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert SECRET.encode() not in file.read_bytes()
+    assert sorted(os.listdir(folder)) == ["data.mdb", "lock.mdb"]
