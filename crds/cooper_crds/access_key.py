@@ -1,0 +1,127 @@
+"""AccessKey: credentials with grants on Buckets."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from cooper_crds.actions import DEFAULT_ACTIONS
+from cooper_crds.conditions import Conditions
+from cooper_crds.fields import AccessKeyId, ActionSet, RegionName, ResourceName, Timestamp, unix_seconds
+from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+
+
+class BucketRight(Model):
+    """What a key may do on one Bucket."""
+
+    bucket: Annotated[
+        ResourceName, Field(description="Name of the Bucket resource (not its S3 name), in the AccessKey's namespace.")
+    ]
+    actions: Annotated[
+        ActionSet,
+        Field(
+            description="What the key may do on that Bucket. Default: read, write, delete and list objects, and ask "
+            "for the bucket's location.",
+        ),
+    ] = list(DEFAULT_ACTIONS)
+
+
+class AccessKeySpec(Model):
+    """What an AccessKey is to be."""
+
+    region: Annotated[
+        RegionName | None,
+        Field(
+            description="Name of the Region that the key is for. Default: the Region marked as the default. Immutable. "
+            "A grant on a Bucket in another Region gives Ready=False with reason RegionMismatch."
+        ),
+    ] = None
+    grants: Annotated[
+        list[BucketRight],
+        Field(
+            min_length=1,
+            max_length=256,
+            description="What the key may do, for each Bucket. Each Bucket is named once.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "self.all(g, self.exists_one(h, h.bucket == g.bucket))",
+                        "message": "each bucket is granted once: put all its actions into one grant",
+                    }
+                ],
+            },
+        ),
+    ]
+    state: Annotated[
+        Literal["Active", "Revoked"],
+        Field(
+            description="Revoked stops the key everywhere and then deletes its Secret. Active again issues a new key."
+        ),
+    ] = "Active"
+    expires_at: Annotated[
+        Timestamp | None,
+        Field(
+            description="When the key stops working by itself, as an RFC 3339 time such as 2030-01-31T12:00:00Z. Its "
+            "Secret is deleted then. A later time issues a new key."
+        ),
+    ] = None
+    secret_name: Annotated[
+        ResourceName | None,
+        Field(
+            description="Name of the Secret that the key is delivered in, in the AccessKey's namespace. Default: the "
+            "AccessKey's name. A Secret of that name that Cooper did not make is left alone: Ready=False with reason "
+            "SecretConflict."
+        ),
+    ] = None
+
+    @field_validator("grants")
+    @classmethod
+    def _each_bucket_once(cls, value: list[BucketRight]) -> list[BucketRight]:
+        named = [grant.bucket for grant in value]
+        if repeated := sorted({bucket for bucket in named if named.count(bucket) > 1}):
+            raise ValueError(f"grants {', '.join(repeated)} more than once: put all its actions into one grant")
+        return value
+
+    @property
+    def not_after(self) -> float | None:
+        """Unix seconds at which the key stops working, or None."""
+        return None if self.expires_at is None else unix_seconds(self.expires_at)
+
+
+class AccessKeyStatus(Status):
+    """What is known of an AccessKey."""
+
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The metadata.generation that this status was made for.")
+    ] = None
+    conditions: Annotated[
+        Conditions,
+        Field(
+            description="What is true of the AccessKey. Ready: the key works and is delivered. Delivered: the Secret "
+            "holds it. Revoked: every gateway refuses it."
+        ),
+    ] = []
+    state: Annotated[
+        Literal["Pending", "Active", "Revoked", "Expired"] | None,
+        Field(description="Pending: the key is being issued. Active: it works. Revoked, Expired: it works no more."),
+    ] = None
+    access_key_id: Annotated[
+        AccessKeyId | None, Field(description="The key's id: the ACCESS_KEY in the Secret. It is no secret.")
+    ] = None
+    secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None
+    binding: Annotated[
+        Binding | None,
+        Field(description="The Secret with the credentials, in the form of the Service Binding specification."),
+    ] = None
+
+
+class AccessKey(Model):
+    """An AccessKey is a pair of S3 credentials with grants on one or several Buckets, delivered in a Secret."""
+
+    plural: ClassVar[str] = "accesskeys"
+
+    api_version: Literal["cooper.dev/v1alpha1"] = API_VERSION
+    kind: Literal["AccessKey"] = "AccessKey"
+    metadata: Metadata
+    spec: Annotated[AccessKeySpec, Field(description="What the AccessKey is to be.")]
+    status: Annotated[AccessKeyStatus | None, Field(description="What is known of the AccessKey.")] = None

@@ -1,0 +1,144 @@
+"""Bucket: an S3 bucket in a Region, and by default one access key for it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from cooper_crds.actions import DEFAULT_ACTIONS
+from cooper_crds.conditions import Conditions
+from cooper_crds.fields import (
+    MAX_OBJECT_SIZE,
+    ActionSet,
+    ApiAccess,
+    BucketName,
+    ByteSize,
+    DeletionPolicy,
+    Endpoint,
+    RegionName,
+    ResourceName,
+    SizeBetween,
+    Visibility,
+)
+from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+
+
+class BucketCredentials(Model):
+    """The access key that a Bucket brings along."""
+
+    enabled: Annotated[
+        bool,
+        Field(
+            description="Whether to make an AccessKey of the Bucket's name, with these actions on this Bucket, and to "
+            "deliver it in a Secret."
+        ),
+    ] = True
+    secret_name: Annotated[
+        ResourceName | None,
+        Field(
+            description="Name of the Secret, in the Bucket's namespace. Default: the Bucket's name. A Secret of that "
+            "name that Cooper did not make is left alone: Ready=False with reason SecretConflict."
+        ),
+    ] = None
+    actions: Annotated[
+        ActionSet,
+        Field(
+            description="What the key may do on the Bucket. Default: read, write, delete and list objects, and ask for "
+            "the bucket's location.",
+        ),
+    ] = list(DEFAULT_ACTIONS)
+
+
+class BucketSpec(Model):
+    """What a Bucket is to be."""
+
+    bucket_name: Annotated[
+        BucketName | None,
+        Field(
+            description="S3 name of the bucket. Default: made from the resource's name by the Region's "
+            "bucketNameTemplate. A name belongs to who provisioned it first; a second Bucket of that name gets "
+            "Ready=False with reason NameTaken. Immutable once provisioned."
+        ),
+    ] = None
+    region: Annotated[
+        RegionName | None,
+        Field(description="Name of the Region that holds the bucket. Default: the Region marked as the default."),
+    ] = None
+    visibility: Annotated[
+        Visibility,
+        Field(
+            description="Private: only access keys read objects. Public: anybody who knows an object's name can read "
+            "it; nobody can list without a key."
+        ),
+    ] = "Private"
+    api_access: Annotated[
+        ApiAccess,
+        Field(
+            description="Revoked refuses every access key on this bucket with KeyAccessRevoked, and keeps the objects, "
+            "the keys and the Secrets. Allowed gives access back, with new keys."
+        ),
+    ] = "Allowed"
+    max_object_size: Annotated[
+        ByteSize,
+        SizeBetween(1, MAX_OBJECT_SIZE),
+        Field(
+            description="Largest object that can be stored, as a quantity such as 500Mi. The Region's limit holds as "
+            "well.",
+            json_schema_extra={"default": "2Gi"},
+        ),
+    ] = 2 << 30
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(
+            description="What happens to the objects when this resource is deleted. Delete: the bucket goes when it is "
+            "empty; until then deletion waits, with Ready=False and reason BucketNotEmpty. Retain: the objects stay, "
+            "served to nobody, and the name stays taken."
+        ),
+    ] = "Delete"
+    credentials: Annotated[
+        BucketCredentials,
+        Field(
+            description="The access key that the Bucket brings along.",
+            json_schema_extra={"default": {}},
+        ),
+    ] = BucketCredentials()
+
+
+class BucketStatus(Status):
+    """What is known of a Bucket."""
+
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The metadata.generation that this status was made for.")
+    ] = None
+    conditions: Annotated[
+        Conditions,
+        Field(
+            description="What is true of the Bucket. Ready: it can be used, and the key in the Secret works. "
+            "Provisioned: the bucket exists. CredentialsReady: the key works and is delivered."
+        ),
+    ] = []
+    bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None
+    region: Annotated[RegionName | None, Field(description="Name of the Region that holds the bucket.")] = None
+    endpoint: Annotated[Endpoint | None, Field(description="URL of the S3 endpoint that serves the bucket.")] = None
+    objects: Annotated[int | None, Field(ge=0, description="How many objects the bucket holds.")] = None
+    size: Annotated[ByteSize | None, Field(description="How many bytes all objects have together, as a quantity.")] = (
+        None
+    )
+    binding: Annotated[
+        Binding | None,
+        Field(description="The Secret with the credentials, in the form of the Service Binding specification."),
+    ] = None
+
+
+class Bucket(Model):
+    """A Bucket is an S3 bucket in a Region. By default it brings along an AccessKey and a Secret that hold its name."""
+
+    plural: ClassVar[str] = "buckets"
+
+    api_version: Literal["cooper.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Bucket"] = "Bucket"
+    metadata: Metadata
+    spec: Annotated[
+        BucketSpec,
+        Field(description="What the Bucket is to be.", json_schema_extra={"default": {}}),
+    ] = BucketSpec()
+    status: Annotated[BucketStatus | None, Field(description="What is known of the Bucket.")] = None

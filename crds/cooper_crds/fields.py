@@ -1,0 +1,261 @@
+"""The types that fields of resources have: each checks one kind of value and says the same in its JSON schema."""
+
+import datetime
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from cooper_crds import names, quantities
+from cooper_crds.actions import GRANTABLE_ACTIONS
+
+#: Largest object that S3 knows: 5 TiB.
+MAX_OBJECT_SIZE: Final = 5 << 40
+_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_TIME_RULE = re.compile(_TIME[1:-1])
+_ENDPOINT = r"^https?://[A-Za-z0-9.:\[\]-]+$"
+_ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
+
+
+def dns_subdomain(value: str) -> str:
+    """Refuse what Kubernetes does not allow as a resource's name."""
+    if not names.DNS_SUBDOMAIN.fullmatch(value):
+        raise ValueError(
+            "must be a DNS name: lowercase letters, digits, hyphens and periods, each part beginning and ending with a "
+            "letter or digit, at most 253 characters"
+        )
+    return value
+
+
+def dns_label(value: str) -> str:
+    """Refuse what Kubernetes does not allow as a namespace's name."""
+    if not names.DNS_LABEL.fullmatch(value):
+        raise ValueError(
+            "must be a DNS label: lowercase letters, digits and hyphens, beginning and ending with a letter or digit, "
+            "at most 63 characters"
+        )
+    return value
+
+
+def _bucket_name(value: str) -> str:
+    if problem := names.bucket_name_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _action(value: str) -> str:
+    if value not in GRANTABLE_ACTIONS:
+        raise ValueError(f"must be one of {', '.join(GRANTABLE_ACTIONS)}")
+    return value
+
+
+def _each_once(value: list[str]) -> list[str]:
+    if repeated := sorted({each for each in value if value.count(each) > 1}):
+        raise ValueError(f"names {', '.join(repeated)} more than once")
+    return value
+
+
+def _timestamp_text(value: Any) -> Any:
+    # YAML has a type of its own for an unquoted time; kubectl takes it for text, and so do we.
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.isoformat().replace("+00:00", "Z")
+    return value
+
+
+def _timestamp(value: str) -> str:
+    try:
+        unix_seconds(value)
+    except ValueError:
+        raise ValueError("must be an RFC 3339 time with a time zone, such as 2030-01-31T12:00:00Z") from None
+    return value
+
+
+def unix_seconds(value: str) -> float:
+    """Unix seconds of an RFC 3339 time. Raises ValueError when it is none."""
+    if not _TIME_RULE.fullmatch(value):
+        raise ValueError("not an RFC 3339 time")
+    return datetime.datetime.fromisoformat(value).timestamp()
+
+
+def timestamp(seconds: float) -> str:
+    """Unix seconds as an RFC 3339 time in UTC, to the second, as Kubernetes writes its own."""
+    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _endpoint(value: str) -> str:
+    problem = ValueError(
+        "must be an http or https URL with a host, perhaps a port, and nothing else, such as https://s3.example.com"
+    )
+    if not _ENDPOINT_RULE.fullmatch(value):
+        raise problem
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise problem from None
+    if not url.hostname or port == 0:
+        raise problem
+    return value
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        return quantities.parse_quantity(value)
+    return value
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return quantities.parse_duration(value)
+    raise ValueError("must be a duration such as 24h, 1h30m or 45s")
+
+
+def _string(pattern: str, max_length: int, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": 1, "maxLength": max_length, **more})
+
+
+def _rule(rule: str, message: str) -> dict[str, str]:
+    return {"rule": rule, "message": message}
+
+
+#: Name of a resource or Secret.
+ResourceName = Annotated[str, Field(max_length=253), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 253)]
+#: Name of a Region: short enough for the value of a label.
+RegionName = Annotated[str, Field(max_length=63), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 63)]
+#: Name of a namespace.
+NamespaceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+#: The region that signatures name.
+RegionTag = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+#: S3 name of a bucket.
+BucketName = Annotated[
+    str,
+    AfterValidator(_bucket_name),
+    _string(
+        names.BUCKET_NAME_PATTERN,
+        63,
+        minLength=3,
+        **{
+            "x-kubernetes-validations": [
+                _rule(f"!(self in {sorted(names.RESERVED_BUCKET_NAMES)})".replace("'", '"'), "the name is reserved"),
+                _rule("!self.contains('..')", "a bucket name must not have two periods in a row"),
+                _rule(
+                    r"!self.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$')", "a bucket name must not look like an IP address"
+                ),
+            ]
+        },
+    ),
+]
+#: One of the limited set of S3 actions.
+Action = Annotated[
+    str,
+    AfterValidator(_action),
+    WithJsonSchema({"type": "string", "enum": list(GRANTABLE_ACTIONS), "maxLength": max(map(len, GRANTABLE_ACTIONS))}),
+]
+#: A set of actions, at least one.
+ActionSet = Annotated[
+    list[Action],
+    Field(min_length=1, max_length=len(GRANTABLE_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
+    AfterValidator(_each_once),
+]
+#: RFC 3339 time, kept as text.
+Timestamp = Annotated[
+    str,
+    BeforeValidator(_timestamp_text),
+    Field(max_length=40),
+    AfterValidator(_timestamp),
+    _string(_TIME, 40, format="date-time"),
+]
+#: Address of an S3 endpoint.
+Endpoint = Annotated[str, Field(max_length=512), AfterValidator(_endpoint), _string(_ENDPOINT, 512)]
+#: Bytes; written as a quantity.
+ByteSize = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    PlainSerializer(quantities.format_quantity, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": quantities.QUANTITY_PATTERN,
+            "maxLength": quantities.MAX_TEXT,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+#: Seconds; written as a duration.
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(quantities.format_duration, return_type=str),
+    _string(quantities.DURATION_PATTERN, quantities.MAX_TEXT),
+]
+#: Access key id.
+AccessKeyId = Annotated[str, Field(pattern=r"^AKIA[A-Z2-7]{16}$", min_length=20, max_length=20)]
+Visibility = Literal["Private", "Public"]
+ApiAccess = Literal["Allowed", "Revoked"]
+DeletionPolicy = Literal["Delete", "Retain"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """Bounds of a number that manifests write as text: checked here, and by the API server in CEL."""
+
+    least: float
+    most: float
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-kubernetes-validations": [_rule(self._cel(), self._message())]}
+
+    def _check(self, value: float) -> float:
+        if not self.least <= value <= self.most:
+            raise ValueError(self._message())
+        return value
+
+    def _message(self) -> str:
+        return f"must be from {self._text(self.least)} to {self._text(self.most)}"
+
+    def _text(self, value: float) -> str:
+        raise NotImplementedError
+
+    def _cel(self) -> str:
+        raise NotImplementedError
+
+
+class SizeBetween(_Between):
+    """Least and most bytes of a ByteSize."""
+
+    def _text(self, value: float) -> str:
+        return quantities.format_quantity(int(value))
+
+    def _cel(self) -> str:
+        low, high = self._text(self.least), self._text(self.most)
+        return (
+            f"type(self) == int ? self >= {self.least} && self <= {self.most} : "
+            f"quantity(self).compareTo(quantity('{low}')) >= 0 && quantity(self).compareTo(quantity('{high}')) <= 0"
+        )
+
+
+class DurationBetween(_Between):
+    """Least and most seconds of a Duration."""
+
+    def _text(self, value: float) -> str:
+        return quantities.format_duration(value)
+
+    def _cel(self) -> str:
+        low, high = self._text(self.least), self._text(self.most)
+        return f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"

@@ -1,0 +1,70 @@
+"""Kubernetes quantities (`2Gi`) as bytes, and durations (`24h`) as seconds. Pure text and numbers."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+# "<suffix> ::= <binarySI> | <decimalExponent> | <decimalSI>" (apimachinery, resource.Quantity). Sizes here are whole
+# bytes, so the fractional suffixes (n, u, m) and exponents are left out.
+_UNITS: Final = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "P": 10**15,
+    "Ki": 1 << 10,
+    "Mi": 1 << 20,
+    "Gi": 1 << 30,
+    "Ti": 1 << 40,
+    "Pi": 1 << 50,
+}
+_BINARY: Final = ("Pi", "Ti", "Gi", "Mi", "Ki")
+_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
+
+#: A size, as a JSON schema can say it.
+QUANTITY_PATTERN: Final = r"^[0-9]{1,19}(\.[0-9]{1,9})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+#: A duration of hours, minutes and seconds, as a JSON schema can say it.
+DURATION_PATTERN: Final = r"^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
+#: Longest text that either can have.
+MAX_TEXT: Final = 32
+
+_QUANTITY = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
+_DURATION = re.compile(r"(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?")
+
+
+def parse_quantity(text: str) -> int:
+    """Bytes of a Kubernetes quantity such as `2Gi`, `1.5Mi` or `500`. Raises ValueError with the reason."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a size such as 500, 10M or 2Gi")
+    number, unit = match.groups(default="")
+    size = Decimal(number) * _UNITS[unit]
+    if size != int(size):
+        raise ValueError("must be a whole number of bytes")
+    return int(size)
+
+
+def format_quantity(size: int) -> str:
+    """Bytes as a quantity, exactly: `2147483648` is `2Gi`, what no binary unit divides stays a plain number."""
+    for unit in _BINARY:
+        if size and size % _UNITS[unit] == 0:
+            return f"{size // _UNITS[unit]}{unit}"
+    return str(size)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `24h`, `1h30m` or `45s`. Raises ValueError with the reason."""
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("must be a duration such as 24h, 1h30m or 45s")
+    return float(sum(int(part or 0) * seconds for part, seconds in zip(match.groups(), _SECONDS.values(), strict=True)))
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as a duration, with no unit that is zero: 86400 is `24h`. Parts of a second are dropped."""
+    left, parts = int(seconds), ""
+    for unit, length in _SECONDS.items():
+        count, left = divmod(left, length)
+        parts += f"{count}{unit}" if count else ""
+    return parts or "0s"

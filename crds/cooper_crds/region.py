@@ -1,0 +1,166 @@
+"""Region: one S3 gateway, and the settings of what it serves."""
+
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field, field_validator
+
+from cooper_crds.conditions import Conditions
+from cooper_crds.fields import MAX_OBJECT_SIZE, ByteSize, Duration, DurationBetween, Endpoint, RegionTag, SizeBetween
+from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
+
+MIN_RECORD_AGE: Final = 30.0
+MAX_RECORD_AGE: Final = 720 * 3600.0
+MAX_METADATA_SIZE: Final = 8 << 10
+_TEMPLATE: Final = r"^([a-z0-9.-]|\{name\}|\{namespace\})+$"
+
+
+class Endpoints(Model):
+    """Where clients reach the gateway."""
+
+    internal: Annotated[
+        Endpoint | None,
+        Field(
+            description="URL of the S3 endpoint for clients near the gateway, such as http://gateway.cooper:9000. "
+            "Secrets carry this one. `cooper up` fills in its own address where none is given."
+        ),
+    ] = None
+    public: Annotated[
+        Endpoint | None,
+        Field(description="URL of the S3 endpoint for clients elsewhere, such as https://s3.example.com."),
+    ] = None
+
+
+class Features(Model):
+    """Optional behaviour of the gateway."""
+
+    list_objects_v1: Annotated[
+        bool,
+        Field(
+            description="Serve the first version of ListObjects, which some older clients need; when false it is "
+            "answered with 501 NotImplemented.",
+        ),
+    ] = True
+    match_region: Annotated[
+        bool,
+        Field(
+            description="Refuse signatures that name another region than this Region's tag. When false, any region is "
+            "accepted in a signature."
+        ),
+    ] = False
+
+
+class Limits(Model):
+    """What the gateway accepts at most."""
+
+    max_object_size: Annotated[
+        ByteSize,
+        SizeBetween(1, MAX_OBJECT_SIZE),
+        Field(
+            description="Largest object, as a quantity such as 5Gi. A Bucket can lower it and never raise it.",
+            json_schema_extra={"default": "5Ti"},
+        ),
+    ] = MAX_OBJECT_SIZE
+    max_metadata_size: Annotated[
+        ByteSize,
+        SizeBetween(0, MAX_METADATA_SIZE),
+        Field(
+            description="Most user metadata of an object: all names and values of x-amz-meta-* headers together.",
+            json_schema_extra={"default": "2Ki"},
+        ),
+    ] = 2 << 10
+
+
+class RegionSpec(Model):
+    """What a Region is to be."""
+
+    tag: Annotated[
+        RegionTag,
+        Field(
+            description="The region as S3 clients know it, such as us-east-1: part of every signature, and the REGION "
+            "in the Secrets."
+        ),
+    ]
+    default: Annotated[
+        bool,
+        Field(
+            description="Whether Buckets and AccessKeys that name no region belong to this one. At most one Region can "
+            "be the default."
+        ),
+    ] = False
+    endpoints: Annotated[
+        Endpoints, Field(description="Where clients reach the gateway.", json_schema_extra={"default": {}})
+    ] = Endpoints()
+    features: Annotated[
+        Features, Field(description="Optional behaviour of the gateway.", json_schema_extra={"default": {}})
+    ] = Features()
+    limits: Annotated[
+        Limits, Field(description="What the gateway accepts at most.", json_schema_extra={"default": {}})
+    ] = Limits()
+    max_record_age: Annotated[
+        Duration,
+        DurationBetween(MIN_RECORD_AGE, MAX_RECORD_AGE),
+        Field(
+            description="How long a gateway goes on serving with what it last read when it cannot read its records, "
+            "from 30s to 720h. After that it answers 503 rather than honour a key that may have been revoked.",
+            json_schema_extra={"default": "24h"},
+        ),
+    ] = 86400.0
+    bucket_name_template: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            pattern=_TEMPLATE,
+            description="How the S3 name of a Bucket is made when it names none: {name} stands for the resource's "
+            "name, {namespace} for its namespace. For example {namespace}-{name}.",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {"rule": "self.contains('{name}')", "message": "must contain {name}"},
+                ]
+            },
+        ),
+    ] = "{name}"
+
+    @field_validator("bucket_name_template")
+    @classmethod
+    def _names_differ(cls, value: str) -> str:
+        if "{name}" not in value:
+            raise ValueError("must contain {name}")
+        return value
+
+    def bucket_name(self, namespace: str, name: str) -> str:
+        """S3 name of a Bucket that names none. It may be no valid bucket name: see names.bucket_name_problem."""
+        # Neither DNS names nor the template's other text hold braces, so the order of replacing does not matter.
+        return self.bucket_name_template.replace("{namespace}", namespace).replace("{name}", name)
+
+
+class RegionStatus(Status):
+    """What is known of a Region."""
+
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The metadata.generation that this status was made for.")
+    ] = None
+    conditions: Annotated[
+        Conditions,
+        Field(description="What is true of the Region. Ready says whether its gateway serves with these settings."),
+    ] = []
+    endpoint: Annotated[Endpoint | None, Field(description="The endpoint that Secrets of this Region carry.")] = None
+
+
+class Region(Model):
+    """A Region is one S3 gateway: its endpoint, the tag that signatures name, and its limits."""
+
+    plural: ClassVar[str] = "regions"
+
+    api_version: Literal["cooper.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Region"] = "Region"
+    metadata: ClusterMetadata
+    spec: Annotated[RegionSpec, Field(description="What the Region is to be.")]
+    status: Annotated[RegionStatus | None, Field(description="What is known of the Region.")] = None
+
+    @field_validator("metadata")
+    @classmethod
+    def _short_name(cls, value: ClusterMetadata) -> ClusterMetadata:
+        if len(value.name) > 63:
+            raise ValueError("the name of a Region has at most 63 characters")
+        return value
