@@ -19,6 +19,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidBucketName": (400, "The bucket name is not valid."),
     "InvalidDigest": (400, "The Content-MD5 or checksum that you sent is not valid."),
     "InvalidPart": (400, "A part could not be found, or its ETag does not match."),
+    "InvalidPartNumber": (416, "The object has no part of that number."),
     "InvalidPartOrder": (400, "Parts must be listed in ascending order of their numbers."),
     "InvalidRange": (416, "The range cannot be satisfied."),
     "InvalidRequest": (400, "The request is invalid."),

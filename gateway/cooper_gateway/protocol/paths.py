@@ -4,6 +4,7 @@ Paths are never normalised: `//`, `.`, `..` and backslashes are ordinary bytes o
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -121,6 +122,7 @@ def check_name(name: bytes) -> bytes:
     return name
 
 
+@lru_cache(1024)  # checked at every request; a name that is not valid raises and is not kept
 def _bucket(raw: bytes) -> str:
     try:
         name = (unquote_to_bytes(raw) if b"%" in raw else raw).decode("ascii")

@@ -12,6 +12,8 @@ from cooper_crds.actions import (
     OPERATE,
     PUT_OBJECT,
 )
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Request
 
 Scope = Literal["service", "bucket", "object"]
 
@@ -54,3 +56,159 @@ ROUTES: Final = (
     Route("AbortMultipartUpload", "DELETE", "object", PUT_OBJECT, ("uploadId",)),
     Route("ListParts", "GET", "object", LIST_BUCKET, ("uploadId",)),
 )
+
+
+#: Sub-resources of S3 that Cooper does not serve. Most are asked for by name alone (`?acl`), some with a value.
+NOT_SERVED: Final = frozenset(
+    {
+        "abac", "accelerate", "acl", "analytics", "annotation", "attributes", "cors", "encryption",
+        "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging", "metadataAnnotationTable",
+        "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics",
+        "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock",
+        "renameObject", "replication", "requestPayment", "restore", "retention", "select", "select-type",
+        "session", "tagging", "torrent", "versioning", "versions", "website",
+    }
+)  # fmt: skip
+
+_RESPONSE_OVERRIDES: Final = (
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+)
+_LIST: Final = ("prefix", "delimiter", "encoding-type")
+#: Query parameters that an operation reads besides its selectors.
+PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
+    "ListBuckets": ("prefix", "max-buckets", "continuation-token", "bucket-region"),
+    "ListIntents": (),
+    "HeadBucket": (),
+    "DeleteBucket": (),
+    "GetBucketLocation": (),
+    "ListObjectsV2": (*_LIST, "max-keys", "start-after", "continuation-token", "fetch-owner"),
+    "ListObjects": (*_LIST, "max-keys", "marker"),
+    "ListMultipartUploads": (*_LIST, "max-uploads", "key-marker", "upload-id-marker"),
+    "DeleteObjects": (),
+    "GetUsage": (),
+    "CloseBucket": (),
+    "ReopenBucket": (),
+    "DestroyBucket": (),
+    "GetObject": ("partNumber", *_RESPONSE_OVERRIDES),
+    "HeadObject": ("partNumber", *_RESPONSE_OVERRIDES),
+    "PutObject": (),
+    "CopyObject": (),
+    "DeleteObject": (),
+    "CreateMultipartUpload": (),
+    "UploadPart": (),
+    "UploadPartCopy": (),
+    "CompleteMultipartUpload": (),
+    "AbortMultipartUpload": (),
+    "ListParts": ("max-parts", "part-number-marker", "encoding-type"),
+}
+
+#: Operations of S3 that have no row, by method and scope, and that a client may well try: 501 rather than 405.
+_KNOWN_ELSEWHERE: Final = {
+    ("PUT", "bucket"): "CreateBucket is not served over S3: create a Bucket resource instead.",
+    ("POST", "bucket"): "Uploads by HTML form (POST) are not implemented.",
+}
+
+#: Request headers that would promise what is not done. What S3 merely prefers (ACLs, storage classes) is ignored.
+_PROMISES: Final = {
+    "x-amz-server-side-encryption-customer-algorithm": "encryption with keys of the customer (SSE-C)",
+    "x-amz-server-side-encryption-customer-key": "encryption with keys of the customer (SSE-C)",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm": "encryption with keys of the customer (SSE-C)",
+    "x-amz-copy-source-server-side-encryption-customer-key": "encryption with keys of the customer (SSE-C)",
+    "x-amz-server-side-encryption-aws-kms-key-id": "encryption with KMS keys",
+    "x-amz-object-lock-mode": "object lock",
+    "x-amz-object-lock-retain-until-date": "object lock",
+    "x-amz-object-lock-legal-hold": "object lock",
+    "x-amz-tagging": "object tagging",
+    "x-amz-write-offset-bytes": "appending to objects",
+    "x-amz-if-match-size": "deleting on conditions",
+    "x-amz-if-match-last-modified-time": "deleting on conditions",
+}
+
+_METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
+_READS: Final = frozenset({"GET", "HEAD"})
+
+
+def _indexed() -> dict[tuple[str, str], tuple[Route, ...]]:
+    """Rows by method and scope; those that ask for more come first, so that the first that fits is the right one."""
+    index: dict[tuple[str, str], list[Route]] = {}
+    for route in ROUTES:
+        index.setdefault((route.method, route.scope), []).append(route)
+    return {
+        place: tuple(sorted(rows, key=lambda row: (-len(row.selector), row.header is None)))
+        for place, rows in index.items()
+    }
+
+
+_INDEX: Final = _indexed()
+_ALLOWED: Final = {
+    route: frozenset(part.partition("=")[0] for part in route.selector) | set(PARAMETERS[route.operation]) | {"x-id"}
+    for route in ROUTES
+}
+#: Every parameter that means something somewhere: in the wrong place it is refused rather than overlooked.
+_MEANINGFUL: Final = NOT_SERVED.union(*_ALLOWED.values())
+
+
+def match(request: Request) -> Route:
+    """The one row that serves a request. Raises S3Error NotImplemented or MethodNotAllowed when there is none.
+
+    Call it after `parse_target`.
+    """
+    scope: Scope = "service" if request.bucket is None else "bucket" if request.name is None else "object"
+    rows = _INDEX.get((request.method, scope))
+    if not request.headers.keys().isdisjoint(_PROMISES):
+        _refuse_promises(request.headers)
+    for route in rows or ():
+        if _fits(route, request):
+            if request.query:
+                _judge_parameters(route, request.query)
+            return route
+    raise _no_route(request, scope)
+
+
+def _fits(route: Route, request: Request) -> bool:
+    if route.header is not None and route.header not in request.headers:
+        return False
+    for selector in route.selector:
+        name, equals, value = selector.partition("=")
+        if name not in request.query or (equals and request.query[name] != value):
+            return False
+    return True
+
+
+def _judge_parameters(route: Route, query: dict[str, str]) -> None:
+    """Refuse a parameter that asks for something else than this operation does.
+
+    S3 ignores parameters it does not know. A read may carry such ones (`?v=3` against caches); a write may not:
+    storing the body of a sub-resource that is not known yet as an object would be wrong.
+    """
+    allowed = _ALLOWED[route]
+    for name, value in query.items():
+        if name in allowed or name[:6].lower() == "x-amz-" or (name == "versionId" and value == "null"):
+            continue
+        if name == "versionId":
+            raise S3Error("NotImplemented", "There are no object versions here; leave out versionId.")
+        if route.method not in _READS or not value or name in _MEANINGFUL:
+            raise S3Error("NotImplemented", f"Cooper does not implement ?{name:.64} for {route.operation}.")
+
+
+def _refuse_promises(headers: dict[str, str]) -> None:
+    for name, feature in _PROMISES.items():
+        if headers.get(name):
+            raise S3Error("NotImplemented", f"Cooper does not implement {feature}; leave out the header {name}.")
+
+
+def _no_route(request: Request, scope: Scope) -> S3Error:
+    if request.method in _METHODS:
+        unserved = next((name for name in request.query if name in _MEANINGFUL), None)
+        if unserved is not None:
+            return S3Error("NotImplemented", f"Cooper does not implement {request.method} ?{unserved}.")
+        elsewhere = _KNOWN_ELSEWHERE.get((request.method, scope))
+        if elsewhere is not None:
+            return S3Error("NotImplemented", elsewhere)
+    allowed = ", ".join(method for method in _METHODS if (method, scope) in _INDEX)
+    return S3Error("MethodNotAllowed", f"That method is not allowed here; allowed are {allowed}.", Allow=allowed)

@@ -1,0 +1,315 @@
+"""AWS Signature Version 4: what a request claims, and whether it holds. In the header and in the query (presigned).
+
+Specification: "Signature Version 4 signing process" in the Amazon S3 API Reference ("Authenticating Requests").
+`parse_claim` reads and judges everything but the signature; `verify` compares the signature, in constant time.
+"""
+
+import hashlib
+import hmac
+import re
+from typing import Final
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+
+import msgspec
+
+from cooper_gateway.protocol.dates import parse_amz_date, parse_http_date, to_amz_date
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Request
+
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+STREAMING_SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+STREAMING_SIGNED_TRAILER: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+STREAMING_UNSIGNED_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+STREAMING: Final = frozenset({STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER})
+
+#: Most that a client's clock and ours may differ, in seconds.
+MAX_SKEW: Final = 900
+#: "The maximum that you can set [X-Amz-Expires] is 604800 (seven days)"
+MAX_EXPIRES: Final = 604_800
+
+_USE_SIGV4: Final = "is not supported here. Sign requests with AWS Signature Version 4 (AWS4-HMAC-SHA256)."
+_CREDENTIAL: Final = r"([^/,=\s]{1,128})/(\d{8})/([A-Za-z0-9_-]{0,64})/([A-Za-z0-9_-]{1,64})/aws4_request"
+_SIGNED_HEADERS: Final = r"[!-+\--:<-~]+(?:;[!-+\--:<-~]+)*"  # field names of RFC 9110, joined by semicolons
+_FIELDS: Final = re.compile(
+    rf"AWS4-HMAC-SHA256 +Credential={_CREDENTIAL}, *SignedHeaders=({_SIGNED_HEADERS}), *Signature=([0-9a-f]{{64}})"
+)
+_FIELDS_IN_ANY_ORDER: Final = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
+_SCOPE: Final = re.compile(_CREDENTIAL)
+_NAMES: Final = re.compile(_SIGNED_HEADERS)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
+_QUERY_SIGNATURE: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
+_QUERY_REQUIRED: Final = (*_QUERY_SIGNATURE, "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a request says of its signature. Everything in it was judged, except that the signature holds."""
+
+    access_key_id: str
+    date: str  # YYYYMMDD of the credential scope
+    region: str  # of the credential scope
+    signature: str  # 64 lower-case hex digits
+    amz_date: str  # YYYYMMDDTHHMMSSZ
+    presigned: bool
+    payload: str  # x-amz-content-sha256: 64 hex digits, UNSIGNED-PAYLOAD or a STREAMING-… form
+    string_to_sign: bytes
+
+    def __repr__(self) -> str:  # signatures are as good as credentials while their request is fresh
+        return f"Claim({self.access_key_id}, {self.amz_date}, {self.region}, {self.payload})"
+
+    @property
+    def scope(self) -> str:
+        """The credential scope, as strings to sign have it."""
+        return f"{self.date}/{self.region}/s3/aws4_request"
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """The parts of a signature, from the header or the query alike, not judged yet."""
+
+    access_key_id: str
+    date: str
+    region: str
+    service: str
+    signed_headers: str
+    signature: str
+
+
+def parse_claim(request: Request, now: float, region: str | None = None) -> Claim | None:
+    """Read a request's signature; None means that it carries none, and is anonymous.
+
+    `now` is in Unix seconds. With `region`, the scope must name it; without, any region is taken. Call it after
+    `parse_target`. Raises S3Error for everything that is wrong apart from the signature's value.
+    """
+    if request.public_path:
+        return None
+    authorization = request.headers.get("authorization")
+    query = request.query
+    in_query = bool(query) and any(name in query for name in _QUERY_SIGNATURE)
+    if authorization is None:
+        if in_query:
+            return _query_claim(request, now, region)
+        if "AWSAccessKeyId" in query:
+            raise S3Error("InvalidRequest", f"Signature Version 2 {_USE_SIGV4}")
+        return None
+    if in_query or "AWSAccessKeyId" in query:
+        raise S3Error(
+            "InvalidArgument", "Only one way of signing is allowed: the Authorization header or the query, not both."
+        )
+    return _header_claim(request, authorization, now, region)
+
+
+def signing_key(secret: str, date: str, region: str) -> bytes:
+    """Derive the key that signs all requests of one day in one region. Callers cache it: it costs four HMACs."""
+    key = b"AWS4" + secret.encode()
+    for part in (date, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def verify(claim: Claim, key: bytes) -> None:
+    """Check a claim's signature with a signing key, in constant time. Raises S3Error SignatureDoesNotMatch."""
+    expected = hmac.digest(key, claim.string_to_sign, "sha256").hex()
+    if not hmac.compare_digest(expected, claim.signature):
+        raise S3Error("SignatureDoesNotMatch")
+
+
+def _header_claim(request: Request, authorization: str, now: float, region: str | None) -> Claim:
+    fields = _authorization_fields(authorization)
+    headers = request.headers
+    _judge_scope(fields, region, "AuthorizationHeaderMalformed")
+    amz_date = headers.get("x-amz-date")
+    if amz_date is None:  # "the Date header [is used] when x-amz-date is not specified"
+        amz_date = to_amz_date(parse_http_date(headers.get("date", "")))
+    signed_at = parse_amz_date(amz_date)
+    if signed_at is None or amz_date is None:
+        raise S3Error("AccessDenied", "A signed request needs an x-amz-date (YYYYMMDD'T'HHMMSS'Z') or a Date header.")
+    if amz_date[:8] != fields.date:
+        raise S3Error("AuthorizationHeaderMalformed", "The date of the credential scope and x-amz-date differ.")
+    if not -MAX_SKEW <= now - signed_at <= MAX_SKEW:
+        raise S3Error("RequestTimeTooSkewed")
+    payload = headers.get("x-amz-content-sha256")
+    if payload is None:
+        raise S3Error("MissingSecurityHeader", "A signed request needs the header x-amz-content-sha256.")
+    if not _SHA256.fullmatch(payload) and payload != UNSIGNED_PAYLOAD and payload not in STREAMING:
+        raise S3Error(
+            "InvalidRequest",
+            "x-amz-content-sha256 must be 64 lower-case hex digits, UNSIGNED-PAYLOAD or a STREAMING form "
+            "(AWS4-HMAC-SHA256-PAYLOAD, AWS4-HMAC-SHA256-PAYLOAD-TRAILER, UNSIGNED-PAYLOAD-TRAILER).",
+        )
+    query = canonical_query(request.query_string) if request.query_string else ""
+    return _claim(request, fields, amz_date, payload, query, presigned=False)
+
+
+def _query_claim(request: Request, now: float, region: str | None) -> Claim:
+    code = "AuthorizationQueryParametersError"
+    query = request.query
+    missing = [name for name in _QUERY_REQUIRED if name not in query]
+    if missing:
+        raise S3Error(code, f"A presigned request also needs the query parameters {', '.join(missing)}.")
+    if query["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256":
+        raise S3Error(code, "X-Amz-Algorithm must be AWS4-HMAC-SHA256.")
+    scope = _SCOPE.fullmatch(query["X-Amz-Credential"])
+    if scope is None:
+        raise S3Error(code, "X-Amz-Credential must be KEYID/YYYYMMDD/REGION/s3/aws4_request.")
+    signed_headers, signature = query["X-Amz-SignedHeaders"], query["X-Amz-Signature"]
+    if not _NAMES.fullmatch(signed_headers) or not _SHA256.fullmatch(signature):
+        raise S3Error(code, "X-Amz-SignedHeaders must be header names, X-Amz-Signature 64 lower-case hex digits.")
+    fields = _fields(scope, signed_headers, signature)
+    _judge_scope(fields, region, code)
+    _judge_lifetime(query["X-Amz-Date"], query["X-Amz-Expires"], fields.date, now)
+    payload = _presigned_payload(request)
+    return _claim(
+        request,
+        fields,
+        query["X-Amz-Date"],
+        payload,
+        canonical_query(request.query_string, without=b"X-Amz-Signature"),
+        presigned=True,
+    )
+
+
+def _authorization_fields(authorization: str) -> _Fields:
+    match = _FIELDS.fullmatch(authorization)
+    if match is not None:
+        return _Fields(*match.groups())
+    scheme, _, rest = authorization.strip().partition(" ")
+    if scheme != "AWS4-HMAC-SHA256":
+        known = {"aws": "Signature Version 2", "bearer": "A bearer token", "aws4-ecdsa-p256-sha256": "SigV4A"}
+        raise S3Error("InvalidRequest", f"{known.get(scheme.lower(), 'This kind of Authorization')} {_USE_SIGV4}")
+    pairs = _FIELDS_IN_ANY_ORDER.findall(rest)
+    parts = dict(pairs)
+    scope = _SCOPE.fullmatch(parts.get("Credential", ""))
+    if (
+        scope is None
+        or len(pairs) != 3
+        or _FIELDS_IN_ANY_ORDER.sub("", rest).strip(", ")
+        or not _NAMES.fullmatch(parts.get("SignedHeaders", ""))
+        or not _SHA256.fullmatch(parts.get("Signature", ""))
+    ):
+        raise S3Error(
+            "AuthorizationHeaderMalformed",
+            "The Authorization header must be: AWS4-HMAC-SHA256 Credential=KEYID/YYYYMMDD/REGION/s3/aws4_request, "
+            "SignedHeaders=host;x-amz-date, Signature=64 lower-case hex digits.",
+        )
+    return _fields(scope, parts["SignedHeaders"], parts["Signature"])
+
+
+def _fields(scope: re.Match[str], signed_headers: str, signature: str) -> _Fields:
+    access_key_id, date, region, service = scope.groups()
+    return _Fields(access_key_id, date, region, service, signed_headers, signature)
+
+
+def _judge_scope(fields: _Fields, region: str | None, code: str) -> None:
+    if fields.service != "s3":
+        raise S3Error(code, "The service in the credential scope must be s3.")
+    if region is not None and fields.region != region:
+        raise S3Error(code, f"The region {fields.region!r} is wrong; expecting {region!r}.")
+
+
+def _judge_lifetime(amz_date: str, expires: str, scope_date: str, now: float) -> None:
+    code = "AuthorizationQueryParametersError"
+    signed_at = parse_amz_date(amz_date)
+    if signed_at is None or amz_date[:8] != scope_date:
+        raise S3Error(code, "X-Amz-Date must be YYYYMMDD'T'HHMMSS'Z', on the day of the credential scope.")
+    lifetime = int(expires) if re.fullmatch(r"[0-9]{1,6}", expires) else 0
+    if not 1 <= lifetime <= MAX_EXPIRES:
+        raise S3Error(code, f"X-Amz-Expires must be a number of seconds from 1 to {MAX_EXPIRES} (seven days).")
+    if signed_at - now > MAX_SKEW:
+        raise S3Error("RequestTimeTooSkewed", "The presigned request is dated more than 15 minutes in the future.")
+    if now >= signed_at + lifetime:
+        raise S3Error("AccessDenied", "Request has expired.")
+
+
+def _presigned_payload(request: Request) -> str:
+    """The payload hash a presigned request signs: UNSIGNED-PAYLOAD unless it says otherwise, and never a chunked form.
+
+    A chunked body behind a presigned URL has no signature of its own to begin its chain with.
+    """
+    values = {request.query.get("X-Amz-Content-Sha256"), request.headers.get("x-amz-content-sha256")} - {None}
+    payload = values.pop() if values else UNSIGNED_PAYLOAD
+    if values or payload is None or (payload != UNSIGNED_PAYLOAD and not _SHA256.fullmatch(payload)):
+        raise S3Error(
+            "InvalidRequest",
+            "In a presigned request X-Amz-Content-Sha256 must be UNSIGNED-PAYLOAD or one digest in lower-case hex.",
+        )
+    return payload
+
+
+def _claim(request: Request, fields: _Fields, amz_date: str, payload: str, query: str, *, presigned: bool) -> Claim:
+    canonical = "\n".join(
+        (
+            request.method,
+            canonical_path(request.path),
+            query,
+            _canonical_headers(request, fields.signed_headers, presigned=presigned),
+            fields.signed_headers,
+            payload,
+        )
+    )
+    digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
+    scope = f"{fields.date}/{fields.region}/s3/aws4_request"
+    return Claim(
+        fields.access_key_id,
+        fields.date,
+        fields.region,
+        fields.signature,
+        amz_date,
+        presigned,
+        payload,
+        f"AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{digest}".encode(),
+    )
+
+
+def canonical_path(path: bytes) -> str:
+    """The canonical URI: decoded, then encoded once by S3's rules. Nothing is normalised, `/` stays as it is."""
+    if _PLAIN_PATH.fullmatch(path):
+        return path.decode()
+    return quote_from_bytes(unquote_to_bytes(path), safe="/-._~")
+
+
+def canonical_query(query_string: bytes, without: bytes = b"") -> str:
+    """The canonical query: names and values encoded, sorted by name, then value; a missing value is an empty one."""
+    pairs: list[tuple[str, str]] = []
+    for pair in query_string.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if pair and name != without:
+            pairs.append((_encoded(name), _encoded(value)))
+    pairs.sort()
+    return "&".join([f"{name}={value}" for name, value in pairs])
+
+
+def _encoded(raw: bytes) -> str:
+    if _PLAIN.fullmatch(raw):
+        return raw.decode()
+    return quote(unquote_to_bytes(raw.replace(b"+", b" ")), safe="-._~")
+
+
+def _canonical_headers(request: Request, signed_headers: str, *, presigned: bool) -> str:
+    """Signed headers as lines, each ended; and the judgement that nothing that matters was left unsigned.
+
+    "The CanonicalHeaders list must include the following: HTTP host header […], any x-amz-* headers that you plan to
+    include in your request." (Signature calculations, Amazon S3 API Reference)
+    """
+    headers = request.headers
+    names = signed_headers.split(";")
+    if "host" not in names:
+        raise S3Error("AccessDenied", "The host header must be among the signed headers.")
+    for name in headers:
+        if name[:6] == "x-amz-" and name not in names and not (presigned and _is_in_query(name, request.query)):
+            raise S3Error("AccessDenied", f"The header {name} is there but was not signed. Sign every x-amz-* header.")
+    lines: list[str] = []
+    for name in names:
+        value = headers.get(name)
+        if value is None:
+            raise S3Error("SignatureDoesNotMatch", f"The signed header {name} is not in the request that arrived.")
+        # "trim any leading or trailing spaces, convert sequential spaces to a single space"
+        if "  " in value or value[:1] in " \t" or value[-1:] in " \t":
+            value = re.sub(" +", " ", value.strip(" \t"))
+        lines.append(f"{name}:{value}\n")
+    return "".join(lines)
+
+
+def _is_in_query(name: str, query: dict[str, str]) -> bool:
+    """Whether a header came out of the query (`parse_target` put it back), where the signature covers it."""
+    return any(parameter.lower() == name for parameter in query)

@@ -1,0 +1,220 @@
+"""XML of the S3 protocol: strict readers of what clients send, and a fast renderer of what they get.
+
+A reader takes UTF-8 only and refuses document types, entities, processing instructions, depth, and elements it does
+not know: what could be misread is not read.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+from urllib.parse import quote_from_bytes
+from xml.parsers import expat
+
+from cooper_gateway.protocol.checksums import ALGORITHMS
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.paths import check_name
+
+NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+#: Largest document that a client may send, in bytes.
+MAX_DOCUMENT: Final = 2 << 20
+#: "The request can contain a list of up to 1,000 keys" (DeleteObjects)
+MAX_DELETES: Final = 1000
+#: "Part number of part being uploaded. This is a positive integer between 1 and 10,000."
+MAX_PARTS: Final = 10_000
+
+_MAX_DEPTH: Final = 3
+
+#: What a document renders: element names with text, a number, a truth, bytes of a name, or elements of their own.
+Value = str | int | bool | bytes | Sequence[tuple[str, "Value"]]
+Elements = Sequence[tuple[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    """The body of DeleteObjects."""
+
+    names: list[bytes]  # in the client's order; repeated ones stay
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPart:
+    """One part that CompleteMultipartUpload names."""
+
+    number: int
+    etag: str  # without quotes
+    checksums: dict[str, str] = field(default_factory=dict[str, str])  # algorithm: base64 value
+
+
+class _Reader:
+    """Collects the leaves of a document: (path of element names, text), and where each inner element ends."""
+
+    def __init__(self, root: str, inner: str) -> None:
+        self._root = root
+        self._inner = inner  # the element that repeats below the root
+        self._path: list[str] = []
+        self._text: list[str] = []
+        self._current: dict[str, str] = {}
+        self.rows: list[dict[str, str]] = []
+        self.leaves: dict[str, str] = {}  # directly below the root
+
+    def read(self, body: bytes) -> None:
+        """Parse the whole document. Raises S3Error MalformedXML."""
+        if len(body) > MAX_DOCUMENT:
+            raise S3Error("MalformedXML", f"The XML document is larger than {MAX_DOCUMENT} bytes.")
+        parser = expat.ParserCreate("UTF-8")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text.append
+        parser.StartDoctypeDeclHandler = _refuse
+        parser.EntityDeclHandler = _refuse
+        parser.ProcessingInstructionHandler = _refuse
+        parser.ExternalEntityRefHandler = _refuse
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        try:
+            parser.Parse(body, True)
+        except expat.ExpatError as error:
+            raise S3Error(
+                "MalformedXML", f"The XML is not well formed: line {error.lineno}, column {error.offset}."
+            ) from None
+
+    def _start(self, name: str, _attributes: dict[str, str]) -> None:
+        self._path.append(name)
+        depth = len(self._path)
+        if depth > _MAX_DEPTH or (depth == 1 and name != self._root) or (depth == 3 and self._path[1] != self._inner):
+            raise S3Error("MalformedXML", f"The element {'/'.join(self._path):.200} is not expected here.")
+        self._no_text()
+
+    def _end(self, name: str) -> None:
+        depth = len(self._path)
+        if depth == 2 and name == self._inner:
+            self._no_text()
+            self.rows.append(self._current)
+            self._current = {}
+        elif depth > 1:
+            leaves = self.leaves if depth == 2 else self._current
+            if name in leaves:
+                raise S3Error("MalformedXML", f"The element {'/'.join(self._path):.200} is there twice.")
+            leaves[name] = "".join(self._text)
+            self._text.clear()
+        else:
+            self._no_text()
+        self._path.pop()
+
+    def _no_text(self) -> None:
+        """Between elements there may be white space only."""
+        if "".join(self._text).strip(" \t\r\n"):
+            raise S3Error("MalformedXML", f"There is text where elements are expected, in {'/'.join(self._path):.200}.")
+        self._text.clear()
+
+
+def read_delete(body: bytes) -> DeleteRequest:
+    """Read the body of DeleteObjects. Raises S3Error MalformedXML, NotImplemented, KeyTooLongError."""
+    reader = _Reader("Delete", "Object")
+    reader.read(body)
+    _known(reader.leaves, {"Quiet"}, "Delete")
+    if not 1 <= len(reader.rows) <= MAX_DELETES:
+        raise S3Error("MalformedXML", f"Delete must name 1 to {MAX_DELETES} objects, this names {len(reader.rows)}.")
+    names: list[bytes] = []
+    for row in reader.rows:
+        conditions = row.keys() & {"ETag", "LastModifiedTime", "Size"}
+        if conditions:
+            raise S3Error("NotImplemented", f"Deleting on conditions ({', '.join(sorted(conditions))}) does not exist.")
+        if row.get("VersionId", "null") not in ("", "null"):
+            raise S3Error("NotImplemented", "There are no object versions here; leave out VersionId.")
+        _known(row, {"Key", "VersionId"}, "Delete/Object")
+        if not row.get("Key"):
+            raise S3Error("MalformedXML", "Every Delete/Object needs a Key.")
+        names.append(check_name(row["Key"].encode()))
+    return DeleteRequest(names, reader.leaves.get("Quiet", "").strip().lower() == "true")
+
+
+_PART_CHECKSUMS: Final = {f"Checksum{name}": name for name in ALGORITHMS}
+
+
+def read_complete(body: bytes) -> list[CompletedPart]:
+    """Read the body of CompleteMultipartUpload. Raises S3Error MalformedXML, InvalidPartOrder."""
+    reader = _Reader("CompleteMultipartUpload", "Part")
+    reader.read(body)
+    _known(reader.leaves, set(), "CompleteMultipartUpload")
+    if not 1 <= len(reader.rows) <= MAX_PARTS:
+        raise S3Error("MalformedXML", f"An upload has 1 to {MAX_PARTS} parts, this names {len(reader.rows)}.")
+    parts = [_part(row) for row in reader.rows]
+    for before, after in pairwise(parts):
+        if before.number >= after.number:
+            raise S3Error("InvalidPartOrder")
+    return parts
+
+
+def _part(row: dict[str, str]) -> CompletedPart:
+    _known(row, {"PartNumber", "ETag", *_PART_CHECKSUMS}, "CompleteMultipartUpload/Part")
+    number = row.get("PartNumber", "").strip()
+    if not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= MAX_PARTS:
+        raise S3Error("MalformedXML", f"PartNumber must be a number from 1 to {MAX_PARTS}.")
+    etag = row.get("ETag", "").strip().strip('"')
+    if not etag:
+        raise S3Error("MalformedXML", f"Part {number} needs its ETag.")
+    checksums = {_PART_CHECKSUMS[name]: value.strip() for name, value in row.items() if name in _PART_CHECKSUMS}
+    return CompletedPart(int(number), etag, checksums)
+
+
+def _known(leaves: Iterable[str], known: set[str], where: str) -> None:
+    unknown = set(leaves) - known
+    if unknown:
+        raise S3Error("MalformedXML", f"The element {where}/{min(unknown):.100} is not known.")
+
+
+def _refuse(*_: object) -> int:
+    raise S3Error("MalformedXML", "Document types, entities and processing instructions are not allowed.")
+
+
+# XML 1.0, 2.2: characters below a space other than tab, line feed and carriage return do not exist in XML, not even as
+# references. Amazon S3 sends references all the same; clients that need such names ask for encoding-type=url.
+_SPECIAL: Final = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff]')
+_NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+
+
+def escape(text: str) -> str:
+    """Text as it stands between tags. Line breaks and control characters become references."""
+    return _SPECIAL.sub(_reference, text) if _SPECIAL.search(text) else text
+
+
+def url_encoded(name: bytes) -> str:
+    """A name as encoding-type=url has it. A slash stays; a space is %20, which every client decodes."""
+    return quote_from_bytes(name, safe="/-._~")
+
+
+def document(root: str, elements: Elements, namespace: str | None = NAMESPACE) -> bytes:
+    """A whole document: declaration, root element, and (name, value) pairs, nested as values nest."""
+    opening = f'{root} xmlns="{namespace}"' if namespace else root
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>\n<', opening, ">"]
+    _render(elements, parts)
+    parts.append(f"</{root}>")
+    return "".join(parts).encode()
+
+
+def _render(elements: Elements, parts: list[str]) -> None:
+    for name, value in elements:
+        if isinstance(value, str):
+            text = _SPECIAL.sub(_reference, value) if _SPECIAL.search(value) else value
+        elif isinstance(value, bool):
+            text = "true" if value else "false"
+        elif isinstance(value, int):
+            text = str(value)
+        elif isinstance(value, bytes):
+            text = escape(value.decode())
+        else:
+            parts.append(f"<{name}>")
+            _render(value, parts)
+            text = ""
+            parts.append(f"</{name}>")
+            continue
+        parts.append(f"<{name}>{text}</{name}>")
+
+
+def _reference(match: re.Match[str]) -> str:
+    character = match[0]
+    return _NAMED.get(character) or f"&#x{ord(character):X};"
