@@ -2,10 +2,51 @@
 
 from typing import Final
 
+from cooper_gateway.operations import (
+    bucket,
+    complete_upload,
+    copy_object,
+    delete_objects,
+    get_object,
+    list_buckets,
+    list_objects,
+    list_uploads,
+    multipart,
+    operate,
+    put_object,
+)
 from cooper_gateway.operations.call import Handler, NowHandler
 
 #: operation -> its handler.
-HANDLERS: Final[dict[str, Handler]] = {}
+HANDLERS: Final[dict[str, Handler]] = {
+    "ListBuckets": list_buckets.list_buckets,
+    "ListIntents": operate.list_intents,
+    "HeadBucket": bucket.head_bucket,
+    "DeleteBucket": bucket.delete_bucket,
+    "GetBucketLocation": bucket.get_bucket_location,
+    "ListObjectsV2": list_objects.list_objects_v2,
+    "ListObjects": list_objects.list_objects,
+    "ListMultipartUploads": list_uploads.list_multipart_uploads,
+    "DeleteObjects": delete_objects.delete_objects,
+    "GetUsage": operate.get_usage,
+    "CloseBucket": operate.close_bucket,
+    "ReopenBucket": operate.reopen_bucket,
+    "DestroyBucket": operate.destroy_bucket,
+    "GetObject": get_object.get_object,
+    "HeadObject": get_object.head_object,
+    "PutObject": put_object.put_object,
+    "CopyObject": copy_object.copy_object,
+    "DeleteObject": delete_objects.delete_object,
+    "CreateMultipartUpload": multipart.create_multipart_upload,
+    "UploadPart": multipart.upload_part,
+    "UploadPartCopy": multipart.upload_part_copy,
+    "CompleteMultipartUpload": complete_upload.complete_multipart_upload,
+    "AbortMultipartUpload": multipart.abort_multipart_upload,
+    "ListParts": list_uploads.list_parts,
+}
 
 #: operation -> its synchronous handler; it answers None when the request has to take the asynchronous one.
-NOW: Final[dict[str, NowHandler]] = {}
+NOW: Final[dict[str, NowHandler]] = {
+    "GetObject": get_object.now_get_object,
+    "HeadObject": get_object.now_head_object,
+}

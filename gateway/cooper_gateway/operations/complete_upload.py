@@ -1,0 +1,103 @@
+"""CompleteMultipartUpload: the parts that the client names become one object, without rewriting a byte."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+from cooper_gateway.operations.call import Call
+from cooper_gateway.operations.limits import too_large
+from cooper_gateway.operations.markup import checksum_elements, document, quoted, text
+from cooper_gateway.operations.paging import shown
+from cooper_gateway.operations.write_conditions import write_conditions
+from cooper_gateway.protocol.checksums import compose, declared_checksum, multipart_etag, named_algorithm
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Response
+from cooper_gateway.protocol.xml import MAX_DOCUMENT, MAX_PARTS, CompletedPart, read_complete
+from cooper_gateway.storage.port import Checksum, InvalidPart, NoSuchUpload, ObjectInfo, PartInfo, UploadInfo
+
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def composed_etag(parts: Sequence[CompletedPart]) -> str:
+    """The ETag of an object made of parts: the MD5 of the parts' MD5s, and their number. Raises InvalidPart."""
+    if not all(_MD5.fullmatch(part.etag) for part in parts):
+        raise InvalidPart
+    return multipart_etag([part.etag for part in parts])
+
+
+def _choose(wanted: Sequence[CompletedPart], stored: Sequence[PartInfo]) -> list[PartInfo]:
+    """The stored parts that the client names, in its order. Raises InvalidPart."""
+    by_number = {part.number: part for part in stored}
+    chosen: list[PartInfo] = []
+    for want in wanted:
+        part = by_number.get(want.number)
+        if part is None or part.etag != want.etag:
+            raise InvalidPart
+        given = want.checksums.get(part.checksum.algorithm) if part.checksum is not None else None
+        if part.checksum is not None and given not in (None, part.checksum.value):
+            raise InvalidPart
+        chosen.append(part)
+    return chosen
+
+
+def _composed(upload: UploadInfo, parts: Sequence[PartInfo]) -> Checksum | None:
+    """The object's checksum, from those of its parts."""
+    algorithm = upload.checksum_algorithm
+    if algorithm is None:
+        return None
+    values = [(part.checksum.value, part.size) for part in parts if part.checksum is not None]
+    if len(values) != len(parts):
+        raise InvalidPart
+    return Checksum(algorithm, compose(named_algorithm(algorithm), upload.checksum_kind, values), upload.checksum_kind)
+
+
+def _check_declared(call: Call, upload: UploadInfo, checksum: Checksum | None, size: int) -> None:
+    """What the client says of the whole object must be so. Raises InvalidRequest, BadDigest."""
+    headers = call.request.headers
+    kind = headers.get("x-amz-checksum-type")
+    if kind is not None and kind.upper() != upload.checksum_kind:
+        raise S3Error("InvalidRequest", f"The upload was created with the checksum type {upload.checksum_kind}.")
+    declared_size = headers.get("x-amz-mp-object-size")
+    if declared_size is not None and declared_size != str(size):
+        raise S3Error("InvalidRequest", f"x-amz-mp-object-size is not the size of the parts, {size}.")
+    declared = declared_checksum(headers)
+    if declared is None:
+        return
+    name = declared.algorithm.name
+    if checksum is None or name != checksum.algorithm:
+        raise S3Error("InvalidRequest", f"The upload was not created with the checksum algorithm {name}.")
+    if declared.value not in (checksum.value, checksum.value.partition("-")[0]):
+        raise S3Error("BadDigest", f"The {name} that you sent is not that of the parts.")
+
+
+async def _complete(call: Call, wanted: Sequence[CompletedPart], etag: str) -> ObjectInfo:
+    upload_id, ref = call.request.query["uploadId"], call.ref
+    named = [(part.number, part.etag) for part in wanted]
+    conditions = write_conditions(call)
+    checksum: Checksum | None = None
+    try:
+        upload = await call.store.upload_info(ref, call.name, upload_id)
+        chosen = _choose(wanted, await call.store.list_parts(ref, call.name, upload_id, 0, MAX_PARTS))
+        size = sum(part.size for part in chosen)
+        if size > call.max_object_size:
+            raise too_large(call.max_object_size)
+        checksum = _composed(upload, chosen)
+        _check_declared(call, upload, checksum, size)
+    except NoSuchUpload:
+        # Complete already, perhaps: the client did not see the answer and asks again. The store knows for a day.
+        pass
+    return await call.store.complete_upload(ref, call.name, upload_id, named, etag, checksum, conditions, call.guard)
+
+
+async def complete_multipart_upload(call: Call) -> Response:
+    """Make the object. Repeating a completion that succeeded gives the same answer."""
+    wanted = read_complete(await call.body.read(MAX_DOCUMENT))
+    info = await _complete(call, wanted, composed_etag(wanted))
+    bucket = call.record.name
+    location = f"http://{call.request.headers.get('host', '')}/{bucket}/{quote(call.name, safe='/')}"
+    return document(
+        "CompleteMultipartUploadResult",
+        f"<Location>{text(location)}</Location><Bucket>{text(bucket)}</Bucket><Key>{shown(call.name, False)}</Key>"
+        f"{quoted(info.etag)}{checksum_elements(info.checksum)}",
+    )

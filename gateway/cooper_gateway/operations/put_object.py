@@ -1,0 +1,27 @@
+"""PutObject: one body becomes one object, visible only when all of it arrived and verified."""
+
+from cooper_gateway.operations.attributes import read_attributes
+from cooper_gateway.operations.call import Call
+from cooper_gateway.operations.get_object import checksum_headers
+from cooper_gateway.operations.limits import declared_size
+from cooper_gateway.operations.receive import receive
+from cooper_gateway.operations.write_conditions import write_conditions
+from cooper_gateway.protocol.messages import Response
+
+
+async def put_object(call: Call) -> Response:
+    """Store the body as an object. Raises EntityTooLarge, BadDigest, PreconditionFailed, MetadataTooLarge …"""
+    headers = call.request.headers
+    size = declared_size(call)
+    attributes = read_attributes(headers, call.region.max_metadata_size)
+    conditions = write_conditions(call)
+    ref = call.ref
+    writer = call.store.writer(ref, size)
+    try:
+        body = await receive(call, writer)
+        info = await call.store.put(
+            ref, call.name, body.segment, body.etag, attributes, body.checksum, conditions, call.guard
+        )
+    finally:
+        writer.abort()
+    return Response(headers={"ETag": f'"{info.etag}"', **checksum_headers(info)})
