@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
@@ -28,6 +28,19 @@ class BucketRight(Model):
 class AccessKeySpec(Model):
     """What an AccessKey is to be."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.region) == has(oldSelf.region) && "
+                    "(!has(self.region) || self.region == oldSelf.region)",
+                    "message": "cannot be changed, added or removed",
+                    "fieldPath": ".region",
+                }
+            ]
+        }
+    )
+
     region: Annotated[
         RegionName | None,
         Field(
@@ -46,7 +59,7 @@ class AccessKeySpec(Model):
                 "x-kubernetes-validations": [
                     {
                         "rule": "self.all(g, self.exists_one(h, h.bucket == g.bucket))",
-                        "message": "each bucket is granted once: put all its actions into one grant",
+                        "message": "must name each bucket once: put all its actions into one grant",
                     }
                 ],
             },
@@ -79,7 +92,7 @@ class AccessKeySpec(Model):
     def _each_bucket_once(cls, value: list[BucketRight]) -> list[BucketRight]:
         named = [grant.bucket for grant in value]
         if repeated := sorted({bucket for bucket in named if named.count(bucket) > 1}):
-            raise ValueError(f"grants {', '.join(repeated)} more than once: put all its actions into one grant")
+            raise ValueError(f"names {', '.join(repeated)} more than once: put all its actions into one grant")
         return value
 
     @property

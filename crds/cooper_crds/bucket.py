@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
@@ -16,8 +16,8 @@ from cooper_crds.fields import (
     Endpoint,
     RegionName,
     ResourceName,
-    SizeBetween,
     Visibility,
+    size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
 
@@ -61,7 +61,10 @@ class BucketSpec(Model):
     ] = None
     region: Annotated[
         RegionName | None,
-        Field(description="Name of the Region that holds the bucket. Default: the Region marked as the default."),
+        Field(
+            description="Name of the Region that holds the bucket. Default: the Region marked as the default. A "
+            "provisioned bucket stays where it is: another name gives Ready=False with reason RegionChanged."
+        ),
     ] = None
     visibility: Annotated[
         Visibility,
@@ -73,13 +76,13 @@ class BucketSpec(Model):
     api_access: Annotated[
         ApiAccess,
         Field(
-            description="Revoked refuses every access key on this bucket with KeyAccessRevoked, and keeps the objects, "
-            "the keys and the Secrets. Allowed gives access back, with new keys."
+            description="Revoked: every access key is refused on this bucket with KeyAccessRevoked; the objects, the "
+            "keys and the Secrets stay. Allowed: they serve, also after they were refused."
         ),
     ] = "Allowed"
     max_object_size: Annotated[
         ByteSize,
-        SizeBetween(1, MAX_OBJECT_SIZE),
+        size_between(1, MAX_OBJECT_SIZE),
         Field(
             description="Largest object that can be stored, as a quantity such as 500Mi. The Region's limit holds as "
             "well.",
@@ -130,7 +133,23 @@ class BucketStatus(Status):
 
 
 class Bucket(Model):
-    """A Bucket is an S3 bucket in a Region. By default it brings along an AccessKey and a Secret that hold its name."""
+    """A Bucket is an S3 bucket in a Region. By default it brings along an AccessKey and a Secret of its name."""
+
+    # A status is not part of an update of the rest, so what was provisioned is read from the old object. Adding the
+    # field and removing it are changes as well.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(oldSelf.status) || !has(oldSelf.status.bucketName) || "
+                    "(has(self.spec.bucketName) == has(oldSelf.spec.bucketName) && "
+                    "(!has(self.spec.bucketName) || self.spec.bucketName == oldSelf.spec.bucketName))",
+                    "message": "cannot be changed, added or removed once the bucket is provisioned",
+                    "fieldPath": ".spec.bucketName",
+                }
+            ]
+        }
+    )
 
     plural: ClassVar[str] = "buckets"
 

@@ -149,11 +149,9 @@ BucketName = Annotated[
         minLength=3,
         **{
             "x-kubernetes-validations": [
-                _rule(f"!(self in {sorted(names.RESERVED_BUCKET_NAMES)})".replace("'", '"'), "the name is reserved"),
-                _rule("!self.contains('..')", "a bucket name must not have two periods in a row"),
-                _rule(
-                    r"!self.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$')", "a bucket name must not look like an IP address"
-                ),
+                _rule(f"!(self in {sorted(names.RESERVED_BUCKET_NAMES)})".replace("'", '"'), "must not be reserved"),
+                _rule("!self.contains('..')", "must not have two periods in a row"),
+                _rule(r"!self.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$')", "must not look like an IP address"),
             ]
         },
     ),
@@ -179,7 +177,20 @@ Timestamp = Annotated[
     _string(_TIME, 40, format="date-time"),
 ]
 #: Address of an S3 endpoint.
-Endpoint = Annotated[str, Field(max_length=512), AfterValidator(_endpoint), _string(_ENDPOINT, 512)]
+Endpoint = Annotated[
+    str,
+    Field(max_length=512),
+    AfterValidator(_endpoint),
+    _string(
+        _ENDPOINT,
+        512,
+        **{
+            "x-kubernetes-validations": [
+                _rule("isURL(self) && url(self).getHostname() != ''", "must be a URL with a host")
+            ]
+        },
+    ),
+]
 #: Bytes; written as a quantity.
 ByteSize = Annotated[
     int,
@@ -209,53 +220,38 @@ DeletionPolicy = Literal["Delete", "Retain"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Between:
+class Between:
     """Bounds of a number that manifests write as text: checked here, and by the API server in CEL."""
 
     least: float
     most: float
+    message: str
+    rule: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "x-kubernetes-validations": [_rule(self._cel(), self._message())]}
+        return {**handler(schema), "x-kubernetes-validations": [_rule(self.rule, self.message)]}
 
     def _check(self, value: float) -> float:
         if not self.least <= value <= self.most:
-            raise ValueError(self._message())
+            raise ValueError(self.message)
         return value
 
-    def _message(self) -> str:
-        return f"must be from {self._text(self.least)} to {self._text(self.most)}"
 
-    def _text(self, value: float) -> str:
-        raise NotImplementedError
-
-    def _cel(self) -> str:
-        raise NotImplementedError
-
-
-class SizeBetween(_Between):
-    """Least and most bytes of a ByteSize."""
-
-    def _text(self, value: float) -> str:
-        return quantities.format_quantity(int(value))
-
-    def _cel(self) -> str:
-        low, high = self._text(self.least), self._text(self.most)
-        return (
-            f"type(self) == int ? self >= {self.least} && self <= {self.most} : "
-            f"quantity(self).compareTo(quantity('{low}')) >= 0 && quantity(self).compareTo(quantity('{high}')) <= 0"
-        )
+def size_between(least: int, most: int) -> Between:
+    """Bounds of a ByteSize (bytes)."""
+    low, high = quantities.format_quantity(least), quantities.format_quantity(most)
+    rule = (
+        f"type(self) == int ? self >= {least} && self <= {most} : "
+        f"quantity(self).compareTo(quantity('{low}')) >= 0 && quantity(self).compareTo(quantity('{high}')) <= 0"
+    )
+    return Between(least, most, f"must be from {low} to {high}", rule)
 
 
-class DurationBetween(_Between):
-    """Least and most seconds of a Duration."""
-
-    def _text(self, value: float) -> str:
-        return quantities.format_duration(value)
-
-    def _cel(self) -> str:
-        low, high = self._text(self.least), self._text(self.most)
-        return f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
+def duration_between(least: float, most: float) -> Between:
+    """Bounds of a Duration (seconds)."""
+    low, high = quantities.format_duration(least), quantities.format_duration(most)
+    rule = f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
+    return Between(least, most, f"must be from {low} to {high}", rule)

@@ -19,7 +19,9 @@ BUCKET_NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]$"
 #: RFC 1123 label: what Kubernetes allows as a namespace's name.
 DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: RFC 1123 subdomain of at most 253 characters: what Kubernetes allows as a resource's name.
-DNS_SUBDOMAIN: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+DNS_SUBDOMAIN: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+)
 
 #: Longest S3 object key, in bytes of UTF-8.
 MAX_OBJECT_NAME_BYTES: Final = 1024

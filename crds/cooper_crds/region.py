@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from cooper_crds.conditions import Conditions
-from cooper_crds.fields import MAX_OBJECT_SIZE, ByteSize, Duration, DurationBetween, Endpoint, RegionTag, SizeBetween
+from cooper_crds.fields import MAX_OBJECT_SIZE, ByteSize, Duration, Endpoint, RegionTag, duration_between, size_between
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
 
 MIN_RECORD_AGE: Final = 30.0
@@ -54,7 +54,7 @@ class Limits(Model):
 
     max_object_size: Annotated[
         ByteSize,
-        SizeBetween(1, MAX_OBJECT_SIZE),
+        size_between(1, MAX_OBJECT_SIZE),
         Field(
             description="Largest object, as a quantity such as 5Gi. A Bucket can lower it and never raise it.",
             json_schema_extra={"default": "5Ti"},
@@ -62,7 +62,7 @@ class Limits(Model):
     ] = MAX_OBJECT_SIZE
     max_metadata_size: Annotated[
         ByteSize,
-        SizeBetween(0, MAX_METADATA_SIZE),
+        size_between(0, MAX_METADATA_SIZE),
         Field(
             description="Most user metadata of an object: all names and values of x-amz-meta-* headers together.",
             json_schema_extra={"default": "2Ki"},
@@ -98,7 +98,7 @@ class RegionSpec(Model):
     ] = Limits()
     max_record_age: Annotated[
         Duration,
-        DurationBetween(MIN_RECORD_AGE, MAX_RECORD_AGE),
+        duration_between(MIN_RECORD_AGE, MAX_RECORD_AGE),
         Field(
             description="How long a gateway goes on serving with what it last read when it cannot read its records, "
             "from 30s to 720h. After that it answers 503 rather than honour a key that may have been revoked.",
@@ -149,6 +149,9 @@ class RegionStatus(Status):
 
 class Region(Model):
     """A Region is one S3 gateway: its endpoint, the tag that signatures name, and its limits."""
+
+    # A Region's name is the value of a label on its records.
+    model_config = ConfigDict(json_schema_extra={"x-cooper-name-max-length": 63})
 
     plural: ClassVar[str] = "regions"
 

@@ -1,0 +1,74 @@
+"""From pydantic's JSON schemas to the structural schemas that Kubernetes takes. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from pydantic import BaseModel
+
+Schema = dict[str, Any]
+
+# The order in which a person reads a field.
+_ORDER: Final = ("description", "type", "format", "x-kubernetes-int-or-string", "anyOf", "enum", "default")
+_NULL: Final = {"type": "null"}
+
+
+def structural_schema(model: type[BaseModel]) -> Schema:
+    """The structural schema of a resource: no references, a type at every node, metadata left to Kubernetes."""
+    schema = model.model_json_schema(by_alias=True)
+    root = _convert(schema, schema.get("$defs", {}), in_status=False)
+    properties = root["properties"]
+    properties["apiVersion"] = {"description": "Version of the resource's form: cooper.dev/v1alpha1.", "type": "string"}
+    properties["kind"] = {"description": f"Kind of the resource: {model.__name__}.", "type": "string"}
+    name = _metadata_name(schema)
+    properties["metadata"] = {"type": "object"} | ({"properties": {"name": name}} if name else {})
+    # "apiVersion, kind and metadata" are Kubernetes' own: it checks them itself, and requires them.
+    required = [field for field in root.pop("required", []) if field not in ("apiVersion", "kind", "metadata")]
+    return root | ({"required": required} if required else {})
+
+
+def _metadata_name(schema: Schema) -> Schema:
+    """What a resource's name must be beyond Kubernetes' own rules: only name and generateName may be restricted."""
+    bound = schema.get("x-cooper-name-max-length")
+    return {"type": "string", "maxLength": bound} if bound else {}
+
+
+def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], *, in_status: bool) -> Schema:
+    node = _resolved(schema, defs)
+    for key in ("title", "$defs", "x-cooper-name-max-length"):
+        node.pop(key, None)
+    if node.get("additionalProperties") in (False, True):
+        # Kubernetes drops what is not known, or refuses it: "additionalProperties: false" is forbidden.
+        del node["additionalProperties"]
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if node.get("default", ...) is None:
+        del node["default"]
+    if in_status:
+        # The operator writes a status as a whole: a default would show what nobody has observed, and rules that are
+        # meant for people would cost the API server time at every write.
+        node.pop("default", None)
+        node.pop("x-kubernetes-validations", None)
+    if node.get("type") == "integer":
+        node.setdefault("format", "int64")
+    if "items" in node:
+        node["items"] = _convert(node["items"], defs, in_status=in_status)
+    if isinstance(node.get("additionalProperties"), Mapping):
+        node["additionalProperties"] = _convert(node["additionalProperties"], defs, in_status=in_status)
+    if "properties" in node:
+        node["properties"] = {
+            name: _convert(field, defs, in_status=in_status or name == "status")
+            for name, field in cast(Mapping[str, Any], node["properties"]).items()
+        }
+    return {key: node[key] for key in (*_ORDER, *(key for key in node if key not in _ORDER)) if key in node}
+
+
+def _resolved(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
+    """The schema with its reference, and its choice between something and null, replaced by what they stand for."""
+    node = dict(schema)
+    choices = [choice for choice in node.get("anyOf", ()) if choice != _NULL]
+    if len(choices) == 1:
+        del node["anyOf"]
+        return _resolved(choices[0], defs) | node
+    if "$ref" in node:
+        return _resolved(defs[node.pop("$ref").removeprefix("#/$defs/")], defs) | node
+    return node
