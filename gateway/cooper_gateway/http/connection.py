@@ -1,0 +1,363 @@
+"""One client connection: bytes in, requests in order, answers out, everything bounded.
+
+    HEAD --whole section--> BODY --whole body--> ANSWER --answer sent--> HEAD …
+      |                       |                     |
+      |                       +--answer sent before the body was read--> LINGER
+      +--malformed, too large, too slow----------------------------------> LINGER --drained or late--> CLOSING
+
+llhttp sees one header section at a time; the body's bytes are counted (or unchunked) here. Requests that a client
+pipelines wait as bytes, at most so many, until the one before them was answered.
+"""
+
+import asyncio
+from enum import Enum, auto
+from typing import cast
+
+from cooper_gateway.http.body import RawBody
+from cooper_gateway.http.chunked import ChunkedDecoder
+from cooper_gateway.http.context import Context
+from cooper_gateway.http.exchange import Exchange, refusal
+from cooper_gateway.http.head import Head, find_head_end, parse_head
+from cooper_gateway.http.progress import Progress
+from cooper_gateway.http.rendering import CONTINUE
+from cooper_gateway.protocol.errors import S3Error
+
+
+class Phase(Enum):
+    """What the next bytes from the client are."""
+
+    HEAD = auto()  # the next request's header section
+    BODY = auto()  # of a request in progress
+    ANSWER = auto()  # a later request: one is in progress
+    LINGER = auto()  # dropped: the client is to see the answer rather than a reset
+    CLOSING = auto()  # nothing
+
+
+class S3Connection(asyncio.Protocol):
+    """The asyncio protocol, for uvloop and for asyncio's own loop."""
+
+    __slots__ = (
+        "_advancing",
+        "_chunked",
+        "_context",
+        "_eof",
+        "_exchange",
+        "_expects_continue",
+        "_input",
+        "_limits",
+        "_lingered",
+        "_phase",
+        "_raw",
+        "_reading",
+        "_receiving",
+        "_remaining",
+        "_sending",
+        "_since",
+        "_transport",
+        "_waiter",
+        "_written",
+        "write_paused",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._limits = context.limits
+        self._phase = Phase.HEAD
+        self._since = context.now  # when this phase began, or the head's first byte arrived
+        self._input = b""  # of a header section, or of requests that wait
+        self._reading = True
+        self._eof = False
+        self._advancing = False
+        self._exchange: Exchange | None = None
+        self._raw: RawBody | None = None
+        self._chunked: ChunkedDecoder | None = None
+        self._remaining = 0  # bytes of a body with Content-Length still to come
+        self._expects_continue = False
+        self._lingered = 0
+        self._written = 0
+        self._receiving = Progress(context.now)
+        self._sending = Progress(context.now)
+        self._waiter: asyncio.Future[None] | None = None
+        self.write_paused = False
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        # uvloop's transports do not derive from asyncio.Transport.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._limits.queue_bytes)
+        connections = self._context.connections
+        connections.add(self)
+        if self._context.stopping:
+            self._close()
+        elif len(connections) > self._limits.connections:
+            self._refuse(S3Error("SlowDown", "Too many connections at once. Try again a little later."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left, or the connection was closed."""
+        self._phase = Phase.CLOSING
+        self._context.discard(self)
+        exchange, self._exchange = self._exchange, None
+        self._raw = None
+        if exchange is not None:
+            exchange.cancel()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived; at most 256 KiB at once on both loops."""
+        if self._phase is Phase.HEAD:
+            if self._input:
+                self._input += data
+            else:
+                self._input = data
+                self._since = self._context.now
+            self._advance()
+        elif self._phase is Phase.BODY:
+            self._take_body(data)
+        elif self._phase is Phase.ANSWER:
+            self._input += data
+            if len(self._input) > self._limits.pipelined_bytes:
+                self._pause_reading()
+        elif self._phase is Phase.LINGER:
+            self._drop(len(data))
+
+    def eof_received(self) -> bool:
+        """The client sends no more. True keeps our direction open: the answer may still be on its way."""
+        self._eof = True
+        if self._phase is Phase.BODY and self._raw is not None:
+            self._fail_body(self._raw, S3Error("IncompleteBody"))
+        return self._exchange is not None
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.write_paused = False
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        self._advance()
+
+    # The exchange's side (exchange.Wire).
+
+    def write(self, data: bytes) -> None:
+        """Send, or queue, these bytes."""
+        if not self._transport.get_write_buffer_size():
+            self._sending.reset(self._written, self._context.now)
+        self._written += len(data)
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the write buffer is under its low-water mark."""
+        if self.write_paused:
+            self._waiter = self._context.loop.create_future()
+            await self._waiter
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._phase = Phase.CLOSING
+        self._transport.abort()
+
+    def exchange_done(self, keep_alive: bool) -> None:
+        """The answer was written: on to the next request, or to the end."""
+        self._exchange = None
+        raw, self._raw = self._raw, None
+        if self._phase is Phase.CLOSING:
+            return
+        if keep_alive:
+            self._phase = Phase.HEAD
+            self._since = self._context.now
+            self._resume_reading()
+            self._advance()
+        elif raw is None or raw.ended:
+            self._close()
+        else:
+            self._linger()
+
+    # The body's side (body.Flow).
+
+    def begin_body(self) -> None:
+        """The handler wants the body: everything that the head alone decides was decided."""
+        # RFC 9110, 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all
+        # of the content".
+        if self._expects_continue and self._raw is not None and not self._raw.received:
+            self.write(CONTINUE)
+
+    def pause_body(self) -> None:
+        """The body's queue is full."""
+        if self._phase is Phase.BODY:
+            self._pause_reading()
+
+    def resume_body(self) -> None:
+        """The body's queue has room again."""
+        if self._phase is Phase.BODY and self._raw is not None:
+            self._receiving.reset(self._raw.received, self._context.now)
+            self._resume_reading()
+
+    # The clock's and the server's side.
+
+    def tick(self, now: float) -> None:
+        """Once a second: time-outs, and whether a stream is still allowed. `now` in the loop's seconds."""
+        limits = self._limits
+        if not self._transport.get_write_buffer_size():
+            self._sending.reset(self._written, now)
+        elif self._sending.stalled(self._taken(), now, limits.least_progress, limits.write_seconds):
+            self.abort()
+            return
+        if self._phase is Phase.HEAD:
+            self._tick_head(now)
+        elif self._phase is Phase.BODY:
+            self._tick_body(now)
+        elif self._phase is Phase.LINGER and now - self._since > limits.linger_seconds:
+            self._close()
+        exchange = self._exchange
+        if exchange is not None and exchange.streaming and not exchange.still_allowed():
+            self.abort()
+
+    def close_if_idle(self) -> None:
+        """The worker stops: what is not answering a request ends now."""
+        if self._exchange is None and self._phase is Phase.HEAD:
+            self._close()
+
+    def _tick_head(self, now: float) -> None:
+        if self.write_paused:
+            self._since = now  # the wait is for our own backpressure, which has its own limit
+        elif self._input:
+            if now - self._since > self._limits.header_seconds:
+                self._refuse(S3Error("RequestTimeout", "The header section did not arrive in time."))
+        elif now - self._since > self._limits.idle_seconds:
+            self._close()
+
+    def _tick_body(self, now: float) -> None:
+        raw = self._raw
+        if raw is None:
+            return
+        if not raw.waits_for_client:
+            self._receiving.reset(raw.received, now)
+        elif self._receiving.stalled(raw.received, now, self._limits.least_progress, self._limits.body_seconds):
+            self._fail_body(raw, S3Error("RequestTimeout"))
+
+    def _taken(self) -> int:
+        return self._written - self._transport.get_write_buffer_size()
+
+    # Inside.
+
+    def _advance(self) -> None:
+        """Begin the requests that have arrived, one after the other, until one has to be waited for."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._phase is Phase.HEAD and self._input and not self.write_paused:
+                if not self._begin_next():
+                    break
+        except S3Error as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+        if self._eof and self._phase is Phase.HEAD and not self.write_paused:
+            self._close()
+
+    def _begin_next(self) -> bool:
+        """Take one header section off the input and begin its request; False when it is not complete."""
+        data = self._input
+        # RFC 9112, 2.2: "a server … SHOULD ignore at least one empty line (CRLF) received prior to the request-line."
+        start = 2 if data.startswith(b"\r\n") else 0
+        end = find_head_end(data, start, self._limits)
+        if not end:
+            return False
+        head = parse_head(data[start:end], self._limits)
+        self._input = data[end:]
+        self._begin(head)
+        return True
+
+    def _begin(self, head: Head) -> None:
+        raw: RawBody | None = None
+        self._phase = Phase.ANSWER
+        if head.length or head.chunked:
+            raw = RawBody(self, self._limits.queue_bytes)
+            self._phase = Phase.BODY
+            self._remaining = head.length
+            self._chunked = ChunkedDecoder() if head.chunked else None
+            self._expects_continue = head.expect_continue
+            self._receiving.reset(0, self._context.now)
+        elif head.method not in ("GET", "HEAD"):
+            raw = RawBody(None)
+            raw.end()
+        self._raw = raw
+        exchange = self._exchange = Exchange(self, self._context, head, raw)
+        exchange.start()
+        if self._phase is Phase.BODY and self._input:
+            data, self._input = self._input, b""
+            self._take_body(data)
+
+    def _take_body(self, data: bytes) -> None:
+        raw = self._raw
+        assert raw is not None
+        if self._chunked is None:
+            payload, rest = data, b""
+            if len(data) > self._remaining:
+                payload, rest = data[: self._remaining], data[self._remaining :]
+            self._remaining -= len(payload)
+            done = not self._remaining
+        else:
+            try:
+                payload, rest = self._chunked.feed(data)
+            except S3Error as error:
+                self._fail_body(raw, error)
+                return
+            done = self._chunked.done
+        if payload:
+            raw.push(payload)
+        if done:
+            self._phase = Phase.ANSWER
+            self._input = rest
+            raw.end()
+
+    def _fail_body(self, raw: RawBody, error: S3Error) -> None:
+        """The body will not be complete. The exchange goes on: its handler learns it and the answer says it."""
+        self._phase = Phase.ANSWER
+        self._pause_reading()
+        raw.fail(error)
+
+    def _refuse(self, error: S3Error) -> None:
+        self.write(refusal(error, self._context))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Half-close, and drop a bounded amount of what still comes: closing at once would reset the answer away."""
+        if self._eof:
+            self._close()
+            return
+        self._phase = Phase.LINGER
+        self._since = self._context.now
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._resume_reading()
+        dropped, self._input = len(self._input), b""
+        self._drop(dropped)
+
+    def _drop(self, size: int) -> None:
+        self._lingered += size
+        if self._lingered > self._limits.linger_bytes:
+            self._pause_reading()
+
+    def _close(self) -> None:
+        """Close once what was written is sent; the write time-out still holds."""
+        self._phase = Phase.CLOSING
+        self._transport.close()
+
+    def _pause_reading(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()

@@ -1,0 +1,71 @@
+"""What all connections of one worker share."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
+from cooper_gateway.http.pipeline import Pipeline
+from cooper_gateway.http.rendering import common_block
+from cooper_gateway.http.request_ids import RequestIds
+
+
+class Connection(Protocol):
+    """A connection, as its worker sees it."""
+
+    def tick(self, now: float) -> None:
+        """Once a second; `now` in the loop's seconds."""
+        ...
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is in progress."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        ...
+
+
+class Context:
+    """The pipeline, the limits, the set of connections, and the clocks that one coarse tick keeps."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        index: int,
+        count: int,
+        limits: HttpLimits = DEFAULT_LIMITS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.pipeline = pipeline
+        self.limits = limits
+        #: Says which worker answered; the operator counts on seeing every one of them.
+        self.host_id = f"worker-{index}-of-{count}"
+        self.request_ids = RequestIds()
+        self.connections: set[Connection] = set()
+        self.loop = asyncio.get_running_loop()
+        self.stopping = False
+        self._emptied: asyncio.Event | None = None
+        self._clock = clock
+        self.now = self.loop.time()  # as of the last tick
+        self.common = common_block(clock(), self.host_id)
+
+    def discard(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections and self._emptied is not None:
+            self._emptied.set()
+
+    async def emptied(self) -> None:
+        """Wait until no connection is left."""
+        self._emptied = asyncio.Event()
+        if self.connections:
+            await self._emptied.wait()
+
+    def tick(self) -> None:
+        """Once a second: the Date header, and every connection's time-outs and rechecks."""
+        self.now = self.loop.time()
+        self.common = common_block(self._clock(), self.host_id)
+        for connection in list(self.connections):
+            connection.tick(self.now)

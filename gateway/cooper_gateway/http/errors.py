@@ -1,0 +1,80 @@
+"""From what went wrong to what the client reads: one table from a store's facts to S3's codes, one rendering."""
+
+import re
+from typing import Final
+from xml.sax.saxutils import escape
+
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Response
+from cooper_gateway.storage.port import (
+    BucketClosed,
+    BucketNotEmpty,
+    ConditionFailed,
+    Damaged,
+    EntityTooSmall,
+    InvalidPart,
+    NoSuchName,
+    NoSuchUpload,
+    Overloaded,
+    Refused,
+    StoreError,
+    StoreFailed,
+    StoreFull,
+)
+
+#: A store's fact -> S3's code. `Refused` carries its own.
+STORE_CODES: Final[dict[type[StoreError], str]] = {
+    NoSuchName: "NoSuchKey",
+    NoSuchUpload: "NoSuchUpload",
+    InvalidPart: "InvalidPart",
+    EntityTooSmall: "EntityTooSmall",
+    ConditionFailed: "PreconditionFailed",
+    BucketClosed: "NoSuchBucket",
+    BucketNotEmpty: "BucketNotEmpty",
+    Overloaded: "SlowDown",
+    StoreFull: "StorageFull",
+    StoreFailed: "InternalError",
+    Damaged: "InternalError",
+}
+
+#: Codes that pass: how many seconds a client should wait.
+_RETRY_AFTER: Final = {"SlowDown": "1", "ServiceUnavailable": "2"}
+
+# XML 1.0, 2.2 Char: control characters other than tab and line ends cannot stand in a document, not even escaped.
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def to_s3_error(error: Exception, may_know_absence: bool) -> S3Error:
+    """The S3 error of anything raised. Unknown exceptions become InternalError: the caller logs them."""
+    if isinstance(error, S3Error):
+        if error.code == "NoSuchKey" and not may_know_absence:
+            return S3Error("AccessDenied")
+        return error
+    if isinstance(error, Refused):
+        return S3Error(error.code)
+    code = STORE_CODES.get(type(error), "InternalError") if isinstance(error, StoreError) else "InternalError"
+    if code == "NoSuchKey" and not may_know_absence:
+        code = "AccessDenied"
+    return S3Error(code)
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether this is Cooper's or its disk's fault, and belongs in the log."""
+    return not isinstance(error, (S3Error, StoreError)) or isinstance(error, (StoreFailed, Damaged, StoreFull))
+
+
+def error_response(error: S3Error, resource: str, request_id: str, host_id: str) -> Response:
+    """The error as S3 XML. `resource` is the raw, still percent-encoded path."""
+    document = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{error.code}</Code><Message>{_text(error.message)}</Message>"
+        f"<Resource>{_text(resource)}</Resource><RequestId>{request_id}</RequestId><HostId>{host_id}</HostId></Error>"
+    )
+    headers = {"Content-Type": "application/xml", **error.headers}
+    if error.code in _RETRY_AFTER:
+        headers.setdefault("Retry-After", _RETRY_AFTER[error.code])
+    return Response(error.status, headers, document.encode())
+
+
+def _text(text: str) -> str:
+    return escape(_NOT_XML.sub("\ufffd", text))

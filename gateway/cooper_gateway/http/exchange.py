@@ -1,0 +1,209 @@
+"""One request and its answer: admitted, handled at once or in a task, sent whole or streamed, observed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from cooper_gateway.http.body import RawBody
+from cooper_gateway.http.context import Context
+from cooper_gateway.http.errors import error_response
+from cooper_gateway.http.head import Head
+from cooper_gateway.http.rendering import UnsafeHeader, content_length, has_content, render_head
+from cooper_gateway.operations.call import Call
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Request, Response
+
+log = logging.getLogger(__name__)
+
+#: Observed as the status when the client left before an answer began (as nginx does).
+CLIENT_LEFT = 499
+
+
+class Wire(Protocol):
+    """The connection, as an exchange sees it."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the transport's write buffer is over its high-water mark."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send, or queue, these bytes."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the write buffer is under its low-water mark."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection: what was sent is not the whole answer."""
+        ...
+
+    def exchange_done(self, keep_alive: bool) -> None:
+        """The answer was written; what follows is the next request or the end."""
+        ...
+
+
+class Exchange:
+    """`start()` it once the head is parsed; the wire's `exchange_done` follows, at once or later, unless cancelled."""
+
+    __slots__ = (
+        "_begun",
+        "_call",
+        "_context",
+        "_head",
+        "_observed",
+        "_raw",
+        "_request",
+        "_request_id",
+        "_sent",
+        "_status",
+        "_task",
+        "_wire",
+        "streaming",
+    )
+
+    def __init__(self, wire: Wire, context: Context, head: Head, raw: RawBody | None) -> None:
+        self._wire = wire
+        self._context = context
+        self._head = head
+        self._raw = raw  # None: a GET or HEAD without a body
+        path, _, query = head.target.partition(b"?")
+        self._request = Request(head.method, path, query, head.headers)
+        self._request_id = context.request_ids()
+        self._begun = time.perf_counter()
+        self._call: Call | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._status = CLIENT_LEFT
+        self._sent = 0  # bytes of the answer's body
+        self._observed = False
+        self.streaming = False
+
+    def start(self) -> None:
+        """Decide the request from its head alone: refuse it, answer it at once, or begin a task."""
+        pipeline = self._context.pipeline
+        response: Response | None = None
+        try:
+            self._call = pipeline.admit(self._request, self._raw, self._request_id)
+            if self._raw is None:
+                response = pipeline.now(self._call)
+        except Exception as error:  # the edge: everything becomes an answer
+            response = self._explained(error)
+        if response is not None and isinstance(response.body, bytes):
+            self._send(response, response.body)
+        else:
+            self._task = self._context.loop.create_task(self._run(response))
+
+    def cancel(self) -> None:
+        """The client has left: stop the handler."""
+        if self._task is not None:
+            self._task.cancel()
+        self._observe()
+
+    def still_allowed(self) -> bool:
+        """Whether the records still allow this request; checked every second of a stream."""
+        return self._call is not None and self._context.pipeline.still_allowed(self._call)
+
+    async def _run(self, response: Response | None) -> None:
+        if response is None:
+            assert self._call is not None
+            try:
+                response = await self._context.pipeline.handle(self._call)
+            except Exception as error:
+                response = self._explained(error)
+        if isinstance(response.body, bytes):
+            self._send(response, response.body)
+        else:
+            await self._stream(response, response.body)
+
+    def _explained(self, error: Exception) -> Response:
+        explained = self._context.pipeline.explain(error, self._call, self._request_id)
+        return self._error(explained)
+
+    def _error(self, error: S3Error) -> Response:
+        resource = self._request.path.decode("latin-1")
+        return error_response(error, resource, self._request_id, self._context.host_id)
+
+    def _send(self, response: Response, body: bytes) -> None:
+        keep_alive = self._may_keep_alive()
+        try:
+            data = self._render(response, keep_alive)
+        except (UnsafeHeader, ValueError):
+            log.exception("request %s: the answer could not be rendered", self._request_id)
+            response = self._error(S3Error("InternalError"))
+            assert isinstance(response.body, bytes)
+            body = response.body
+            data = self._render(response, keep_alive)
+        self._status = response.status
+        if body and has_content(response.status, self._head.method):
+            self._sent = len(body)
+            data += body
+        self._wire.write(data)
+        self._finish(keep_alive)
+
+    async def _stream(self, response: Response, stream: AsyncIterator[bytes]) -> None:
+        """Send a body as it comes. Once the head is out, only cutting the connection can tell that something failed."""
+        wire = self._wire
+        keep_alive = self._may_keep_alive()
+        try:
+            left = content_length(response)
+            wire.write(self._render(response, keep_alive))
+            self._status = response.status
+            self.streaming = True
+            async for chunk in stream:
+                left -= len(chunk)
+                if left < 0:
+                    break
+                self._sent += len(chunk)
+                wire.write(chunk)
+                if wire.write_paused:
+                    await wire.drained()
+            if left != 0:
+                log.error("request %s: a streamed body was not as long as announced", self._request_id)
+        except Exception as error:
+            self._context.pipeline.explain(error, self._call, self._request_id)  # logs what is a fault
+            left = -1
+        finally:
+            self.streaming = False
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+        if left == 0:
+            self._finish(keep_alive)
+        else:
+            wire.abort()
+
+    def _render(self, response: Response, keep_alive: bool) -> bytes:
+        if not keep_alive:
+            connection = "close"
+        else:
+            connection = "keep-alive" if self._head.minor == 0 else None
+        return render_head(response, self._context.common, self._request_id, connection)
+
+    def _may_keep_alive(self) -> bool:
+        # With a body half read the next request's beginning could not be found.
+        complete = self._raw is None or self._raw.ended
+        return complete and self._head.keep_alive and not self._context.stopping
+
+    def _finish(self, keep_alive: bool) -> None:
+        self._observe()
+        self._wire.exchange_done(keep_alive)
+
+    def _observe(self) -> None:
+        if self._observed:
+            return
+        self._observed = True
+        received = 0 if self._raw is None else self._raw.received
+        seconds = time.perf_counter() - self._begun
+        self._context.pipeline.observe(self._call, self._request_id, self._status, seconds, received, self._sent)
+
+
+def refusal(error: S3Error, context: Context) -> bytes:
+    """The whole answer to bytes that never became a request."""
+    request_id = context.request_ids()
+    response = error_response(error, "", request_id, context.host_id)
+    assert isinstance(response.body, bytes)
+    context.pipeline.observe(None, request_id, error.status, 0.0, 0, len(response.body))
+    return render_head(response, context.common, request_id, "close") + response.body

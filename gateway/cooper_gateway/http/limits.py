@@ -1,0 +1,25 @@
+"""Limits of the HTTP layer: sizes in bytes, times in seconds. Tests make them small."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What one connection may hold and how long it may take."""
+
+    header_bytes: int = 16 << 10  # the whole header section, request line included
+    header_count: int = 100
+    header_seconds: float = 15.0  # from a request's first byte to its last header
+    idle_seconds: float = 75.0  # a kept-alive connection with nothing to do
+    body_seconds: float = 30.0  # a body that brings less than `least_progress` in this time is given up
+    write_seconds: float = 60.0  # a reader that takes less than `least_progress` in this time is cut
+    least_progress: int = 1 << 10
+    queue_bytes: int = 256 << 10  # high-water mark of a body's queue and of the transport's write buffer
+    pipelined_bytes: int = 64 << 10  # later requests that wait while one is answered
+    linger_bytes: int = 64 << 10  # of a refused body, read and dropped so that the client sees the answer
+    linger_seconds: float = 2.0
+    connections: int = 20_000  # per worker; one more is answered SlowDown and closed
+
+
+DEFAULT_LIMITS: Final = HttpLimits()

@@ -1,0 +1,181 @@
+"""The one way from a framed request to an answer: every operation and every form of authentication goes through here.
+
+    target → records fresh enough → route → signature → key → authorise → limits from the headers → handler
+
+The signature is verified before anything about the key's or the bucket's state is told; the limits are checked before
+a byte of the body is asked for. What is raised on the way becomes an S3 error in `explain`.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from cooper_crds.records import RegionRecord
+from cooper_gateway.access.authorize import authorize, may_know_absence
+from cooper_gateway.access.directory import Directory
+from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
+from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
+from cooper_gateway.http.errors import is_fault, to_s3_error
+from cooper_gateway.http.signing_keys import SigningKeys
+from cooper_gateway.operations.call import Call
+from cooper_gateway.operations.limits import check_declared
+from cooper_gateway.operations.registry import HANDLERS, NOW
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Body, Request, Response
+from cooper_gateway.protocol.paths import parse_target
+from cooper_gateway.protocol.payload import payload_decoder
+from cooper_gateway.protocol.routes import match
+from cooper_gateway.protocol.sigv4 import Claim, parse_claim
+from cooper_gateway.storage.port import Store
+
+log = logging.getLogger(__name__)
+
+#: (operation, status, seconds, bytes of body in, bytes of body out); the operation is "-" for what never became one.
+Observer = Callable[[str, int, float, int, int], None]
+#: One line per request, without query, headers or anything secret.
+AccessLog = Callable[[str], None]
+
+#: What reads or writes an object says, truthfully, how it is kept.
+_ENCRYPTED: Final = frozenset(
+    {
+        "GetObject",
+        "HeadObject",
+        "PutObject",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPartCopy",
+        "CompleteMultipartUpload",
+    }
+)
+
+
+class Pipeline:
+    """Decides and answers requests. One per worker; used from its event loop only."""
+
+    def __init__(
+        self,
+        directory_source: Callable[[], Directory],
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        observer: Observer | None = None,
+        access_log: AccessLog | None = None,
+    ) -> None:
+        """`directory_source` returns the records as they are at the instant of the call; `clock` is Unix seconds."""
+        self._directory_source = directory_source
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._access_log = access_log
+        self._signing_keys = SigningKeys()
+
+    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call:
+        """Everything that the head alone decides; nothing of the body was read. Raises S3Error.
+
+        `raw` is the HTTP body, None for a GET or HEAD that has none.
+        """
+        parse_target(request)
+        now = self._clock()
+        directory = self._directory_source()
+        region = _fresh_region(directory, now)
+        route = match(request)
+        claim = None
+        signing_key = None
+        principal: Principal = ANONYMOUS
+        if not request.public_path:  # that path is anonymous, whatever credentials a browser sends along
+            claim = parse_claim(request, now, region.tag if region.match_region else None)
+        if claim is not None:
+            principal, signing_key = self._key_holder(claim, directory)
+        bucket = None if request.bucket is None else directory.bucket(request.bucket)
+        code = authorize(principal, route.action, request.bucket, bucket, now)
+        if code is not None:
+            raise S3Error(code)
+        if route.operation == "ListObjects" and not region.list_objects_v1:
+            raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
+        body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
+        call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now)
+        if raw is not None:
+            check_declared(call)
+        return call
+
+    def now(self, call: Call) -> Response | None:
+        """Answer without waiting, or None when that cannot be: use `handle`. Raises what the handler raises."""
+        handler = NOW.get(call.route.operation)
+        if handler is None:
+            return None
+        response = handler(call)
+        if response is not None:
+            response.headers["x-amz-server-side-encryption"] = "AES256"
+        return response
+
+    async def handle(self, call: Call) -> Response:
+        """Answer. Raises what the handler raises."""
+        operation = call.route.operation
+        response = await HANDLERS[operation](call)
+        if operation in _ENCRYPTED:
+            response.headers["x-amz-server-side-encryption"] = "AES256"
+        return response
+
+    def still_allowed(self, call: Call) -> bool:
+        """Whether the records as they are now would still admit this call: asked every second of a stream."""
+        try:
+            now = self._clock()
+            directory = self._directory_source()
+            _fresh_region(directory, now)
+            principal = call.principal
+            if isinstance(principal, KeyHolder):
+                key = directory.key(principal.key.access_key_id)
+                if key is None:
+                    return False
+                principal = KeyHolder(key)
+            name = call.request.bucket
+            bucket = None if name is None else directory.bucket(name)
+            if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
+                return False  # another bucket has that name now
+            return authorize(principal, call.route.action, name, bucket, now) is None
+        except Exception:  # whatever it was, a stream that cannot be shown to be allowed ends
+            log.exception("request %s: the records could not be read again; cutting the stream", call.request_id)
+            return False
+
+    def explain(self, error: Exception, call: Call | None, request_id: str) -> S3Error:
+        """What to tell the client. Faults of our own are logged, without anything of the request's."""
+        if is_fault(error):
+            operation = "-" if call is None else call.route.operation
+            log.error("request %s (%s) failed", request_id, operation, exc_info=error)
+        knows = call is None or call.bucket is None or may_know_absence(call.principal, call.bucket)
+        return to_s3_error(error, knows)
+
+    def observe(
+        self, call: Call | None, request_id: str, status: int, seconds: float, received: int, sent: int
+    ) -> None:
+        """Count one finished request. `received` and `sent` are bytes of the bodies."""
+        if self._observer is not None:
+            self._observer("-" if call is None else call.route.operation, status, seconds, received, sent)
+        if self._access_log is not None:
+            who, operation, bucket = "-", "-", "-"
+            if call is not None:
+                who = call.access_key_id or "anonymous"
+                operation, bucket = call.route.operation, call.request.bucket or "-"
+            self._access_log(
+                f"{request_id} {who} {operation} {bucket} {status} {received} {sent} {seconds * 1000:.3f}ms"
+            )
+
+    def _key_holder(self, claim: Claim, directory: Directory) -> tuple[Principal, bytes]:
+        """Who signed, and with which key. Its state is judged later: signature before state."""
+        key = directory.key(claim.access_key_id)
+        if key is None or not key.secret_key:  # an empty secret would be everybody's
+            raise S3Error("InvalidAccessKeyId")
+        return KeyHolder(key), self._signing_keys.verify(claim, key.secret_key)
+
+
+def _fresh_region(directory: Directory, now: float) -> RegionRecord:
+    """The region's settings, if the records are recent enough to trust. Raises S3Error ServiceUnavailable."""
+    region = directory.region()
+    if region is None:
+        raise S3Error("ServiceUnavailable", "This gateway has no Region yet: apply one, or wait for its record.")
+    if now - directory.verified_at() > region.max_record_age:
+        # Rather no answer than one that honours what may have been revoked meanwhile.
+        raise S3Error("ServiceUnavailable", "This gateway has not seen its records for too long.")
+    return region

@@ -1,0 +1,60 @@
+"""A worker's server: one listening socket, its connections, one tick a second, and a graceful end."""
+
+import asyncio
+import contextlib
+import socket
+
+from cooper_gateway.http.connection import S3Connection
+from cooper_gateway.http.context import Context
+from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
+from cooper_gateway.http.pipeline import Pipeline
+
+_BACKLOG = 1024
+
+
+class S3Server:
+    """What `serve` returns. Stop it before the loop ends."""
+
+    def __init__(self, context: Context, listener: asyncio.Server, tick_seconds: float) -> None:
+        self._context = context
+        self._listener = listener
+        self._tick_seconds = tick_seconds
+        self._timer = context.loop.call_later(tick_seconds, self._tick)
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._context.connections)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Accept nothing more, close idle connections, give what is in progress `grace` seconds, cut the rest."""
+        context = self._context
+        context.stopping = True
+        self._listener.close()
+        for connection in list(context.connections):
+            connection.close_if_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await context.emptied()
+        self._timer.cancel()
+        for connection in list(context.connections):
+            connection.abort()
+        await asyncio.sleep(0)  # lets the transports tell their protocols
+
+    def _tick(self) -> None:
+        self._timer = self._context.loop.call_later(self._tick_seconds, self._tick)
+        self._context.tick()
+
+
+async def serve(
+    sock: socket.socket,
+    pipeline: Pipeline,
+    index: int,
+    count: int,
+    limits: HttpLimits = DEFAULT_LIMITS,
+    tick_seconds: float = 1.0,
+) -> S3Server:
+    """Answer S3 requests on a bound socket, as worker `index` of `count`, until `stop`."""
+    context = Context(pipeline, index, count, limits)
+    listener = await context.loop.create_server(lambda: S3Connection(context), sock=sock, backlog=_BACKLOG)
+    return S3Server(context, listener, tick_seconds)
