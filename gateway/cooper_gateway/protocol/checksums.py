@@ -8,14 +8,14 @@ import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 from awscrt import checksums as crt
 from isal import isal_zlib
 
 from cooper_gateway.protocol.errors import S3Error
 
-_isal_crc32: Final[Any] = isal_zlib.crc32  # pyright: ignore[reportUnknownMemberType]
+_isal_crc32 = cast("Any", isal_zlib.crc32)  # pyright: ignore[reportUnknownMemberType]
 
 Kind = Literal["FULL_OBJECT", "COMPOSITE"]
 Buffer = bytes | bytearray | memoryview

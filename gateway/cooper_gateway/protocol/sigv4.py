@@ -7,7 +7,8 @@ Specification: "Signature Version 4 signing process" in the Amazon S3 API Refere
 import hashlib
 import hmac
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 import msgspec
@@ -20,22 +21,26 @@ UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 STREAMING_SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 STREAMING_SIGNED_TRAILER: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 STREAMING_UNSIGNED_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+#: SHA-256 of no bytes: what a request without a body signs.
+EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 STREAMING: Final = frozenset({STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER})
+
+_NAMED_PAYLOADS: Final = STREAMING | {UNSIGNED_PAYLOAD}
 
 #: Most that a client's clock and ours may differ, in seconds.
 MAX_SKEW: Final = 900
 #: "The maximum that you can set [X-Amz-Expires] is 604800 (seven days)"
 MAX_EXPIRES: Final = 604_800
 
+_MAX_HEAD: Final = 2048  # longest Authorization header without its signature
+_HEADER_CODE: Final = "AuthorizationHeaderMalformed"
 _USE_SIGV4: Final = "is not supported here. Sign requests with AWS Signature Version 4 (AWS4-HMAC-SHA256)."
-_CREDENTIAL: Final = r"([^/,=\s]{1,128})/(\d{8})/([A-Za-z0-9_-]{0,64})/([A-Za-z0-9_-]{1,64})/aws4_request"
-_SIGNED_HEADERS: Final = r"[!-+\--:<-~]+(?:;[!-+\--:<-~]+)*"  # field names of RFC 9110, joined by semicolons
-_FIELDS: Final = re.compile(
-    rf"AWS4-HMAC-SHA256 +Credential={_CREDENTIAL}, *SignedHeaders=({_SIGNED_HEADERS}), *Signature=([0-9a-f]{{64}})"
-)
+_CREDENTIAL: Final = r"([^/,=\s]{1,128})/([0-9]{8})/([A-Za-z0-9_-]{0,64})/([A-Za-z0-9_-]{1,64})/aws4_request"
+#: Tokens of RFC 9110, in lower case, joined by semicolons.
+_NAMES: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+(?:;[!#$%&'*+\-.^_`|~0-9a-z]+)*")
+_HEAD: Final = re.compile(rf"AWS4-HMAC-SHA256 +Credential={_CREDENTIAL}, *SignedHeaders=([^,\s]+), *")
 _FIELDS_IN_ANY_ORDER: Final = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 _SCOPE: Final = re.compile(_CREDENTIAL)
-_NAMES: Final = re.compile(_SIGNED_HEADERS)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
@@ -64,15 +69,15 @@ class Claim(msgspec.Struct, frozen=True):
         return f"{self.date}/{self.region}/s3/aws4_request"
 
 
-class _Fields(msgspec.Struct, frozen=True):
-    """The parts of a signature, from the header or the query alike, not judged yet."""
+class _Signer(msgspec.Struct, frozen=True):
+    """Who signs, for which scope, and which headers: all of a signature that is the same in many requests."""
 
     access_key_id: str
     date: str
     region: str
     service: str
     signed_headers: str
-    signature: str
+    names: tuple[str, ...]  # of the signed headers
 
 
 def parse_claim(request: Request, now: float, region: str | None = None) -> Claim | None:
@@ -109,36 +114,47 @@ def signing_key(secret: str, date: str, region: str) -> bytes:
 
 def verify(claim: Claim, key: bytes) -> None:
     """Check a claim's signature with a signing key, in constant time. Raises S3Error SignatureDoesNotMatch."""
-    expected = hmac.digest(key, claim.string_to_sign, "sha256").hex()
+    begun_inner, begun_outer = _hmac_states(key)
+    inner, outer = begun_inner.copy(), begun_outer.copy()
+    inner.update(claim.string_to_sign)
+    outer.update(inner.digest())
+    expected = outer.hexdigest()
     if not hmac.compare_digest(expected, claim.signature):
         raise S3Error("SignatureDoesNotMatch")
 
 
+@lru_cache(1024)
+def _hmac_states(key: bytes) -> tuple[Any, Any]:
+    """HMAC (RFC 2104) with the key taken in already, for keys of at most a block: half of the time of a fresh one."""
+    block = key.ljust(64, b"\0")
+    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
+
+
 def _header_claim(request: Request, authorization: str, now: float, region: str | None) -> Claim:
-    fields = _authorization_fields(authorization)
+    signer, signature = _read_authorization(authorization)
     headers = request.headers
-    _judge_scope(fields, region, "AuthorizationHeaderMalformed")
+    _judge_scope(signer, region, "AuthorizationHeaderMalformed")
     amz_date = headers.get("x-amz-date")
     if amz_date is None:  # "the Date header [is used] when x-amz-date is not specified"
         amz_date = to_amz_date(parse_http_date(headers.get("date", "")))
     signed_at = parse_amz_date(amz_date)
     if signed_at is None or amz_date is None:
         raise S3Error("AccessDenied", "A signed request needs an x-amz-date (YYYYMMDD'T'HHMMSS'Z') or a Date header.")
-    if amz_date[:8] != fields.date:
+    if amz_date[:8] != signer.date:
         raise S3Error("AuthorizationHeaderMalformed", "The date of the credential scope and x-amz-date differ.")
     if not -MAX_SKEW <= now - signed_at <= MAX_SKEW:
         raise S3Error("RequestTimeTooSkewed")
     payload = headers.get("x-amz-content-sha256")
     if payload is None:
         raise S3Error("MissingSecurityHeader", "A signed request needs the header x-amz-content-sha256.")
-    if not _SHA256.fullmatch(payload) and payload != UNSIGNED_PAYLOAD and payload not in STREAMING:
+    if payload != EMPTY_SHA256 and payload not in _NAMED_PAYLOADS and not _SHA256.fullmatch(payload):
         raise S3Error(
             "InvalidRequest",
             "x-amz-content-sha256 must be 64 lower-case hex digits, UNSIGNED-PAYLOAD or a STREAMING form "
             "(AWS4-HMAC-SHA256-PAYLOAD, AWS4-HMAC-SHA256-PAYLOAD-TRAILER, UNSIGNED-PAYLOAD-TRAILER).",
         )
     query = canonical_query(request.query_string) if request.query_string else ""
-    return _claim(request, fields, amz_date, payload, query, presigned=False)
+    return _claim(request, signer, signature, amz_date, payload, query, presigned=False)
 
 
 def _query_claim(request: Request, now: float, region: str | None) -> Claim:
@@ -153,26 +169,34 @@ def _query_claim(request: Request, now: float, region: str | None) -> Claim:
     if scope is None:
         raise S3Error(code, "X-Amz-Credential must be KEYID/YYYYMMDD/REGION/s3/aws4_request.")
     signed_headers, signature = query["X-Amz-SignedHeaders"], query["X-Amz-Signature"]
-    if not _NAMES.fullmatch(signed_headers) or not _SHA256.fullmatch(signature):
-        raise S3Error(code, "X-Amz-SignedHeaders must be header names, X-Amz-Signature 64 lower-case hex digits.")
-    fields = _fields(scope, signed_headers, signature)
-    _judge_scope(fields, region, code)
-    _judge_lifetime(query["X-Amz-Date"], query["X-Amz-Expires"], fields.date, now)
+    if not _SHA256.fullmatch(signature):
+        raise S3Error(code, "X-Amz-Signature must be 64 lower-case hex digits.")
+    signer = _signer(scope, signed_headers, code)
+    _judge_scope(signer, region, code)
+    amz_date = query["X-Amz-Date"]
+    _judge_lifetime(amz_date, query["X-Amz-Expires"], signer.date, now)
     payload = _presigned_payload(request)
-    return _claim(
-        request,
-        fields,
-        query["X-Amz-Date"],
-        payload,
-        canonical_query(request.query_string, without=b"X-Amz-Signature"),
-        presigned=True,
-    )
+    canonical = canonical_query(request.query_string, without=b"X-Amz-Signature")
+    return _claim(request, signer, signature, amz_date, payload, canonical, presigned=True)
 
 
-def _authorization_fields(authorization: str) -> _Fields:
-    match = _FIELDS.fullmatch(authorization)
-    if match is not None:
-        return _Fields(*match.groups())
+def _read_authorization(authorization: str) -> tuple[_Signer, str]:
+    """The signer and the signature of an Authorization header."""
+    head, separator, signature = authorization.rpartition("Signature=")
+    if not separator or len(head) > _MAX_HEAD or not _SHA256.fullmatch(signature):
+        return _read_unusual(authorization)
+    signer = _usual_signer(head)
+    return (signer, signature) if signer is not None else _read_unusual(authorization)
+
+
+@lru_cache(1024)  # the same for all requests that a client signs in one day
+def _usual_signer(head: str) -> _Signer | None:
+    match = _HEAD.fullmatch(head)
+    return None if match is None else _signer(match, match[5], _HEADER_CODE)
+
+
+def _read_unusual(authorization: str) -> tuple[_Signer, str]:
+    """The same three parts in another order; or the reason why this is no signature."""
     scheme, _, rest = authorization.strip().partition(" ")
     if scheme != "AWS4-HMAC-SHA256":
         known = {"aws": "Signature Version 2", "bearer": "A bearer token", "aws4-ecdsa-p256-sha256": "SigV4A"}
@@ -180,31 +204,31 @@ def _authorization_fields(authorization: str) -> _Fields:
     pairs = _FIELDS_IN_ANY_ORDER.findall(rest)
     parts = dict(pairs)
     scope = _SCOPE.fullmatch(parts.get("Credential", ""))
-    if (
-        scope is None
-        or len(pairs) != 3
-        or _FIELDS_IN_ANY_ORDER.sub("", rest).strip(", ")
-        or not _NAMES.fullmatch(parts.get("SignedHeaders", ""))
-        or not _SHA256.fullmatch(parts.get("Signature", ""))
-    ):
+    signature = parts.get("Signature", "")
+    strange = len(pairs) != len(parts) or _FIELDS_IN_ANY_ORDER.sub("", rest).strip(", ")
+    if scope is None or strange or len(rest) > _MAX_HEAD or not _SHA256.fullmatch(signature):
         raise S3Error(
-            "AuthorizationHeaderMalformed",
+            _HEADER_CODE,
             "The Authorization header must be: AWS4-HMAC-SHA256 Credential=KEYID/YYYYMMDD/REGION/s3/aws4_request, "
             "SignedHeaders=host;x-amz-date, Signature=64 lower-case hex digits.",
         )
-    return _fields(scope, parts["SignedHeaders"], parts["Signature"])
+    return _signer(scope, parts.get("SignedHeaders", ""), _HEADER_CODE), signature
 
 
-def _fields(scope: re.Match[str], signed_headers: str, signature: str) -> _Fields:
-    access_key_id, date, region, service = scope.groups()
-    return _Fields(access_key_id, date, region, service, signed_headers, signature)
+def _signer(scope: re.Match[str], signed_headers: str, code: str) -> _Signer:
+    if not _NAMES.fullmatch(signed_headers):
+        raise S3Error(code, "SignedHeaders must be lower-case names of headers, joined by semicolons.")
+    names = tuple(signed_headers.split(";"))
+    if "host" not in names:
+        raise S3Error("AccessDenied", "The host header must be among the signed headers.")
+    return _Signer(scope[1], scope[2], scope[3], scope[4], signed_headers, names)
 
 
-def _judge_scope(fields: _Fields, region: str | None, code: str) -> None:
-    if fields.service != "s3":
+def _judge_scope(signer: _Signer, region: str | None, code: str) -> None:
+    if signer.service != "s3":
         raise S3Error(code, "The service in the credential scope must be s3.")
-    if region is not None and fields.region != region:
-        raise S3Error(code, f"The region {fields.region!r} is wrong; expecting {region!r}.")
+    if region is not None and signer.region != region:
+        raise S3Error(code, f"The region {signer.region!r} is wrong; expecting {region!r}.")
 
 
 def _judge_lifetime(amz_date: str, expires: str, scope_date: str, now: float) -> None:
@@ -236,28 +260,16 @@ def _presigned_payload(request: Request) -> str:
     return payload
 
 
-def _claim(request: Request, fields: _Fields, amz_date: str, payload: str, query: str, *, presigned: bool) -> Claim:
-    canonical = "\n".join(
-        (
-            request.method,
-            canonical_path(request.path),
-            query,
-            _canonical_headers(request, fields.signed_headers, presigned=presigned),
-            fields.signed_headers,
-            payload,
-        )
-    )
+def _claim(
+    request: Request, signer: _Signer, signature: str, amz_date: str, payload: str, query: str, *, presigned: bool
+) -> Claim:
+    lines = _canonical_headers(request, signer.names, presigned=presigned)
+    path = canonical_path(request.path)
+    canonical = f"{request.method}\n{path}\n{query}\n{lines}\n{signer.signed_headers}\n{payload}"
     digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
-    scope = f"{fields.date}/{fields.region}/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{amz_date}\n{signer.date}/{signer.region}/s3/aws4_request\n{digest}"
     return Claim(
-        fields.access_key_id,
-        fields.date,
-        fields.region,
-        fields.signature,
-        amz_date,
-        presigned,
-        payload,
-        f"AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{digest}".encode(),
+        signer.access_key_id, signer.date, signer.region, signature, amz_date, presigned, payload, text.encode()
     )
 
 
@@ -285,18 +297,15 @@ def _encoded(raw: bytes) -> str:
     return quote(unquote_to_bytes(raw.replace(b"+", b" ")), safe="-._~")
 
 
-def _canonical_headers(request: Request, signed_headers: str, *, presigned: bool) -> str:
+def _canonical_headers(request: Request, names: tuple[str, ...], *, presigned: bool) -> str:
     """Signed headers as lines, each ended; and the judgement that nothing that matters was left unsigned.
 
     "The CanonicalHeaders list must include the following: HTTP host header […], any x-amz-* headers that you plan to
     include in your request." (Signature calculations, Amazon S3 API Reference)
     """
     headers = request.headers
-    names = signed_headers.split(";")
-    if "host" not in names:
-        raise S3Error("AccessDenied", "The host header must be among the signed headers.")
     for name in headers:
-        if name[:6] == "x-amz-" and name not in names and not (presigned and _is_in_query(name, request.query)):
+        if name.startswith("x-amz-") and name not in names and not (presigned and _is_in_query(name, request.query)):
             raise S3Error("AccessDenied", f"The header {name} is there but was not signed. Sign every x-amz-* header.")
     lines: list[str] = []
     for name in names:
@@ -304,7 +313,7 @@ def _canonical_headers(request: Request, signed_headers: str, *, presigned: bool
         if value is None:
             raise S3Error("SignatureDoesNotMatch", f"The signed header {name} is not in the request that arrived.")
         # "trim any leading or trailing spaces, convert sequential spaces to a single space"
-        if "  " in value or value[:1] in " \t" or value[-1:] in " \t":
+        if " " in value or "\t" in value:
             value = re.sub(" +", " ", value.strip(" \t"))
         lines.append(f"{name}:{value}\n")
     return "".join(lines)
