@@ -9,12 +9,20 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import too_large
 from cooper_gateway.operations.markup import checksum_elements, document, quoted, text
 from cooper_gateway.operations.paging import shown
-from cooper_gateway.operations.write_conditions import write_conditions
+from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
 from cooper_gateway.protocol.checksums import compose, declared_checksum, multipart_etag, named_algorithm
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.protocol.xml import MAX_DOCUMENT, MAX_PARTS, CompletedPart, read_complete
-from cooper_gateway.storage.port import Checksum, InvalidPart, NoSuchUpload, ObjectInfo, PartInfo, UploadInfo
+from cooper_gateway.storage.port import (
+    Checksum,
+    ConditionFailed,
+    InvalidPart,
+    NoSuchUpload,
+    ObjectInfo,
+    PartInfo,
+    UploadInfo,
+)
 
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -87,7 +95,13 @@ async def _complete(call: Call, wanted: Sequence[CompletedPart], etag: str) -> O
     except NoSuchUpload:
         # Complete already, perhaps: the client did not see the answer and asks again. The store knows for a day.
         pass
-    return await call.store.complete_upload(ref, call.name, upload_id, named, etag, checksum, conditions, call.guard)
+    try:
+        return await call.store.complete_upload(
+            ref, call.name, upload_id, named, etag, checksum, conditions, call.guard
+        )
+    except ConditionFailed:
+        await raise_if_missing(call, conditions)
+        raise
 
 
 async def complete_multipart_upload(call: Call) -> Response:

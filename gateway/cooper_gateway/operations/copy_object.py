@@ -8,10 +8,10 @@ from cooper_gateway.operations.copy_source import Source, open_source
 from cooper_gateway.operations.limits import too_large
 from cooper_gateway.operations.markup import checksum_elements, document, iso_time, quoted
 from cooper_gateway.operations.receive import copy_bytes, requested_algorithm
-from cooper_gateway.operations.write_conditions import write_conditions
+from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
-from cooper_gateway.storage.port import Attributes, Checksum, Conditions, ObjectInfo
+from cooper_gateway.storage.port import Attributes, Checksum, ConditionFailed, Conditions, ObjectInfo
 
 _ILLEGAL_SELF_COPY = (
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
@@ -69,25 +69,34 @@ async def _rewrite(
         writer.abort()
 
 
+async def _copy(
+    call: Call, source: Source, directive: str, replacing: Attributes, algorithm: str | None, conditions: Conditions
+) -> ObjectInfo:
+    """Make the copy: an object onto itself gets new attributes and keeps its bytes."""
+    onto_itself = (source.record.data_id, source.name) == (call.record.data_id, call.name)
+    if onto_itself and directive == "COPY":
+        raise S3Error("InvalidRequest", _ILLEGAL_SELF_COPY)
+    attributes = replacing if directive == "REPLACE" else source.info.attributes
+    if onto_itself:
+        conditions = _pinned(conditions, source)
+    try:
+        if onto_itself and _carried(source.info, algorithm)[2] is None:
+            return await call.store.replace_attributes(call.ref, call.name, attributes, conditions, call.guard)
+        return await _rewrite(call, source, attributes, algorithm, conditions)
+    except ConditionFailed:
+        await raise_if_missing(call, conditions)
+        raise
+
+
 async def copy_object(call: Call) -> Response:
     """Copy an object within or between buckets. Raises InvalidRequest for a copy onto itself that changes nothing."""
     directive, algorithm = _directive(call), requested_algorithm(call.request.headers)
     replacing = read_attributes(call.request.headers, call.region.max_metadata_size)
     conditions = write_conditions(call)
     async with open_source(call) as source:
-        info = source.info
-        if info.size > call.max_object_size:
+        if source.info.size > call.max_object_size:
             raise too_large(call.max_object_size)
-        onto_itself = (source.record.data_id, source.name) == (call.record.data_id, call.name)
-        if onto_itself and directive == "COPY":
-            raise S3Error("InvalidRequest", _ILLEGAL_SELF_COPY)
-        attributes = replacing if directive == "REPLACE" else info.attributes
-        if onto_itself:
-            conditions = _pinned(conditions, source)
-        if onto_itself and _carried(info, algorithm)[2] is None:
-            copy = await call.store.replace_attributes(call.ref, call.name, attributes, conditions, call.guard)
-        else:
-            copy = await _rewrite(call, source, attributes, algorithm, conditions)
+        copy = await _copy(call, source, directive, replacing, algorithm, conditions)
     return document(
         "CopyObjectResult",
         f"<LastModified>{iso_time(copy.modified)}</LastModified>{quoted(copy.etag)}{checksum_elements(copy.checksum)}",

@@ -18,9 +18,7 @@ _DIGEST_BYTES: Final = 4
 
 def read_number(query: dict[str, str], parameter: str, default: int, least: int = 0, most: int = _MAX_INT) -> int:
     """A whole number of the query. Raises InvalidArgument."""
-    given = query.get(parameter)
-    if given is None or given == "":
-        return default
+    given = query.get(parameter) or str(default)
     if not (given.isascii() and given.isdigit() and len(given) <= 10) or not least <= int(given) <= most:
         raise S3Error("InvalidArgument", f"{parameter} must be a whole number from {least} to {most}.")
     return int(given)

@@ -5,8 +5,9 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.get_object import checksum_headers
 from cooper_gateway.operations.limits import declared_size
 from cooper_gateway.operations.receive import receive
-from cooper_gateway.operations.write_conditions import write_conditions
+from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
 from cooper_gateway.protocol.messages import Response
+from cooper_gateway.storage.port import ConditionFailed
 
 
 async def put_object(call: Call) -> Response:
@@ -22,6 +23,9 @@ async def put_object(call: Call) -> Response:
         info = await call.store.put(
             ref, call.name, body.segment, body.etag, attributes, body.checksum, conditions, call.guard
         )
+    except ConditionFailed:
+        await raise_if_missing(call, conditions)
+        raise
     finally:
         writer.abort()
     return Response(headers={"ETag": f'"{info.etag}"', **checksum_headers(info)})

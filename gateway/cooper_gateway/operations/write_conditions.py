@@ -26,6 +26,16 @@ def write_conditions(call: Call) -> Conditions:
     )
 
 
+async def raise_if_missing(call: Call, conditions: Conditions) -> None:
+    """Say NoSuchKey instead of PreconditionFailed when an If-Match failed because there is no object.
+
+    "If the object key name doesn't exist, the operation returns a 404 Not Found error." (conditional writes)
+    """
+    if conditions.if_match is not None:
+        opened = await call.store.open(call.ref, call.name)
+        opened.close()
+
+
 def refuse_conditions(call: Call) -> None:
     """Raise NotImplemented when a delete has conditions: ignoring one would delete what the client wants to keep."""
     if "if-match" in call.request.headers:

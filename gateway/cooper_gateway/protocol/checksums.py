@@ -140,7 +140,7 @@ def named_algorithm(name: str) -> Algorithm:
     """The algorithm of that name, in any case. Raises S3Error InvalidRequest."""
     algorithm = ALGORITHMS.get(name.upper())
     if algorithm is None:
-        raise S3Error("InvalidRequest", f"No checksum algorithm {name:.32!r}; there are {', '.join(ALGORITHMS)}.")
+        raise S3Error("InvalidRequest", f"No checksum algorithm {name!r:.32}; there are {', '.join(ALGORITHMS)}.")
     return algorithm
 
 
@@ -164,7 +164,7 @@ def trailer_names(headers: Mapping[str, str]) -> list[str]:
     names = [name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",") if name.strip()]
     for name in names:
         if name not in _BY_HEADER:
-            raise S3Error("InvalidRequest", f"x-amz-trailer: {name:.64!r} is not one of {', '.join(_BY_HEADER)}.")
+            raise S3Error("InvalidRequest", f"x-amz-trailer: {name!r:.64} is not one of {', '.join(_BY_HEADER)}.")
     if len(set(names)) != len(names):
         raise S3Error("InvalidRequest", "x-amz-trailer names a trailer twice.")
     return names

@@ -1,0 +1,100 @@
+import json
+
+import msgspec
+import pytest
+
+from cooper_crds.actions import GET_OBJECT
+from cooper_crds.records import RegionRecord
+from cooper_gateway.access.principals import KeyHolder
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty
+from support.calls import OTHER, PHOTOS, Rig, element, elements, key_for
+
+DATA_ID = {"x-cooper-data-id": PHOTOS.data_id}
+
+
+async def test_a_key_sees_the_buckets_it_may_use_and_no_others():
+    rig = Rig()
+    response = await rig.do("ListBuckets")
+    assert elements(response, "Name") == ["other", "photos"]
+    assert response.body.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<ListAllMyBucketsResult xmlns="http://s3')
+    assert element(response, "CreationDate") == "1970-01-01T00:00:00.000Z"
+    rig.principal = KeyHolder(key_for(PHOTOS, actions=(GET_OBJECT,)))
+    assert elements(await rig.do("ListBuckets"), "Name") == ["photos"]
+
+
+@pytest.mark.parametrize("change", [{"retained": True}, {"data_id": OTHER.data_id}, None])
+async def test_a_bucket_that_is_gone_retained_or_another_is_not_listed(change):
+    rig = Rig()
+    if change is None:
+        del rig.directory.buckets["photos"]
+    else:
+        rig.directory.buckets["photos"] = msgspec.structs.replace(PHOTOS, **change)
+    assert elements(await rig.do("ListBuckets"), "Name") == ["other"]
+
+
+async def test_buckets_in_pages():
+    rig = Rig()
+    first = await rig.do("ListBuckets", query={"max-buckets": "1"})
+    assert elements(first, "Name") == ["other"]
+    token = element(first, "ContinuationToken")
+    assert token is not None
+    second = await rig.do("ListBuckets", query={"max-buckets": "1", "continuation-token": token})
+    assert (elements(second, "Name"), element(second, "ContinuationToken")) == (["photos"], None)
+    assert elements(await rig.do("ListBuckets", query={"prefix": "ph"}), "Name") == ["photos"]
+    assert elements(await rig.do("ListBuckets", query={"bucket-region": "elsewhere"}), "Name") == []
+
+
+async def test_head_and_location():
+    rig = Rig()
+    response = await rig.do("HeadBucket")
+    assert (response.status, response.headers["x-amz-bucket-region"]) == (200, "eu-west-1")
+    location = '<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    assert (await rig.do("GetBucketLocation")).body.decode().endswith(f"{location}eu-west-1</LocationConstraint>")
+    rig.directory.settings = RegionRecord("us", "us-east-1")
+    assert (await rig.do("GetBucketLocation")).body.decode().endswith(f"{location}</LocationConstraint>")
+
+
+async def test_delete_bucket_closes_it_and_leaves_the_intent():
+    rig = Rig()
+    await rig.put("a")
+    with pytest.raises(BucketNotEmpty):
+        await rig.do("DeleteBucket")
+    await rig.do("DeleteObject", "a")
+    assert (await rig.do("DeleteBucket")).status == 204
+    for operation in ("HeadBucket", "GetBucketLocation", "ListObjectsV2", "ListObjects", "ListMultipartUploads"):
+        with pytest.raises(BucketClosed):
+            await rig.do(operation)
+    intents = json.loads((await rig.do("ListIntents")).body)
+    assert intents == [{"bucket": "photos", "dataId": PHOTOS.data_id, "accessKeyId": "AKIAEXAMPLE"}]
+
+
+async def test_the_operator_asks_by_the_data_even_when_the_record_is_gone():
+    rig = Rig()
+    await rig.put("a", b"12345")
+    await rig.do("CreateMultipartUpload", "b")
+    del rig.directory.buckets["photos"]
+    usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
+    assert usage == {"objects": 1, "size": 5, "uploads": 1, "closed": False}
+    with pytest.raises(BucketNotEmpty):
+        await rig.do("CloseBucket", headers=DATA_ID)
+    rig.directory.buckets["photos"] = PHOTOS
+    await rig.do("DeleteObject", "a")
+    for _ in range(2):
+        assert (await rig.do("CloseBucket", headers=DATA_ID)).status == 204
+    assert json.loads((await rig.do("ListIntents")).body) == []
+    assert (await rig.do("ReopenBucket", headers=DATA_ID)).status == 204
+    await rig.do("HeadBucket")
+    await rig.do("CloseBucket", headers=DATA_ID)
+    for _ in range(2):
+        assert (await rig.do("DestroyBucket", headers=DATA_ID)).status == 204
+    usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
+    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True}
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-cooper-data-id": "photos"}])
+@pytest.mark.parametrize("operation", ["GetUsage", "CloseBucket", "ReopenBucket", "DestroyBucket"])
+async def test_the_data_must_be_named(operation, headers):
+    with pytest.raises(S3Error) as caught:
+        await Rig().do(operation, headers=headers)
+    assert caught.value.code == "InvalidArgument"

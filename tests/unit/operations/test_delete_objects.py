@@ -1,0 +1,58 @@
+import base64
+import hashlib
+
+import pytest
+
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.storage.port import NoSuchName
+from support.calls import Rig, content, elements
+
+
+def document(*names: str, quiet: bool = False) -> bytes:
+    objects = "".join(f"<Object><Key>{name}</Key></Object>" for name in names)
+    return f"<Delete>{'<Quiet>true</Quiet>' if quiet else ''}{objects}</Delete>".encode()
+
+
+async def test_delete_is_204_whether_or_not_it_was_there():
+    rig = Rig()
+    await rig.put("a", b"1")
+    for _ in range(2):
+        assert (await rig.do("DeleteObject", "a")).status == 204
+    with pytest.raises(NoSuchName):
+        await rig.get("a")
+
+
+async def test_a_conditional_delete_is_refused_and_deletes_nothing():
+    rig = Rig()
+    await rig.put("a", b"1")
+    with pytest.raises(S3Error) as caught:
+        await rig.do("DeleteObject", "a", headers={"if-match": '"x"'})
+    assert caught.value.code == "NotImplemented"
+    assert await content(await rig.get("a")) == b"1"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_many_at_once_with_a_result_each(quiet):
+    rig = Rig()
+    for name in ("a", "b&c", "keep"):
+        await rig.put(name)
+    response = await rig.do("DeleteObjects", None, document("a", "b&amp;c", "missing", quiet=quiet))
+    assert elements(response, "Key") == ([] if quiet else ["a", "b&amp;c", "missing"])
+    assert elements(await rig.do("ListObjectsV2"), "Key") == ["keep"]
+
+
+async def test_the_document_is_verified_before_anything_is_deleted():
+    rig = Rig()
+    await rig.put("a")
+    body = document("a")
+    md5 = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+    for sent, headers, code in (
+        (body, {"content-md5": md5}, "BadDigest"),
+        (body, {"x-amz-checksum-crc32": "AAAAAA=="}, "XAmzContentChecksumMismatch"),
+        (b"<Delete>", {}, "MalformedXML"),
+        (document(*map(str, range(1001))), {}, "MalformedXML"),
+    ):
+        with pytest.raises(S3Error) as caught:
+            await rig.do("DeleteObjects", None, sent, headers=headers)
+        assert caught.value.code == code
+    assert elements(await rig.do("ListObjectsV2"), "Key") == ["a"]
