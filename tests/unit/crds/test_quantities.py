@@ -1,0 +1,109 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cooper_crds.quantities import (
+    DURATION_PATTERN,
+    QUANTITY_PATTERN,
+    format_duration,
+    format_quantity,
+    parse_duration,
+    parse_quantity,
+)
+from support.structural import value_problems
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0), ("500", 500), ("1k", 1000), ("10M", 10_000_000), ("2Gi", 2 << 30), ("1.5Mi", 3 << 19),
+        ("0.5Ki", 512), ("5Ti", 5 << 40), ("1P", 10**15), ("1Pi", 1 << 50), ("00012", 12),
+    ],
+)  # fmt: skip
+def test_sizes(text, size):
+    assert parse_quantity(text) == size
+    assert list(value_problems({"type": "string", "pattern": QUANTITY_PATTERN}, text, "")) == []
+
+
+BAD_SIZES = [
+    "",
+    "Gi",
+    "-1",
+    "+1",
+    "1 Gi",
+    "2GiB",
+    "1e3",
+    "100m",
+    "1.",
+    ".5",
+    "１",
+    "1\n",
+    "0x10",
+    "9" * 20,
+    "nan",
+    "1K",
+]
+
+
+@pytest.mark.parametrize("text", BAD_SIZES)
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="must be a size such as 500, 10M or 2Gi"):
+        parse_quantity(text)
+    assert list(value_problems({"type": "string", "pattern": QUANTITY_PATTERN}, text, ""))
+
+
+@pytest.mark.parametrize("text", ["0.5", "1.0001k", "0.0001Ki"])
+def test_parts_of_a_byte_are_refused(text):
+    with pytest.raises(ValueError, match="must be a whole number of bytes"):
+        parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1, "1"),
+        (1000, "1000"),
+        (1024, "1Ki"),
+        (1536, "1536"),
+        (2 << 30, "2Gi"),
+        (5 << 40, "5Ti"),
+        (3 << 50, "3Pi"),
+    ],
+)
+def test_sizes_are_written_in_the_largest_unit_that_divides(size, text):
+    assert format_quantity(size) == text
+
+
+@given(st.integers(min_value=0, max_value=10**18))
+def test_a_size_comes_back(size):
+    assert parse_quantity(format_quantity(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("24h", 86400), ("1h30m", 5400), ("45s", 45), ("0s", 0), ("90m", 5400), ("1h0m1s", 3601)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+    assert list(value_problems({"type": "string", "pattern": DURATION_PATTERN}, text, "")) == []
+
+
+@pytest.mark.parametrize("text", ["", "5", "1d", "-1h", "1m1h", "1h1h", "1.5h", "1h ", "h", "1h\n", "12345678s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="must be a duration such as 24h, 1h30m or 45s"):
+        parse_duration(text)
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_duration_comes_back(seconds):
+    assert parse_duration(format_duration(seconds)) == seconds
+
+
+def test_durations_are_written_without_empty_units():
+    assert [format_duration(seconds) for seconds in (0, 45, 86400, 5400, 3601.9)] == [
+        "0s",
+        "45s",
+        "24h",
+        "1h30m",
+        "1h1s",
+    ]
