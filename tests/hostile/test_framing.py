@@ -1,6 +1,7 @@
 """Request smuggling and malformed framing, with raw sockets: an S3 error, the connection closed, the process lives."""
 
 import pytest
+
 from support.http_rig import LOOPS, Rig, with_server
 
 CLOSE = b"Connection: close\r\n"

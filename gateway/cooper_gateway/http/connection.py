@@ -104,7 +104,6 @@ class S3Connection(asyncio.Protocol):
         self._raw = None
         if exchange is not None:
             exchange.cancel()
-        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; at most 256 KiB at once on both loops."""
@@ -137,6 +136,8 @@ class S3Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        if self._phase is Phase.CLOSING:
+            return
         self.write_paused = False
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -161,6 +162,7 @@ class S3Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection."""
         self._phase = Phase.CLOSING
+        self.write_paused = True  # for good: a stream stops here until `connection_lost` cancels it
         self._transport.abort()
 
     def exchange_done(self, keep_alive: bool) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
@@ -45,6 +45,7 @@ class Context:
         self.request_ids = RequestIds()
         self.connections: set[Connection] = set()
         self.loop = asyncio.get_running_loop()
+        self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
         self._emptied: asyncio.Event | None = None
         self._clock = clock
@@ -56,6 +57,13 @@ class Context:
         self.connections.discard(connection)
         if not self.connections and self._emptied is not None:
             self._emptied.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task for one request; `stop` waits for what it cleans up."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
     async def emptied(self) -> None:
         """Wait until no connection is left."""

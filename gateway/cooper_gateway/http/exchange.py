@@ -94,7 +94,7 @@ class Exchange:
         if response is not None and isinstance(response.body, bytes):
             self._send(response, response.body)
         else:
-            self._task = self._context.loop.create_task(self._run(response))
+            self._task = self._context.spawn(self._run(response))
 
     def cancel(self) -> None:
         """The client has left: stop the handler."""

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Coroutine
+from typing import Any
 
 from cooper_gateway.http.connection import S3Connection
 from cooper_gateway.http.context import Context
@@ -10,6 +12,7 @@ from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
 
 _BACKLOG = 1024
+_CLEANUP_SECONDS = 2.0
 
 
 class S3Server:
@@ -33,17 +36,22 @@ class S3Server:
         self._listener.close()
         for connection in list(context.connections):
             connection.close_if_idle()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await context.emptied()
+        await _in_time(context.emptied(), grace)
         self._timer.cancel()
         for connection in list(context.connections):
             connection.abort()
-        await asyncio.sleep(0)  # lets the transports tell their protocols
+        await _in_time(context.emptied(), _CLEANUP_SECONDS)
+        if context.tasks:  # cancelled with their connections: they drop what they had begun
+            await asyncio.wait(context.tasks, timeout=_CLEANUP_SECONDS)
 
     def _tick(self) -> None:
         self._timer = self._context.loop.call_later(self._tick_seconds, self._tick)
         self._context.tick()
+
+
+async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)
 
 
 async def serve(
