@@ -1,11 +1,12 @@
 """Kubernetes quantities (`2Gi`) as bytes, and durations (`24h`) as seconds. Pure text and numbers."""
 
+import math
 import re
 from decimal import Decimal
 from typing import Final
 
-# "<suffix> ::= <binarySI> | <decimalExponent> | <decimalSI>" (apimachinery, resource.Quantity). Sizes here are whole
-# bytes, so the fractional suffixes (n, u, m) and exponents are left out.
+# "<suffix> ::= <binarySI> | <decimalExponent> | <decimalSI>" (apimachinery, resource.Quantity). Sizes here are bytes, so
+# the fractional suffixes (n, u, m) and exponents are left out.
 _UNITS: Final = {
     "": 1,
     "k": 10**3,
@@ -34,15 +35,16 @@ _DURATION = re.compile(r"(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?"
 
 
 def parse_quantity(text: str) -> int:
-    """Bytes of a Kubernetes quantity such as `2Gi`, `1.5Mi` or `500`. Raises ValueError with the reason."""
+    """Bytes of a Kubernetes quantity such as `2Gi`, `1.5Mi` or `500`. Raises ValueError with the reason.
+
+    A part of a byte counts as a whole one, as in Kubernetes ("Value returns the unscaled value of q rounded up to the
+    nearest integer away from 0").
+    """
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError("must be a size such as 500, 10M or 2Gi")
     number, unit = match.groups(default="")
-    size = Decimal(number) * _UNITS[unit]
-    if size != int(size):
-        raise ValueError("must be a whole number of bytes")
-    return int(size)
+    return math.ceil(Decimal(number) * _UNITS[unit])
 
 
 def format_quantity(size: int) -> str:
