@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from cooper_crds.fields import NamespaceName, ResourceName, Timestamp
+from cooper_crds.fields import NamespaceName, RegionName, ResourceName, Timestamp
 
 API_VERSION: Final = "cooper.dev/v1alpha1"
 DEFAULT_NAMESPACE: Final = "default"
@@ -87,7 +87,9 @@ class Metadata(ObjectMetadata):
 
 
 class ClusterMetadata(ObjectMetadata):
-    """Metadata of a resource that belongs to no namespace."""
+    """Metadata of a resource that belongs to no namespace. Its name is short enough for the value of a label."""
+
+    name: RegionName
 
     @property
     def namespace(self) -> str:

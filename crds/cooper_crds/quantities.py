@@ -5,8 +5,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-# "<suffix> ::= <binarySI> | <decimalExponent> | <decimalSI>" (apimachinery, resource.Quantity). Sizes here are bytes, so
-# the fractional suffixes (n, u, m) and exponents are left out.
+# "<suffix> ::= <binarySI> | <decimalExponent> | <decimalSI>" (apimachinery, resource.Quantity). Sizes here are bytes,
+# so the fractional suffixes (n, u, m) and exponents are left out.
 _UNITS: Final = {
     "": 1,
     "k": 10**3,

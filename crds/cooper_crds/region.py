@@ -160,10 +160,3 @@ class Region(Model):
     metadata: ClusterMetadata
     spec: Annotated[RegionSpec, Field(description="What the Region is to be.")]
     status: Annotated[RegionStatus | None, Field(description="What is known of the Region.")] = None
-
-    @field_validator("metadata")
-    @classmethod
-    def _short_name(cls, value: ClusterMetadata) -> ClusterMetadata:
-        if len(value.name) > 63:
-            raise ValueError("the name of a Region has at most 63 characters")
-        return value

@@ -185,7 +185,9 @@ def test_a_hostile_namespace_is_refused(kind, namespace):
         ),
         (
             manifest("Region", name="r" * 64),
-            f"Region {'r' * 64}: metadata: the name of a Region has at most 63 characters",
+            f"Region {'r' * 64}: metadata.name: must have at most 63 characters (got {'r' * 60 + '...'!r})".replace(
+                "'", '"'
+            ),
         ),
         (
             manifest(annotations={"note": "x" * (256 << 10)}),
