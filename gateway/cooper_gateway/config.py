@@ -13,6 +13,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kek_file: str  # key-encryption key
     host: str = "127.0.0.1"
     port: int = 9000
+    metrics_host: str = "127.0.0.1"  # where metrics and health are served: they ask for no credentials
     metrics_port: int = 9100
     workers: int = 2
     map_size: int = 1 << 40  # bytes of address space for the index

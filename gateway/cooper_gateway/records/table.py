@@ -67,29 +67,24 @@ class TableWriter:
 
         Rows that already say the same are not rewritten. Raises TableFull.
         """
-        wanted = {record_name(record): record for record in records}
+        wanted: dict[str, Record | None] = {record_name(record): record for record in records}
         with self._env.begin() as txn, txn.cursor() as cursor:
-            present = {bytes(key).decode(): bytes(row) for key, row in cursor if bytes(key) >= _FIRST_RECORD}
-        changes: dict[str, Record | None] = {name: None for name in present if name not in wanted}
-        changes.update(
-            (name, record) for name, record in wanted.items() if self._read(name, present.get(name)) != record
-        )
-        self.apply(changes, now)
-        return len(changes)
+            present = (
+                [bytes(key).decode() for key in cursor.iternext(keys=True, values=False)]
+                if (cursor.set_range(_FIRST_RECORD))
+                else []
+            )
+        return self.apply({name: None for name in present if name not in wanted} | wanted, now)
 
-    def apply(self, changes: Changes, verified_at: float | None) -> None:
-        """Write the changed records (None: gone); with `verified_at`, also that the source was read completely then.
+    def apply(self, changes: Changes, verified_at: float | None) -> int:
+        """Write these records (None: gone); with `verified_at`, also that the source was read completely then.
 
-        Raises TableFull.
+        Rows that already say the same are not rewritten. Returns how many changed. Raises TableFull.
         """
         try:
             with self._env.begin(write=True) as txn:
-                for name, record in changes.items():
-                    if record is None:
-                        txn.delete(name.encode())
-                    else:
-                        txn.put(name.encode(), self._box.seal(encode(record), name.encode()))
-                if changes:
+                changed = sum(self._put(txn, name, record) for name, record in changes.items())
+                if changed:
                     txn.put(_REVISION, _COUNT.pack(_COUNT.unpack(txn.get(_REVISION, _COUNT.pack(0)))[0] + 1))
                 if verified_at is not None:
                     txn.put(_STAMP, _TIME.pack(verified_at))
@@ -98,11 +93,14 @@ class TableWriter:
             raise TableFull(
                 f"the records do not fit into {limit} bytes: raise table_size, or remove keys and buckets"
             ) from None
+        return changed
 
     def stamp(self, now: float) -> None:
         """Note that the source was read completely at `now` and says what the table says. Raises TableFull."""
         self.apply({}, now)
-        # A reader that was killed in the middle of a transaction would pin old pages until the table is full.
+
+    def tidy(self) -> None:
+        """Clear readers that are dead: one killed inside a transaction would pin old pages until the table is full."""
         self._env.reader_check()
 
     def verified_at(self) -> float | None:
@@ -111,13 +109,15 @@ class TableWriter:
             row = txn.get(_STAMP)
         return None if row is None else _TIME.unpack(row)[0]
 
-    def _read(self, name: str, row: bytes | None) -> Record | None:
-        if row is None:
-            return None
-        try:
-            return decode(self._box.open(row, name.encode()))
-        except (ValueError, RecordError):
-            return None  # an unreadable row is written anew
+    def _put(self, txn: "lmdb.Transaction[bytes]", name: str, record: Record | None) -> bool:
+        """Write one row; whether it said something else before."""
+        key = name.encode()
+        if record is None:
+            return txn.delete(key)
+        row = txn.get(key)
+        if row is not None and _unsealed(self._box, key, row) == record:
+            return False
+        return txn.put(key, self._box.seal(encode(record), key))
 
 
 class RecordsTable:
@@ -185,10 +185,9 @@ class RecordsTable:
         return None if row is None else self._keep(name, row)
 
     def _keep(self, name: str, row: bytes) -> Record | None:
-        try:
-            record = decode(self._box.open(row, name.encode()))
-        except (ValueError, RecordError):
-            return None  # not sealed under this boot's key for this name: grants nothing
+        record = _unsealed(self._box, name.encode(), row)
+        if record is None:
+            return None
         if len(self._records) >= _CACHE_LIMIT:
             self._records.clear()
         self._records[name] = record
@@ -201,3 +200,11 @@ class RecordsTable:
             self._revision = revision
         self._verified_at = _TIME.unpack(txn.get(_STAMP, _TIME.pack(0.0)))[0]
         self._transaction = txn.id()
+
+
+def _unsealed(box: Box, name: bytes, row: bytes) -> Record | None:
+    """The row's record; None, which grants nothing, when it was not sealed under this boot's key for this name."""
+    try:
+        return decode(box.open(row, name))
+    except (ValueError, RecordError):
+        return None

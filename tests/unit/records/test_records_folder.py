@@ -3,10 +3,10 @@ import time
 from pathlib import Path
 
 import pytest
-from support.records_fixtures import SECRET, SmallBox, bucket, key, region, write_record
 
 from cooper_crds.records import dump_file
 from cooper_gateway.records.folder import FolderUnreadable, RecordsFolder
+from support.records_fixtures import SECRET, SmallBox, bucket, key, region, write_record
 
 LATER = 1e10  # every file is settled by then
 BOX = SmallBox()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import lmdb
 import pytest
-from support.records_fixtures import SECRET, SmallBox, bucket, key, region
 
 from cooper_gateway.records.table import RecordsTable, TableFull, TableWriter, open_for_writing
+from support.records_fixtures import SECRET, SmallBox, bucket, key, region
 
 LIMIT = 4 << 20
 

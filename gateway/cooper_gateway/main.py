@@ -1,0 +1,91 @@
+"""`python -m cooper_gateway.main ROLE`: the entry of every process of a gateway.
+
+supervisor [FILE]   run a gateway; its settings as JSON from FILE, or from standard input
+committer | watcher | worker    started by a supervisor, which hands everything over on standard input
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cooper_gateway.config import GatewayConfig
+
+
+def _committer() -> int:
+    from cooper_gateway.processes.child import run_child
+    from cooper_gateway.processes.committer_process import commit
+
+    return run_child(commit)
+
+
+def _watcher() -> int:
+    from cooper_gateway.processes.child import run_child
+    from cooper_gateway.processes.watcher import watch
+
+    return run_child(watch)
+
+
+def _worker() -> int:
+    from cooper_gateway.processes.child import run_child
+    from cooper_gateway.processes.worker import work
+
+    return run_child(work)
+
+
+#: role -> what runs it. Each imports what it needs and no more: memory counts in every process.
+_CHILDREN: Final[dict[str, Callable[[], int]]] = {"committer": _committer, "watcher": _watcher, "worker": _worker}
+
+
+def supervise(source: str | None) -> int:
+    """Run a gateway until SIGTERM or SIGINT. Returns the process's exit status."""
+    from cooper_gateway.processes import logs
+    from cooper_gateway.processes.errors import GatewayStartError
+    from cooper_gateway.processes.supervisor import Supervisor
+
+    logs.set_up("supervisor")
+    log = logging.getLogger("cooper_gateway.supervisor")
+    # Blocked from the first moment on: a signal that comes during the start ends the gateway after the start.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        text = sys.stdin.buffer.read() if source is None else Path(source).read_bytes()
+        config = msgspec.json.decode(text, type=GatewayConfig)
+    except OSError as error:
+        log.error("the settings %s cannot be read: %s", source, error.strerror)
+        return 2
+    except msgspec.MsgspecError as error:
+        log.error("the settings %s are not valid: %s", source or "on standard input", error)
+        return 2
+    supervisor = Supervisor(config)
+    try:
+        supervisor.start()
+    except GatewayStartError as error:
+        log.error("%s", error)
+        return 1
+    log.info("serving S3 on port %d, metrics and health on port %d", supervisor.port, supervisor.metrics_port)
+    log.info("stopping: %s", signal.Signals(signal.sigwait(signals)).name)
+    supervisor.stop()
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the role that the command line names. Returns the process's exit status."""
+    match arguments:
+        case ["supervisor"]:
+            return supervise(None)
+        case ["supervisor", file]:
+            return supervise(file)
+        case [role] if role in _CHILDREN:
+            return _CHILDREN[role]()
+        case _:
+            sys.stderr.write(f"{__doc__}\n")
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""The committer process: the store's committer, with its keys and the records it checks writes against."""
+
+import signal
+import time
+
+from cooper_gateway.access.authorize import recheck
+from cooper_gateway.crypto.keyring import Keyring, KeyringError
+from cooper_gateway.processes.child import Child
+from cooper_gateway.processes.errors import Refusal
+from cooper_gateway.records.table import RecordsTable
+from cooper_gateway.storage.committer import Committer
+from cooper_gateway.storage.layout import Layout, StoreUnusable
+
+
+def commit(child: Child) -> None:
+    """Own the store until SIGTERM. Raises Refusal when the store cannot be opened, CommitFailed to be restarted."""
+    config = child.handover.config
+    records = child.records()
+    try:
+        # Only over an empty store may a key be made: over another one it would hide that the right one is lost.
+        keyring = Keyring.load_or_create(config.kek_file, not Layout(config.data_dir).holds_data())
+        committer = Committer(config, keyring, Recheck(records))
+    except (KeyringError, StoreUnusable) as error:
+        raise Refusal(str(error)) from None
+
+    def stop(*_: object) -> None:
+        committer.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    committer.run(child.ready)
+
+
+class Recheck:
+    """Asks the records as they are at the instant of a commit whether a write is still allowed."""
+
+    def __init__(self, records: RecordsTable) -> None:
+        self._records = records
+
+    def __call__(self, access_key_id: str, action: str, data_id: bytes) -> str | None:
+        """None when it is, else the S3 error code. `data_id` names the bucket's data."""
+        return recheck(self._records.refresh(), access_key_id, action, data_id, time.time())

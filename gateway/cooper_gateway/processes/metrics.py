@@ -1,0 +1,124 @@
+"""What the gateway counts, in Prometheus' text form: children's files and the supervisor's own numbers together."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from cooper_gateway.processes.measurements import LATENCY_BOUNDS, Measurements
+
+#: Gauges that children keep, and what they mean. A gauge that is not listed is not shown.
+_GAUGES: Final = {
+    "connections": "Open connections of clients.",
+    "records": "Records in use.",
+    "records_broken": "Record files that cannot be used; what they grant is denied.",
+    "records_table_full": "1 when the records do not fit into the table.",
+}
+#: Counters that children keep, without the suffix _total.
+_COUNTERS: Final = {
+    "store_commits": "Commits of the store's index.",
+    "store_writes": "Writes that those commits made durable.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The supervisor's own numbers."""
+
+    ready: bool
+    record_age: float  # seconds
+    restarts: Mapping[str, int]  # role -> how often
+
+
+class GatewayCollector(Collector):
+    """Gathers at each scrape. `children` gives measurements by label, `state` the supervisor's own."""
+
+    def __init__(self, children: Callable[[], Mapping[str, Measurements]], state: Callable[[], State]) -> None:
+        self._children = children
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        children = self._children()
+        yield from _requests(children)
+        yield from _children_numbers(children)
+        yield from _supervisor(self._state())
+
+
+def render(collector: GatewayCollector) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+def _requests(children: Mapping[str, Measurements]) -> Iterator[Metric]:
+    counts = CounterMetricFamily("cooper_requests", "Finished requests.", labels=("operation", "status"))
+    for (operation, status), count in _request_counts(children).items():
+        counts.add_metric((operation, str(status)), count)
+    yield counts
+    latencies = HistogramMetricFamily(
+        "cooper_request_seconds", "Time from a request's head to the end of its answer.", labels=("operation",)
+    )
+    for operation, (buckets, seconds) in _request_latencies(children).items():
+        latencies.add_metric((operation,), _cumulative(buckets), seconds)
+    yield latencies
+    for name, help_text, total in (
+        ("cooper_received_bytes", "Bytes of request bodies.", sum(child.received for child in children.values())),
+        ("cooper_sent_bytes", "Bytes of response bodies.", sum(child.sent for child in children.values())),
+    ):
+        yield CounterMetricFamily(name, help_text, value=total)
+
+
+def _request_counts(children: Mapping[str, Measurements]) -> dict[tuple[str, int], int]:
+    counts: dict[tuple[str, int], int] = {}
+    for child in children.values():
+        for operation, statuses in child.requests.items():
+            for status, count in statuses.items():
+                counts[operation, status] = counts.get((operation, status), 0) + count
+    return counts
+
+
+def _request_latencies(children: Mapping[str, Measurements]) -> dict[str, tuple[list[int], float]]:
+    latencies: dict[str, tuple[list[int], float]] = {}
+    for child in children.values():
+        for operation, latency in child.latencies.items():
+            buckets, seconds = latencies.get(operation, ([0] * len(latency.buckets), 0.0))
+            summed = [one + other for one, other in zip(buckets, latency.buckets, strict=True)]
+            latencies[operation] = (summed, seconds + latency.seconds)
+    return latencies
+
+
+def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
+    total = 0
+    rows: list[tuple[str, float]] = []
+    for bound, count in zip((*map(str, LATENCY_BOUNDS), "+Inf"), buckets, strict=True):
+        total += count
+        rows.append((bound, total))
+    return rows
+
+
+def _children_numbers(children: Mapping[str, Measurements]) -> Iterator[Metric]:
+    for name, help_text in _COUNTERS.items():
+        if any(name in child.counters for child in children.values()):
+            total = sum(child.counters.get(name, 0) for child in children.values())
+            yield CounterMetricFamily(f"cooper_{name}", help_text, value=total)
+    for name, help_text in _GAUGES.items():
+        if any(name in child.gauges for child in children.values()):
+            total = sum(child.gauges.get(name, 0) for child in children.values())
+            yield GaugeMetricFamily(f"cooper_{name}", help_text, value=total)
+
+
+def _supervisor(state: State) -> Iterator[Metric]:
+    yield GaugeMetricFamily("cooper_ready", "1 when this replica can serve.", value=int(state.ready))
+    yield GaugeMetricFamily(
+        "cooper_record_age_seconds", "Seconds since the records were last read completely.", value=state.record_age
+    )
+    restarts = CounterMetricFamily("cooper_process_restarts", "Processes started again.", labels=("role",))
+    for role, count in state.restarts.items():
+        restarts.add_metric((role,), count)
+    yield restarts

@@ -1,0 +1,183 @@
+"""The supervisor of one replica: lock, run folder, sockets, children, health. The children do all the work.
+
+It is embedded: `cooper up` runs it beside the operator, `python -m cooper_gateway.main supervisor` by itself. It
+handles no signals and needs no event loop.
+"""
+
+import logging
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import msgspec
+
+from cooper_gateway.config import GatewayConfig
+from cooper_gateway.processes import health
+from cooper_gateway.processes.errors import GatewayStartError
+from cooper_gateway.processes.handover import Handover, Role
+from cooper_gateway.processes.health import HealthServer
+from cooper_gateway.processes.keeper import Keeper
+from cooper_gateway.processes.listening import close_all, listen
+from cooper_gateway.processes.lock import StoreLock
+from cooper_gateway.processes.measurements import read_all
+from cooper_gateway.processes.metrics import GatewayCollector, State, render
+from cooper_gateway.processes.run_dir import RunDir
+from cooper_gateway.records.table import open_for_writing
+
+log = logging.getLogger(__name__)
+
+#: Opening a store after a crash collects its garbage, which may take a while.
+_START_SECONDS: Final = 120.0
+#: Requests in progress get 5 s; then the worker itself has a moment to end.
+_WORKER_GRACE_SECONDS: Final = 7.0
+_GRACE_SECONDS: Final = 5.0
+#: The committer makes its socket under a name that ends in its process id.
+_LONGEST_PID: Final = 1 << 22
+#: Until a region's record says otherwise (RegionRecord.max_record_age).
+_DEFAULT_MAX_AGE_SECONDS: Final = 86400.0
+
+
+class Supervisor:
+    """One replica's gateway. `start` and `stop` are called once each, from one thread."""
+
+    def __init__(self, config: GatewayConfig, command: str | None = None) -> None:
+        """`command` is what a second opener of the data folder is told; by default this process's command line."""
+        self._config = config
+        self._command = command or shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+        self._stack = ExitStack()
+        self._keepers: list[Keeper] = []
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The settings in effect: with the ports that were chosen, once started."""
+        return self._config
+
+    @property
+    def port(self) -> int:
+        """The port that S3 is served on."""
+        return self._config.port
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of metrics and health."""
+        return self._config.metrics_port
+
+    def start(self) -> None:
+        """Start everything and return when it serves.
+
+        Raises GatewayStartError (StoreLocked, PortInUse) with the reason; then nothing is left running.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Let requests in progress end (5 s), then end all children and remove the run folder. Idempotent."""
+        self._stack.close()
+        self._keepers = []
+
+    def alive(self) -> bool:
+        """Whether every child is running and ready right now."""
+        return bool(self._keepers) and all(keeper.problem is None for keeper in self._keepers)
+
+    def problems(self) -> list[str]:
+        """Why the gateway cannot serve as it should right now, a sentence each; empty when it can."""
+        if not self._keepers:
+            return ["the gateway is not running"]
+        found = [f"{keeper.name} {problem}" for keeper in self._keepers if (problem := keeper.problem)]
+        age, limit = self._record_age()
+        if age > limit:
+            seen = f"have not been read for {age:.0f} s" if age < time.time() / 2 else "have never been read"
+            found.append(f"the records {seen}; after {limit:.0f} s requests are refused")
+        return found
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the running children, by name."""
+        return {keeper.name: pid for keeper in self._keepers if (pid := keeper.pid) is not None}
+
+    def _start(self) -> None:
+        lock = StoreLock(self._config.data_dir, self._command)
+        self._stack.callback(lock.release)
+        run_dir = RunDir(self._config.run_dir, f"{os.path.basename(self._config.committer_path)}.{_LONGEST_PID}")
+        self._stack.callback(run_dir.remove)
+        os.mkdir(self._metrics_dir, 0o700)
+        sockets = listen(self._config.host, self._config.port, self._config.workers)
+        self._stack.callback(close_all, sockets)
+        server = self._health_server()
+        self._stack.callback(server.stop)
+        self._config = msgspec.structs.replace(self._config, port=sockets[0].getsockname()[1], metrics_port=server.port)
+        open_for_writing(self._config.table_path, self._config.table_size).close()  # readers need it to be there
+        server.start()
+        self._keepers = self._make_keepers(lock, sockets)
+        # The committer goes first: it creates or checks the key-encryption key, which all others need.
+        self._launch("committer", _GRACE_SECONDS)
+        self._launch("watcher", _GRACE_SECONDS)
+        self._launch("worker", _WORKER_GRACE_SECONDS)
+
+    def _make_keepers(self, lock: StoreLock, sockets: Sequence[socket.socket]) -> list[Keeper]:
+        boot_key = os.urandom(32)
+        held = lock.fileno()  # a child that outlives its supervisor, by however little, keeps the folder locked
+        return [
+            Keeper(Handover("committer", self._config, boot_key), [held]),
+            Keeper(Handover("watcher", self._config, boot_key), [held]),
+            *(
+                Keeper(
+                    Handover("worker", self._config, boot_key, index, len(sockets), listener.fileno()),
+                    [held, listener.fileno()],
+                )
+                for index, listener in enumerate(sockets, 1)
+            ),
+        ]
+
+    def _launch(self, role: Role, grace: float) -> None:
+        """Start the children of a role together and wait until all are ready; they are stopped together, too."""
+        keepers = [keeper for keeper in self._keepers if keeper.role == role]
+        self._stack.callback(_stop_all, keepers, grace)
+        for keeper in keepers:
+            keeper.start()
+        for keeper in keepers:
+            problem = keeper.wait(_START_SECONDS)
+            if problem is not None:
+                raise GatewayStartError(f"the gateway's {keeper.name} {problem}")
+
+    @property
+    def _metrics_dir(self) -> str:
+        return f"{self._config.run_dir}/metrics"
+
+    def _health_server(self) -> HealthServer:
+        collector = GatewayCollector(lambda: read_all(self._metrics_dir), self._state)
+        pages: health.Pages = {
+            "/livez": health.livez,
+            "/readyz": lambda: health.readyz(self.problems()),
+            "/metrics": lambda: health.metrics(render(collector)),
+        }
+        return HealthServer(self._config.metrics_host, self._config.metrics_port, pages)
+
+    def _record_age(self) -> tuple[float, float]:
+        """How old the records are and may be, in seconds."""
+        watcher = read_all(self._metrics_dir).get("watcher")
+        gauges = watcher.gauges if watcher is not None else {}
+        return (
+            max(0.0, time.time() - gauges.get("records_verified_at", 0.0)),
+            gauges.get("records_max_age", _DEFAULT_MAX_AGE_SECONDS),
+        )
+
+    def _state(self) -> State:
+        restarts: dict[str, int] = {}
+        for keeper in self._keepers:
+            restarts[keeper.role] = restarts.get(keeper.role, 0) + keeper.restarts
+        return State(ready=not self.problems(), record_age=self._record_age()[0], restarts=restarts)
+
+
+def _stop_all(keepers: Sequence[Keeper], grace: float) -> None:
+    for keeper in keepers:
+        keeper.ask_to_end()
+    for keeper in keepers:
+        keeper.end(grace)
