@@ -40,6 +40,9 @@ class ObjectStream:
     async def aclose(self) -> None:
         """Release the object. Idempotent."""
         self._opened.close()
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def entity_headers(info: ObjectInfo) -> dict[str, str]:

@@ -7,9 +7,6 @@ from cooper_gateway.protocol.messages import Response
 from cooper_gateway.storage.port import PartInfo, UploadEntry, UploadInfo
 
 _INITIATOR = OWNER.replace("Owner>", "Initiator>")
-#: Greater than every upload id: with a key-marker alone, "only the keys lexicographically greater than the specified
-#: key-marker are included in the list".
-_AFTER_EVERY_UPLOAD = "~"
 
 
 def _algorithm(info: UploadInfo) -> str:
@@ -67,7 +64,8 @@ async def list_multipart_uploads(call: Call) -> Response:
     limit = read_limit(query, "max-uploads", MAX_KEYS)
     url = wants_url_encoding(query)
     # "If key-marker is not specified, the upload-id-marker parameter is ignored."
-    after = (key_marker, id_marker or _AFTER_EVERY_UPLOAD) if key_marker else (b"", "")
+    # Without the latter, "only the keys lexicographically greater than the specified key-marker are included".
+    after = (key_marker, id_marker if key_marker else "")
     listing = await call.store.list_uploads(call.ref, prefix, delimiter, after, limit)
     content = [
         f"<Bucket>{text(call.record.name)}</Bucket><KeyMarker>{shown(key_marker, url)}</KeyMarker>",

@@ -1,5 +1,6 @@
 """How answers are written as XML: one document form, quoted ETags, checksum elements."""
 
+from functools import lru_cache
 from typing import Final
 
 from cooper_gateway.protocol.dates import to_timestamp
@@ -21,7 +22,12 @@ def name_text(name: bytes) -> str:
 
 def iso_time(milliseconds: int) -> str:
     """Unix milliseconds in whole seconds, as S3 tells them: `.000Z`. So a listing and a HEAD agree."""
-    return to_timestamp(milliseconds - milliseconds % 1000)
+    return _iso_time(milliseconds // 1000)
+
+
+@lru_cache(maxsize=4096)
+def _iso_time(seconds: int) -> str:
+    return to_timestamp(seconds * 1000)
 
 
 def quoted(etag: str) -> str:

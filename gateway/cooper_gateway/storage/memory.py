@@ -111,6 +111,7 @@ class _Bucket:
     completed: dict[str, _Completed] = field(default_factory=dict[str, _Completed])
     size: int = 0
     closed: bool = False
+    destroyed: bool = False  # for good: the id of its data is used up
     intent: bytes = b""
 
     def set(self, name: bytes, stored: _Stored) -> None:
@@ -225,9 +226,8 @@ class MemoryStore:
         return state
 
     def _writable(self, bucket: BucketRef, guard: Guard) -> _Bucket:
-        state = self._readable(bucket)
         self._allow(bucket, guard)
-        return state
+        return self._readable(bucket)
 
     def _allow(self, bucket: BucketRef, guard: Guard) -> None:
         code = self._recheck(guard.access_key_id, guard.action, bucket.data_id) if self._recheck else None
@@ -386,14 +386,15 @@ class MemoryStore:
     async def list_uploads(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:
-        """A page of the uploads in progress."""
+        """A page of the uploads in progress. With an empty upload id, after every upload of that name."""
         state = self._readable(bucket)
         found = sorted((upload.info.name, upload_id) for upload_id, upload in state.uploads.items())
-        skipped = after[0] if common_prefix(after[0], prefix, delimiter) == after[0] else None
+        skipped = after[0] if not after[1] and common_prefix(after[0], prefix, delimiter) == after[0] else None
         page: list[tuple[bytes, str | None]] = []  # a common prefix has no upload id
         for name, upload_id in found:
             rolled = common_prefix(name, prefix, delimiter) if name.startswith(prefix) else None
-            if not name.startswith(prefix) or (name, upload_id) <= after or (rolled is not None and rolled == skipped):
+            seen = name <= after[0] if not after[1] else (name, upload_id) <= after
+            if seen or not name.startswith(prefix) or (rolled is not None and rolled == skipped):
                 continue
             item = (name, upload_id) if rolled is None else (rolled, None)
             if not page or page[-1] != item:
@@ -415,20 +416,23 @@ class MemoryStore:
         if state.objects:
             raise BucketNotEmpty
         state.closed = True
-        state.intent = state.intent or intent
+        if not state.destroyed:
+            state.intent = intent or state.intent
 
     async def reopen_bucket(self, bucket: BucketRef) -> None:
-        """Open a closed bucket again."""
+        """Open a closed bucket again. Raises BucketClosed when it was destroyed."""
         state = self._state(bucket)
+        if state.destroyed:
+            raise BucketClosed
         state.closed = False
         state.intent = b""
 
     async def destroy_bucket(self, bucket: BucketRef) -> None:
-        """Drop what a closed bucket holds; it stays closed for ever. Raises BucketNotEmpty when it was not closed."""
+        """Drop what a closed bucket holds; it stays closed for ever. Raises BucketNotEmpty while it holds objects."""
         state = self._state(bucket)
-        if not state.closed and state.objects:
+        if state.objects:
             raise BucketNotEmpty
-        self._buckets[bucket.data_id] = _Bucket(closed=True)
+        self._buckets[bucket.data_id] = _Bucket(closed=True, destroyed=True)
 
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets."""
