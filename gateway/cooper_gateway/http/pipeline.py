@@ -36,6 +36,8 @@ Observer = Callable[[str, int, float, int, int], None]
 #: One line per request, without query, headers or anything secret.
 AccessLog = Callable[[str], None]
 
+_ENCRYPTION: Final = "x-amz-server-side-encryption"
+_OURS: Final = "AES256"
 #: What reads or writes an object says, truthfully, how it is kept.
 _ENCRYPTED: Final = frozenset(
     {
@@ -97,6 +99,9 @@ class Pipeline:
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
         call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now)
         if raw is not None:
+            # Requests that name a key were refused with their route; this one asks for a kind without naming any.
+            if request.headers.get(_ENCRYPTION, _OURS) != _OURS:
+                raise S3Error("NotImplemented", f"Objects are encrypted with Cooper's keys: {_ENCRYPTION} is {_OURS}.")
             check_declared(call)
         return call
 
@@ -107,7 +112,7 @@ class Pipeline:
             return None
         response = handler(call)
         if response is not None:
-            response.headers["x-amz-server-side-encryption"] = "AES256"
+            response.headers[_ENCRYPTION] = _OURS
         return response
 
     async def handle(self, call: Call) -> Response:
@@ -115,7 +120,7 @@ class Pipeline:
         operation = call.route.operation
         response = await HANDLERS[operation](call)
         if operation in _ENCRYPTED:
-            response.headers["x-amz-server-side-encryption"] = "AES256"
+            response.headers[_ENCRYPTION] = _OURS
         return response
 
     def still_allowed(self, call: Call) -> bool:

@@ -12,6 +12,9 @@ class SigningKeys:
         self._size = size
         self._keys: dict[tuple[str, str, str], bytes] = {}
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def verify(self, claim: Claim, secret: str) -> bytes:
         """Check the claim's signature; returns the signing key. Raises S3Error SignatureDoesNotMatch."""
         name = (secret, claim.date, claim.region)

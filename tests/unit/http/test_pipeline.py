@@ -1,0 +1,310 @@
+"""The one way to every handler: what is checked, in which order, and what a client may learn from the answer."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_gateway.http.body import RawBody
+from cooper_gateway.http.pipeline import Pipeline
+from cooper_gateway.http.signing_keys import SigningKeys
+from cooper_gateway.operations.registry import NOW as NOW_HANDLERS
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Request, Response
+from cooper_gateway.protocol.sigv4 import parse_claim
+from cooper_gateway.storage.memory import MemoryStore
+from support.s3_signing import KEY_ID, NOW, REGION, SECRET, presigned, signed
+
+OWNER = Owner("team", "photos", "uid-1")
+PHOTOS = BucketRecord("photos", "00000000-0000-4000-8000-000000000001", OWNER, max_object_size=1000)
+PUBLIC = BucketRecord("shared", "00000000-0000-4000-8000-000000000002", OWNER, visibility="Public")
+SECRETS = BucketRecord("secrets", "00000000-0000-4000-8000-000000000003", OWNER)
+ALL = (GET_OBJECT, PUT_OBJECT, LIST_BUCKET)
+KEY = KeyRecord(KEY_ID, SECRET, OWNER, 1, tuple(Grant(bucket.name, bucket.data_id, ALL) for bucket in (PHOTOS, PUBLIC)))
+replace = msgspec.structs.replace
+
+
+@dataclass
+class Records:
+    """A directory that tests change while it is in use."""
+
+    the_key: KeyRecord | None = KEY
+    settings: RegionRecord | None = field(default_factory=lambda: RegionRecord("eu", REGION))
+    buckets: dict[str, BucketRecord] = field(
+        default_factory=lambda: {bucket.name: bucket for bucket in (PHOTOS, PUBLIC, SECRETS)}
+    )
+    verified: float = NOW
+
+    def key(self, access_key_id: str) -> KeyRecord | None:
+        return self.the_key if self.the_key is not None and access_key_id == self.the_key.access_key_id else None
+
+    def bucket(self, name: str) -> BucketRecord | None:
+        return self.buckets.get(name)
+
+    def region(self) -> RegionRecord | None:
+        return self.settings
+
+    def verified_at(self) -> float:
+        return self.verified
+
+
+class Gateway:
+    def __init__(self, **options: Any) -> None:
+        self.records = Records()
+        self.pipeline = Pipeline(lambda: self.records, MemoryStore(), clock=lambda: NOW, **options)
+
+    async def answer(self, request: Request, body: bytes = b"") -> Response | S3Error:
+        """What the connection would be given."""
+        raw = None
+        if request.method not in ("GET", "HEAD"):
+            raw = RawBody(None)
+            if body:
+                raw.push(body)
+            raw.end()
+        call = None
+        try:
+            call = self.pipeline.admit(fresh(request), raw, "0" * 16)
+            answer = self.pipeline.now(call) if raw is None else None
+            return answer if answer is not None else await self.pipeline.handle(call)
+        except Exception as error:
+            return self.pipeline.explain(error, call, "0" * 16)
+
+
+def fresh(request: Request) -> Request:
+    """The request as framing hands it over, before its target was parsed."""
+    return Request(request.method, request.path, request.query_string, dict(request.headers))
+
+
+def unsigned(method: str, target: str, **headers: str) -> Request:
+    path, _, query = target.partition("?")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(method, path.encode(), query.encode(), {"host": "x", **named})
+
+
+def code(answer: Response | S3Error) -> str:
+    return answer.code if isinstance(answer, S3Error) else str(answer.status)
+
+
+REVOKED = replace(KEY, state="Revoked")
+READ_ONLY = replace(KEY, grants=tuple(replace(grant, actions=(GET_OBJECT,)) for grant in KEY.grants))
+GET = signed("GET", "/photos/cat")
+WRONG = signed("GET", "/photos/cat", secret="wrong")
+
+#: name -> (request, what is different about the records, code)
+DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
+    "a stored object": (GET, {}, "200"),
+    "presigned": (presigned("GET", "/photos/cat"), {}, "200"),
+    "an ignored header": (signed("GET", "/photos/cat", {"x-amz-expected-bucket-owner": "1"}), {}, "200"),
+    "a missing object": (signed("GET", "/photos/dog"), {}, "NoSuchKey"),
+    "a missing object without ListBucket": (signed("GET", "/photos/dog"), {"the_key": READ_ONLY}, "AccessDenied"),
+    "a wrong signature": (WRONG, {}, "SignatureDoesNotMatch"),
+    "an unknown key": (signed("GET", "/photos/cat", key_id="AKIANOBODY"), {}, "InvalidAccessKeyId"),
+    "a key without a secret": (
+        signed("GET", "/photos/cat", secret=""),
+        {"the_key": replace(KEY, secret_key="")},
+        "InvalidAccessKeyId",
+    ),
+    "a revoked key": (GET, {"the_key": REVOKED}, "KeyAccessRevoked"),
+    "a revoked key, presigned": (presigned("GET", "/photos/cat"), {"the_key": REVOKED}, "KeyAccessRevoked"),
+    "a revoked key's state is told to its holder only": (WRONG, {"the_key": REVOKED}, "SignatureDoesNotMatch"),
+    "a key past its time": (GET, {"the_key": replace(KEY, not_after=NOW)}, "KeyAccessRevoked"),
+    "an action not granted": (signed("DELETE", "/photos/cat"), {}, "AccessDenied"),
+    "another's bucket": (signed("GET", "/secrets/cat"), {}, "AccessDenied"),
+    "a bucket that is nowhere": (signed("GET", "/nowhere/cat"), {}, "AccessDenied"),
+    "an earlier bucket's grant": (
+        GET,
+        {"buckets": {"photos": replace(PHOTOS, data_id="00000000-0000-4000-8000-000000000009")}},
+        "AccessDenied",
+    ),
+    "a bucket that is gone": (GET, {"buckets": {}}, "NoSuchBucket"),
+    "records too old": (GET, {"verified": NOW - 86401}, "ServiceUnavailable"),
+    "records just fresh enough": (GET, {"verified": NOW - 86399}, "200"),
+    "no region yet": (GET, {"settings": None}, "ServiceUnavailable"),
+    "another region is fine": (signed("GET", "/photos/cat", region="us-east-1"), {}, "200"),
+    "another region where it must match": (
+        signed("GET", "/photos/cat", region="us-east-1"),
+        {"settings": RegionRecord("eu", REGION, match_region=True)},
+        "AuthorizationHeaderMalformed",
+    ),
+    "ListObjects": (signed("GET", "/photos"), {}, "200"),
+    "ListObjects turned off": (
+        signed("GET", "/photos"),
+        {"settings": RegionRecord("eu", REGION, list_objects_v1=False)},
+        "NotImplemented",
+    ),
+    "ListObjectsV2 where V1 is turned off": (
+        signed("GET", "/photos?list-type=2"),
+        {"settings": RegionRecord("eu", REGION, list_objects_v1=False)},
+        "200",
+    ),
+    "a stranger, public bucket": (unsigned("GET", "/shared/cat"), {}, "200"),
+    "a stranger, public path": (unsigned("GET", "/public/shared/cat"), {}, "200"),
+    "the public path ignores credentials": (
+        unsigned("GET", "/public/shared/cat", authorization="Bearer x"),
+        {},
+        "200",
+    ),
+    "the public path of a private bucket, signed": (signed("GET", "/public/photos/cat"), {}, "AccessDenied"),
+    "a stranger, missing object": (unsigned("GET", "/shared/dog"), {}, "AccessDenied"),
+    "a stranger, private bucket": (unsigned("GET", "/photos/cat"), {}, "AccessDenied"),
+    "a stranger, no such bucket": (unsigned("GET", "/nowhere/cat"), {}, "AccessDenied"),
+    "a stranger lists": (unsigned("GET", "/shared"), {}, "AccessDenied"),
+    "a stranger writes": (unsigned("PUT", "/shared/cat", content_length="0"), {}, "AccessDenied"),
+    "a stranger writes on the public path": (
+        unsigned("PUT", "/public/shared/cat", content_length="0"),
+        {},
+        "AccessDenied",
+    ),
+    "a bearer token": (unsigned("GET", "/photos/cat", authorization="Bearer x"), {}, "InvalidRequest"),
+    "not implemented": (signed("GET", "/photos?acl"), {}, "NotImplemented"),
+    "CreateBucket": (signed("PUT", "/photos"), {}, "NotImplemented"),
+    "no such method": (signed("PATCH", "/photos/cat"), {}, "MethodNotAllowed"),
+}
+
+
+async def with_cats() -> Gateway:
+    """A gateway with an object `cat` in each of the granted buckets."""
+    gateway = Gateway()
+    for bucket in ("photos", "shared"):
+        stored = await gateway.answer(signed("PUT", f"/{bucket}/cat", {"Content-Length": "4"}), b"meow")
+        assert code(stored) == "200"
+    return gateway
+
+
+@pytest.mark.parametrize("case", DECISIONS)
+async def test_decisions(case: str) -> None:
+    request, records, expected = DECISIONS[case]
+    gateway = await with_cats()
+    for name, value in records.items():
+        setattr(gateway.records, name, value)
+    assert code(await gateway.answer(request)) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Content-Length": "1001"}, "EntityTooLarge"),
+        ({}, "MissingContentLength"),
+        ({"Content-Length": "1", "x-amz-meta-a": "b" * 2048}, "MetadataTooLarge"),
+        ({"Content-Length": "1", "x-amz-server-side-encryption-customer-algorithm": "AES256"}, "NotImplemented"),
+        ({"Content-Length": "1", "x-amz-server-side-encryption": "aws:kms"}, "NotImplemented"),
+        ({"Content-Length": "1", "x-amz-server-side-encryption": "AES256", "x-amz-acl": "private"}, None),
+    ],
+)
+async def test_what_the_head_decides_is_decided_before_the_body(headers: dict[str, str], expected: str | None) -> None:
+    class NoBody(RawBody):
+        async def next(self) -> bytes | None:
+            raise AssertionError("the body was read")
+
+    gateway = Gateway()
+    request = fresh(signed("PUT", "/photos/cat", headers))
+    if expected is None:
+        assert gateway.pipeline.admit(request, NoBody(None), "1").body.size == 1
+        return
+    with pytest.raises(S3Error) as raised:
+        gateway.pipeline.admit(request, NoBody(None), "1")
+    assert raised.value.code == expected
+
+
+async def test_only_what_touches_objects_claims_encryption() -> None:
+    gateway = await with_cats()
+    for method, target, claims in (("GET", "/photos/cat", True), ("HEAD", "/photos/cat", True), ("GET", "/", False)):
+        answer = await gateway.answer(signed(method, target))
+        assert isinstance(answer, Response)
+        assert ("x-amz-server-side-encryption" in answer.headers) is claims
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "the key is revoked": {"the_key": REVOKED},
+    "the key is gone": {"the_key": None},
+    "the key's time is over": {"the_key": replace(KEY, not_after=NOW - 1)},
+    "the grant is gone": {"the_key": replace(KEY, grants=())},
+    "the bucket is gone": {"buckets": {}},
+    "the bucket's access is revoked": {"buckets": {"photos": replace(PHOTOS, api_access="Revoked")}},
+    "the records are too old": {"verified": NOW - 90000},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_stream_is_allowed_only_as_long_as_its_request_would_be(change: str) -> None:
+    gateway = await with_cats()
+    call = gateway.pipeline.admit(fresh(GET), None, "1")
+    assert gateway.pipeline.still_allowed(call)
+    for name, value in CHANGES[change].items():
+        setattr(gateway.records, name, value)
+    assert not gateway.pipeline.still_allowed(call)
+
+
+async def test_an_anonymous_stream_ends_when_the_bucket_turns_private_or_is_another() -> None:
+    gateway = await with_cats()
+    call = gateway.pipeline.admit(unsigned("GET", "/shared/cat"), None, "1")
+    assert gateway.pipeline.still_allowed(call)
+    for bucket in (replace(PUBLIC, visibility="Private"), replace(PUBLIC, data_id=PHOTOS.data_id)):
+        gateway.records.buckets["shared"] = bucket
+        assert not gateway.pipeline.still_allowed(call)
+
+
+async def test_records_that_cannot_be_read_end_a_stream(caplog: pytest.LogCaptureFixture) -> None:
+    gateway = await with_cats()
+    call = gateway.pipeline.admit(fresh(GET), None, "1")
+    gateway.pipeline = Pipeline(lambda: 1 / 0, MemoryStore(), clock=lambda: NOW)  # type: ignore[arg-type, return-value]
+    assert not gateway.pipeline.still_allowed(call)
+
+
+async def test_a_fault_is_logged_with_its_request_id_and_nothing_of_the_request(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(call: object) -> Response:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setitem(NOW_HANDLERS, "GetObject", broken)
+    gateway = Gateway()
+    request = presigned("GET", "/photos/cat")
+    with caplog.at_level(logging.DEBUG):
+        assert code(await gateway.answer(request)) == "InternalError"
+    assert "0" * 16 in caplog.text
+    assert "broken on purpose" in caplog.text
+    for secret in (SECRET, request.query["X-Amz-Signature"], KEY_ID):
+        assert secret not in caplog.text
+
+
+async def test_refusals_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "cooper_gateway"):
+        assert code(await Gateway().answer(WRONG)) == "SignatureDoesNotMatch"
+    assert not caplog.records
+
+
+async def test_observer_and_access_log_get_one_entry_per_request() -> None:
+    seen: list[Any] = []
+    lines: list[str] = []
+    gateway = Gateway(observer=lambda *entry: seen.append(entry), access_log=lines.append)
+    request = presigned("GET", "/photos/cat")
+    call = gateway.pipeline.admit(fresh(request), None, "ABC")
+    gateway.pipeline.observe(call, "ABC", 200, 0.5, 1, 2)
+    gateway.pipeline.observe(None, "DEF", 400, 0.0, 0, 3)
+    assert seen == [("GetObject", 200, 0.5, 1, 2), ("-", 400, 0.0, 0, 3)]
+    assert lines == [f"ABC {KEY_ID} GetObject photos 200 1 2 500.000ms", "DEF - - - 400 0 3 0.000ms"]
+
+
+def test_signing_keys_are_kept_only_when_they_proved_right_and_are_bounded() -> None:
+    keys = SigningKeys(size=2)
+    for day in range(5):
+        at = NOW + 86400 * day
+        claim = parse_claim(signed("GET", "/photos/cat", at=at), at)
+        assert claim is not None
+        with pytest.raises(S3Error):
+            keys.verify(claim, "wrong")
+        assert keys.verify(claim, SECRET) == keys.verify(claim, SECRET)
+        assert len(keys) == min(day + 1, 2)
+
+
+def test_the_pipeline_needs_no_event_loop_to_decide() -> None:
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
+    with pytest.raises(S3Error, match="signature"):
+        Gateway().pipeline.admit(fresh(WRONG), None, "1")
