@@ -38,12 +38,19 @@ def _stored_encoding(value: str) -> str:
     return ",".join(coding for coding in codings if coding and coding.lower() != "aws-chunked")
 
 
+def _check_encryption(headers: dict[str, str]) -> None:
+    """Raise NotImplemented when KMS is asked for: objects are encrypted with Cooper's own keys, always."""
+    if headers.get("x-amz-server-side-encryption", "AES256") != "AES256":
+        raise S3Error("NotImplemented", "x-amz-server-side-encryption: only AES256 is implemented.")
+
+
 def read_attributes(headers: dict[str, str], max_metadata_size: int) -> Attributes:
-    """The attributes that a request's headers give an object. Raises MetadataTooLarge, InvalidArgument.
+    """The attributes that a request's headers give an object. Raises S3Error.
 
     "The size of user-defined metadata is measured by taking the sum of the number of bytes in the UTF-8 encoding of
     each key and value."
     """
+    _check_encryption(headers)
     stored: dict[str, str] = {}
     metadata: dict[str, str] = {}
     size = 0

@@ -180,3 +180,15 @@ async def test_the_commit_asks_again_and_a_closed_bucket_takes_nothing():
     await rig.do("DeleteBucket")
     with pytest.raises(BucketClosed):
         await rig.put("a", b"1")
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CreateMultipartUpload"])
+async def test_kms_is_not_promised(operation):
+    for value, refused in (("AES256", False), ("aws:kms", True)):
+        call = Rig().call(operation, "a", headers={"x-amz-server-side-encryption": value})
+        if refused:
+            with pytest.raises(S3Error) as caught:
+                check_declared(call)
+            assert caught.value.code == "NotImplemented"
+        else:
+            check_declared(call)
