@@ -1,0 +1,105 @@
+"""Gateways in memory, for tests: workers that know records only when they have seen them, as real ones do."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
+from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+
+
+@dataclass(slots=True)
+class MemoryBucket:
+    """A bucket's content, by `data_id`."""
+
+    objects: int = 0
+    size: int = 0  # bytes
+    closed: bool = False
+    destroyed: bool = False
+
+
+@dataclass(slots=True)
+class MemoryGateways:
+    """The port over `records`, the records' source. Tests set `away` and `stale` to make gateways misbehave."""
+
+    records: Callable[[], Awaitable[Iterable[Record]]]
+    workers: int = 2
+    away: bool = False  # nobody answers
+    stale: set[int] = field(default_factory=set[int])  # workers that see no new records
+    data: dict[str, MemoryBucket] = field(default_factory=dict[str, MemoryBucket])
+    requests: list[Intent] = field(default_factory=list[Intent])
+    calls: list[str] = field(default_factory=list[str])  # what was asked, in order
+    _seen: dict[int, dict[str, Record]] = field(default_factory=dict[int, dict[str, Record]])
+
+    def bucket(self, data_id: str) -> MemoryBucket:
+        """The content of a bucket; empty when it was never written."""
+        return self.data.setdefault(data_id, MemoryBucket())
+
+    async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
+        """Every worker must know the key and the buckets."""
+        self.calls.append(f"prove_works {key.access_key_id}")
+        return await self._prove(lambda known: _accepts(known, key, buckets))
+
+    async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
+        """Every worker must refuse the key."""
+        self.calls.append(f"prove_denied {key.access_key_id}")
+        return await self._prove(lambda known: not _accepts(known, key, []))
+
+    async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
+        """Objects and bytes. Raises GatewayUnavailable."""
+        found = self._operate("usage", bucket)
+        return Usage(found.objects, found.size, found.closed)
+
+    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
+        """Close if empty. Raises BucketNotEmpty, GatewayUnavailable."""
+        found = self._operate("close", bucket)
+        if found.objects:
+            raise BucketNotEmpty
+        found.closed = True
+
+    async def reopen_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
+        """Undo a close, and forget its intent."""
+        self._operate("reopen", bucket).closed = False
+        self.requests = [intent for intent in self.requests if intent.data_id != bucket.data_id]
+
+    async def destroy_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
+        """Destroy a closed bucket."""
+        found = self._operate("destroy", bucket)
+        if not found.closed:
+            raise GatewayUnavailable("the bucket is not closed")
+        found.destroyed = True
+        self.requests = [intent for intent in self.requests if intent.data_id != bucket.data_id]
+
+    async def intents(self, region: RegionRecord) -> list[Intent]:
+        """DeleteBucket requests that wait."""
+        if self.away:
+            raise GatewayUnavailable("no gateway answers")
+        return list(self.requests)
+
+    def _operate(self, question: str, bucket: BucketRecord) -> MemoryBucket:
+        self.calls.append(f"{question} {bucket.name}")
+        if self.away:
+            raise GatewayUnavailable("no gateway answers")
+        return self.bucket(bucket.data_id)
+
+    async def _prove(self, accepts: Callable[[dict[str, Record]], bool]) -> Proof:
+        if self.away:
+            return Proof(0, self.workers, "no gateway answers")
+        fresh = {_name(record): record for record in await self.records()}
+        for worker in range(self.workers):
+            if worker not in self.stale:
+                self._seen[worker] = fresh
+        waiting = [worker for worker in range(self.workers) if not accepts(self._seen.get(worker, {}))]
+        names = ", ".join(f"worker {worker}" for worker in waiting)
+        return Proof(self.workers - len(waiting), self.workers, names)
+
+
+def _name(record: Record) -> str:
+    return record.access_key_id if isinstance(record, KeyRecord) else f"{type(record).__name__} {record.name}"
+
+
+def _accepts(known: dict[str, Record], key: KeyRecord, buckets: list[str]) -> bool:
+    held = known.get(key.access_key_id)
+    if not isinstance(held, KeyRecord) or held.state != "Active" or held.secret_key != key.secret_key:
+        return False
+    listed = {grant.bucket for grant in held.grants if f"BucketRecord {grant.bucket}" in known}
+    return listed.issuperset(buckets)

@@ -1,0 +1,138 @@
+"""One gateway replica: a connection to each of its workers, so that a question can be put to every one of them.
+
+The workers of a replica share a port; the kernel gives each new connection to one of them. Every response says which
+(`x-amz-id-2: worker-<index>-of-<count>`), so connections are opened until all have been met, and then kept.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response
+
+Ask = Callable[[Connection], Awaitable[Response]]
+
+_WORKER: Final = re.compile(r"worker-(\d+)-of-(\d+)")
+#: With n workers and even chances, 12 n + 20 connections miss one of them less than once in 100,000 times.
+_TRIES_PER_WORKER: Final = 12
+_EXTRA_TRIES: Final = 20
+#: Connections opened at a time while workers are being met.
+_PARALLEL: Final = 4
+#: Seconds for one connection and its first answer, and for meeting all workers: one that restarts is met next time.
+_HELLO_TIMEOUT: Final = 0.5
+_MEET_TIMEOUT: Final = 1.0
+
+
+class Replica:
+    """Connections to the workers of one replica at `host`:`port`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address = f"{host}:{port}"
+        self._host = host
+        self._port = port
+        self._workers: dict[int, Connection] = {}
+        self._count = 0
+        self._meeting = asyncio.Lock()
+
+    @property
+    def count(self) -> int:
+        """How many workers it has; 0 until one has answered."""
+        return self._count
+
+    def close(self) -> None:
+        """Drop all connections."""
+        for connection in self._workers.values():
+            connection.close()
+        self._workers.clear()
+
+    async def meet(self, hello: Ask) -> None:
+        """Have a usable connection to as many workers as can be met; `hello` is any cheap request."""
+        if self._complete():
+            return
+        try:
+            async with asyncio.timeout(_MEET_TIMEOUT), self._meeting:
+                tries = 0
+                while not self._complete() and tries < _EXTRA_TRIES + _TRIES_PER_WORKER * self._count:
+                    found = await asyncio.gather(*(self._meet_one(hello) for _ in range(_PARALLEL)))
+                    if not any(found):
+                        return  # nobody is there at all: the caller comes back later
+                    tries += _PARALLEL
+        except TimeoutError:
+            return
+
+    async def ask_all(self, ask: Ask, timeout: float) -> dict[int, Response | None]:
+        """Put a question to every worker met; None for one that does not answer in time or is gone."""
+        workers = dict(self._workers)
+        answers = await asyncio.gather(*(self._ask(index, ask, timeout) for index in workers))
+        return dict(zip(workers, answers, strict=True))
+
+    async def ask_any(self, ask: Ask, timeout: float) -> Response | None:
+        """Put a question to one worker; None when none can be reached. Never asks twice: it may have been done."""
+        for index, connection in self._workers.items():
+            if connection.usable:
+                return await self._ask(index, ask, timeout)
+        return None
+
+    def _complete(self) -> bool:
+        usable = {index for index, connection in self._workers.items() if connection.usable}
+        return self._count > 0 and len(usable) == self._count
+
+    async def _ask(self, index: int, ask: Ask, timeout: float) -> Response | None:
+        connection = self._workers.get(index)
+        if connection is None:
+            return None
+        try:
+            async with asyncio.timeout(timeout):
+                response = await ask(connection)
+        except (ConnectionBroken, TimeoutError):
+            self._drop(index, connection)
+            return None
+        if _identity(response) != (index, self._count):
+            # The replica was restarted behind this address with another number of workers: meet them anew.
+            self.close()
+            self._count = 0
+            return None
+        return response
+
+    async def _meet_one(self, hello: Ask) -> bool:
+        """Open one connection and learn whose it is; keep it when that worker had none."""
+        try:
+            connection = await Connection.open(self._host, self._port, _HELLO_TIMEOUT)
+        except ConnectionBroken:
+            return False
+        try:
+            async with asyncio.timeout(_HELLO_TIMEOUT):
+                identity = _identity(await hello(connection))
+        except (ConnectionBroken, TimeoutError):
+            identity = None
+        if identity is None:
+            connection.close()
+            return False
+        self._keep(identity, connection)
+        return True
+
+    def _keep(self, identity: tuple[int, int], connection: Connection) -> None:
+        index, count = identity
+        if count != self._count:
+            self.close()
+            self._count = count
+        held = self._workers.get(index)
+        if held is not None and held.usable:
+            connection.close()
+            return
+        self._workers[index] = connection
+
+    def _drop(self, index: int, connection: Connection) -> None:
+        connection.close()
+        if self._workers.get(index) is connection:
+            del self._workers[index]
+
+
+def _identity(response: Response) -> tuple[int, int] | None:
+    """Which worker, and of how many, as the response says; None when it is no gateway's."""
+    found = _WORKER.match(response.headers.get("x-amz-id-2", ""))
+    if found is None:
+        return None
+    index, count = int(found[1]), int(found[2])
+    return (index, count) if index <= count <= 4096 else None

@@ -1,0 +1,48 @@
+"""Composition of the operator with gateways over HTTP. The command gives it a cluster and the gateways' addresses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cooper_crds.records import RegionRecord
+from cooper_operator.cluster.port import Cluster
+from cooper_operator.gateways.http import Address, HttpGateways
+from cooper_operator.gateways.system_key import SystemKey
+from cooper_operator.reconcile.operator import Intervals, Operator
+
+
+@dataclass(slots=True)
+class Composition:
+    """An operator and its connections to gateways."""
+
+    operator: Operator
+    gateways: HttpGateways
+
+    async def run(self) -> None:
+        """Work until `stop` is called or the task is cancelled."""
+        try:
+            await self.operator.run()
+        finally:
+            await self.gateways.close()
+
+    async def stop(self) -> None:
+        """End all work; `run` returns then."""
+        await self.operator.stop()
+
+
+def compose(
+    cluster: Cluster,
+    replicas: Callable[[RegionRecord], Sequence[Address]],
+    *,
+    default_endpoint: str = "",
+    intervals: Intervals | None = None,
+) -> Composition:
+    """An operator on `cluster`. `replicas` tells (host, port) of each gateway replica of a Region, whenever asked."""
+    system_key = SystemKey()
+    gateways = HttpGateways(replicas, system_key.current)
+    operator = Operator(
+        cluster, gateways, system_key=system_key, default_endpoint=default_endpoint, intervals=intervals
+    )
+    return Composition(operator, gateways)
+
+
+__all__ = ["Address", "Composition", "Intervals", "Operator", "compose"]

@@ -1,0 +1,151 @@
+"""An AccessKey: record, proof, Secret, in this order; and for revocation record, proof, and the Secret goes.
+
+Pending ──issue──> Active ──state Revoked──> Revoked ──state Active──> Pending (a new key, next serial)
+                     └──────expiresAt──────> Expired ──later expiresAt──┘
+"""
+
+from dataclasses import dataclass
+
+from cooper_crds.access_key import AccessKeyStatus
+from cooper_crds.meta import Binding
+from cooper_crds.names import key_record_name
+from cooper_crds.records import KeyRecord
+from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
+from cooper_operator.plan.delivery import delivery, holder, obstacle, secret_name
+from cooper_operator.plan.grants import Problem, Resolved, resolve
+from cooper_operator.plan.keys import key_in, keys_of, usable_key, wanted_key
+from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
+from cooper_operator.plan.reasons import (
+    DELIVERED,
+    GATEWAY_UNAVAILABLE,
+    KEY_ACTIVE,
+    KEY_WORKS,
+    NOT_ISSUED,
+    SECRET_REFUSED,
+    WAITING_FOR_GATEWAYS,
+)
+from cooper_operator.plan.region import Home, find_home
+from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, KnownRecord
+from cooper_operator.plan.steps import AddFinalizer, IssueKey, ProveDenied, ProveWorks, Step, UpdateRecord
+
+
+def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
+    """What to do for an AccessKey, and what to say about it."""
+    access_key = snapshot.access_key
+    home = find_home(access_key.spec.region, snapshot.around)
+    if access_key.metadata.deletion_timestamp is not None:
+        return plan_deletion(snapshot, home)
+    first: list[Step] = [] if FINALIZER in access_key.metadata.finalizers else [AddFinalizer()]
+    not_after = access_key.spec.not_after
+    if access_key.spec.state == "Revoked":
+        return plan_revoked(snapshot, home, "Revoked", first)
+    if not_after is not None and not_after <= snapshot.now:
+        return plan_revoked(snapshot, home, "Expired", first)
+    if home.problem is not None:
+        usable = usable_key(keys_of(snapshot), snapshot.now)
+        name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)
+        return Plan(tuple(first), _status(snapshot, None, name, home.problem), requeue_at=not_after)
+    return _plan_active(snapshot, home, first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """The key that is, or is to be, in use."""
+
+    key: KeyRecord
+    usable: KnownRecord | None  # its record as found; None: it is yet to be issued
+    resolved: Resolved
+    problem: Problem | None
+
+
+def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> Plan[AccessKeyStatus]:
+    keys = keys_of(snapshot)
+    resolved = resolve(snapshot, home)
+    problem = resolved.problem or obstacle(snapshot, home)
+    usable = usable_key(keys, snapshot.now)
+    former = keys if usable is None else keys[1:]
+    steps = [*first, *revoke_records(former)]
+    use = None
+    if usable is not None or problem is None:  # no key is made that could not be delivered
+        use = _Use(wanted_key(snapshot, keys, resolved.grants), usable, resolved, problem)
+        steps += _issue_and_deliver(snapshot, home, use)
+    if home.record is not None:
+        # The newest record keeps the count of keys: it stays until the next key's is there.
+        steps += retire(former if use is not None else former[1:], home.record)
+    blocked = snapshot.blocked
+    delivered_as = _delivered_as(snapshot, home, use)
+    status = _status(snapshot, None if use is None else use.key.access_key_id, delivered_as, problem)
+    not_after = snapshot.access_key.spec.not_after
+    return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, requeue_at=not_after)
+
+
+def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: _Use) -> list[Step]:
+    """Record, proof, Secret; nothing of it where it is so already."""
+    steps: list[Step] = []
+    if use.usable is None:
+        steps.append(IssueKey(key_record_name(use.key.access_key_id), use.key))
+    elif use.usable.record != use.key:
+        steps.append(UpdateRecord(use.usable, use.key))
+    to_deliver = delivery(snapshot, home, use.key)
+    proven = use.problem is not None or _settled(snapshot, use.key.access_key_id)
+    if home.record is not None and (steps or to_deliver or not proven):
+        steps.append(ProveWorks(home.record, use.key, use.resolved.listed))
+    return steps + to_deliver
+
+
+def _settled(snapshot: AccessKeySnapshot, access_key_id: str) -> bool:
+    """Whether this key was proven to work before: the status says so of this generation."""
+    meta, status = snapshot.access_key.metadata, snapshot.access_key.status
+    return (
+        status is not None
+        and status.access_key_id == access_key_id
+        and holds(status.conditions, "Ready", meta.generation)
+    )
+
+
+def _stopped(snapshot: AccessKeySnapshot) -> Blocked | None:
+    """What keeps the key in use from being delivered. A former key that is still to be refused does not."""
+    blocked = snapshot.blocked
+    return None if blocked is None or blocked.step is ProveDenied else blocked
+
+
+def _delivered_as(snapshot: AccessKeySnapshot, home: Home, use: _Use | None) -> str | None:
+    """Name of the Secret that holds the key once the plan's steps have been done; None: no Secret does."""
+    if use is None:
+        return None
+    if _stopped(snapshot) is None and obstacle(snapshot, home) is None:
+        return secret_name(snapshot)
+    return holder(snapshot, use.key.access_key_id)
+
+
+def _status(
+    snapshot: AccessKeySnapshot, access_key_id: str | None, delivered_as: str | None, problem: Problem | None
+) -> AccessKeyStatus:
+    before = snapshot.access_key.status or AccessKeyStatus()
+    generation = snapshot.access_key.metadata.generation
+    said = (
+        _ready(problem, _stopped(snapshot)),
+        Say("Delivered", "True", DELIVERED, f"the Secret {delivered_as} holds the key")
+        if delivered_as is not None
+        else Say("Delivered", "False", NOT_ISSUED, "no Secret holds the key"),
+        Say("Revoked", "False", KEY_ACTIVE, "the key is not revoked"),
+    )
+    return AccessKeyStatus(
+        observed_generation=generation,
+        conditions=conditions(before.conditions, said, snapshot.now, generation),
+        state="Pending" if delivered_as is None else "Active",
+        access_key_id=access_key_id or before.access_key_id,
+        secret_name=delivered_as or before.secret_name,
+        binding=None if delivered_as is None else Binding(name=delivered_as),
+    )
+
+
+def _ready(problem: Problem | None, blocked: Blocked | None) -> Say:
+    if problem is not None:
+        return Say("Ready", "False", *problem)
+    if blocked is None:
+        return Say("Ready", "True", KEY_WORKS, "the key works and is delivered")
+    if blocked.why == "refused":
+        return Say("Ready", "False", SECRET_REFUSED, f"the Secret cannot be written: {blocked.detail}")
+    reason = GATEWAY_UNAVAILABLE if blocked.why == "unavailable" else WAITING_FOR_GATEWAYS
+    return Say("Ready", "False", reason, f"the key is recorded; waiting for {blocked.detail}")

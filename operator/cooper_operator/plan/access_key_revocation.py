@@ -1,0 +1,130 @@
+"""Revocation of an AccessKey's keys: the records first, then every worker's refusal, then the Secret goes."""
+
+from typing import Literal
+
+import msgspec
+
+from cooper_crds.access_key import AccessKeyStatus
+from cooper_crds.records import RegionRecord
+from cooper_operator.plan.delivery import own_secrets
+from cooper_operator.plan.keys import key_in, keys_of
+from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
+from cooper_operator.plan.reasons import (
+    DELETING,
+    EXPIRED,
+    GATEWAY_UNAVAILABLE,
+    NEVER_ISSUED,
+    REFUSED_EVERYWHERE,
+    REGION_NOT_FOUND,
+    REVOKED,
+    WAITING_FOR_GATEWAYS,
+    Reason,
+)
+from cooper_operator.plan.region import Home
+from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, KnownRecord
+from cooper_operator.plan.steps import DeleteCredentials, DeleteRecord, ProveDenied, RemoveFinalizer, Step, UpdateRecord
+
+_REASONS: dict[Literal["Revoked", "Expired"], tuple[Reason, str]] = {
+    "Revoked": (REVOKED, "spec.state is Revoked"),
+    "Expired": (EXPIRED, "spec.expiresAt has passed"),
+}
+
+
+def revoke_records(keys: list[KnownRecord]) -> list[Step]:
+    """Say Revoked in every record that does not yet. The secret stays, so that only its holder is told so."""
+    return [
+        UpdateRecord(found, msgspec.structs.replace(key_in(found), state="Revoked"))
+        for found in keys
+        if key_in(found).state != "Revoked"
+    ]
+
+
+def retire(keys: list[KnownRecord], region: RegionRecord) -> list[Step]:
+    """Take away keys that are revoked already: not before every worker refuses them."""
+    return [step for found in keys for step in (_prove(found, region), DeleteRecord(found))]
+
+
+def plan_revoked(
+    snapshot: AccessKeySnapshot, home: Home, state: Literal["Revoked", "Expired"], first: list[Step]
+) -> Plan[AccessKeyStatus]:
+    """A key that is revoked or has expired, and its resource stays."""
+    keys = keys_of(snapshot)
+    revoking = revoke_records(keys)
+    steps = [*first, *revoking]
+    ready = Say("Ready", "False", *_REASONS[state])
+    if keys and home.record is None:
+        said = (ready, _no_region(home))
+        return Plan(tuple(steps), _status(snapshot, said, state), retry=True)
+    if home.record is not None and (revoking or not _refused(snapshot)):
+        steps += [_prove(found, home.record) for found in keys]
+    steps += [DeleteRecord(found) for found in keys[1:]]
+    steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
+    if snapshot.blocked is not None:
+        status = _status(snapshot, (ready, _waiting(snapshot)), state)
+        return Plan(until_blocked(steps, snapshot.blocked), status, retry=True)
+    refused = (REFUSED_EVERYWHERE, "every worker of every gateway refuses the key")
+    denied = Say("Revoked", "True", *(refused if keys else (NEVER_ISSUED, "no key is there that could be used")))
+    gone = Say("Delivered", "False", *_REASONS[state])
+    return Plan(tuple(steps), _status(snapshot, (ready, gone, denied), state))
+
+
+def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStatus]:
+    """A key whose resource is to go: the finalizer holds it until every worker refuses the key."""
+    if FINALIZER not in snapshot.access_key.metadata.finalizers:
+        return Plan((), None)
+    keys = keys_of(snapshot)
+    steps = revoke_records(keys)
+    ready = Say("Ready", "False", DELETING, "the key is being revoked")
+    if keys and home.record is None:
+        return Plan(tuple(steps), _status(snapshot, (ready, _no_region(home)), None), retry=True)
+    if home.record is not None:
+        steps += [_prove(found, home.record) for found in keys]
+    steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
+    steps += [*(DeleteRecord(found) for found in keys), RemoveFinalizer()]
+    if snapshot.blocked is None:
+        return Plan(tuple(steps), None)
+    status = _status(snapshot, (ready, _waiting(snapshot)), None)
+    return Plan(until_blocked(steps, snapshot.blocked), status, retry=True)
+
+
+def _prove(found: KnownRecord, region: RegionRecord) -> ProveDenied:
+    return ProveDenied(region, msgspec.structs.replace(key_in(found), state="Revoked"))
+
+
+def _refused(snapshot: AccessKeySnapshot) -> bool:
+    """Whether every worker's refusal was seen before, of this generation."""
+    status = snapshot.access_key.status
+    return status is not None and holds(status.conditions, "Revoked", snapshot.access_key.metadata.generation)
+
+
+def _no_region(home: Home) -> Say:
+    reason, text = home.problem or (REGION_NOT_FOUND, "")
+    return Say("Revoked", "False", reason, f"the record says Revoked, and no gateway can be asked: {text}")
+
+
+def _waiting(snapshot: AccessKeySnapshot) -> Say:
+    detail = snapshot.blocked.detail if snapshot.blocked is not None else ""
+    away = snapshot.blocked is not None and snapshot.blocked.why == "unavailable"
+    return Say(
+        "Revoked",
+        "False",
+        GATEWAY_UNAVAILABLE if away else WAITING_FOR_GATEWAYS,
+        f"the record says Revoked; waiting for {detail}",
+    )
+
+
+def _status(
+    snapshot: AccessKeySnapshot, said: tuple[Say, ...], state: Literal["Revoked", "Expired"] | None
+) -> AccessKeyStatus:
+    """`state` None: as it was, for a resource that is being deleted."""
+    before = snapshot.access_key.status or AccessKeyStatus()
+    generation = snapshot.access_key.metadata.generation
+    gone = any(say.type == "Delivered" and say.status == "False" for say in said)
+    update = {
+        "observed_generation": generation,
+        "conditions": conditions(before.conditions, said, snapshot.now, generation),
+        "state": state or before.state,
+    }
+    if gone:
+        update |= {"secret_name": None, "binding": None}
+    return before.model_copy(update=update)

@@ -1,0 +1,182 @@
+"""A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
+
+from typing import Final
+
+from cooper_crds.bucket import Bucket, BucketStatus
+from cooper_crds.meta import Binding
+from cooper_crds.names import bucket_name_problem, bucket_record_name
+from cooper_crds.records import BucketRecord, Owner
+from cooper_operator.plan import bucket_access_key, bucket_deletion
+from cooper_operator.plan.bucket_access_key import Credentials
+from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
+from cooper_operator.plan.reasons import (
+    API_ACCESS_REVOKED,
+    BUCKET_NAME_CHANGED,
+    BUCKET_SERVED,
+    INVALID_BUCKET_NAME,
+    NAME_TAKEN,
+    NOT_PROVISIONED,
+    PROVISIONED,
+    REGION_CHANGED,
+    Reason,
+)
+from cooper_operator.plan.region import Home, find_home
+from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, KnownRecord, Surroundings
+from cooper_operator.plan.steps import AddFinalizer, CreateRecord, Step, UpdateRecord
+
+_Problem = tuple[Reason, str]
+#: Seconds between looks at another's claim on the wanted name: nothing else tells when it is given up.
+_CLAIM_RETRY: Final = 30.0
+
+
+def wanted_region(bucket: Bucket, owned: KnownRecord | None) -> str | None:
+    """Name of the Region to look for: where the data lies once there is some, else what the spec says."""
+    at = bucket.status.region if owned is not None and bucket.status is not None else None
+    return at or bucket.spec.region
+
+
+def wanted_name(bucket: Bucket, around: Surroundings, owned: KnownRecord | None) -> str | None:
+    """S3 name that the bucket asks for; None when its Region, whose template makes it, is not known."""
+    if bucket.spec.bucket_name is not None:
+        return bucket.spec.bucket_name
+    region = find_home(wanted_region(bucket, owned), around).region
+    return None if region is None else region.spec.bucket_name(bucket.metadata.namespace, bucket.metadata.name)
+
+
+def wanted_record(bucket: Bucket, name: str) -> BucketRecord:
+    """What the bucket's record is to say."""
+    meta, spec = bucket.metadata, bucket.spec
+    return BucketRecord(
+        name=name,
+        data_id=meta.uid,
+        owner=Owner(meta.namespace, meta.name, meta.uid),
+        visibility=spec.visibility,
+        api_access=spec.api_access,
+        max_object_size=spec.max_object_size,
+    )
+
+
+def record_of(found: KnownRecord | None, uid: str) -> BucketRecord | None:
+    """The bucket record in `found` when it was made for the resource with this UID."""
+    if found is not None and isinstance(found.record, BucketRecord) and found.record.owner.uid == uid:
+        return found.record
+    return None
+
+
+def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
+    """What to do for a Bucket, and what to say about it."""
+    bucket = snapshot.bucket
+    home = find_home(wanted_region(bucket, snapshot.owned), snapshot.around)
+    if bucket.metadata.deletion_timestamp is not None:
+        return bucket_deletion.plan_deletion(snapshot, home, _kept_record(snapshot))
+    steps: list[Step] = [] if FINALIZER in bucket.metadata.finalizers else [AddFinalizer()]
+    problem = _problem(snapshot, home)
+    if snapshot.owned is None and problem is not None:
+        return _not_provisioned(snapshot, steps, home, problem)
+    record_steps, record = _record_steps(snapshot, home)
+    steps += record_steps
+    key = bucket_access_key.plan(snapshot, home.name, problem is not None)
+    steps += key.steps
+    status = _status(snapshot, home, record, problem, key)
+    return Plan(until_blocked(steps, snapshot.blocked), status, retry=snapshot.blocked is not None)
+
+
+def _problem(snapshot: BucketSnapshot, home: Home) -> _Problem | None:
+    """The first thing that keeps the bucket from being as its spec says."""
+    bucket, owned, claim = snapshot.bucket, snapshot.owned, snapshot.claim
+    if home.problem is not None:
+        return home.problem
+    if owned is not None:
+        return _changed(bucket, home, owned)
+    name = wanted_name(bucket, snapshot.around, owned) or ""
+    if text := bucket_name_problem(name):
+        return INVALID_BUCKET_NAME, f"the S3 name {name!r}: {text}"
+    if claim is not None and record_of(claim, bucket.metadata.uid) is None:
+        return NAME_TAKEN, _taken(bucket, name, claim)
+    return None
+
+
+def _changed(bucket: Bucket, home: Home, owned: KnownRecord) -> _Problem | None:
+    if bucket.spec.region is not None and bucket.spec.region != home.name:
+        return REGION_CHANGED, f"the bucket's data lies in Region {home.name}"
+    name = owned.record.name if isinstance(owned.record, BucketRecord) else ""
+    if bucket.spec.bucket_name is not None and bucket.spec.bucket_name != name:
+        return BUCKET_NAME_CHANGED, f"the bucket was provisioned as {name}"
+    return None
+
+
+def _taken(bucket: Bucket, name: str, claim: KnownRecord) -> str:
+    """Who holds the name, told only within the namespace: other tenants' names are theirs."""
+    record = claim.record
+    if not isinstance(record, BucketRecord) or record.owner.namespace != bucket.metadata.namespace:
+        return f"the S3 name {name} is taken"
+    if record.retained:
+        return f"the S3 name {name} holds the retained data of the former Bucket {record.owner.name}"
+    return f"the S3 name {name} belongs to Bucket {record.owner.name}"
+
+
+def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, problem: _Problem) -> Plan[BucketStatus]:
+    bucket = snapshot.bucket
+    before = bucket.status or BucketStatus()
+    generation = bucket.metadata.generation
+    said = (
+        Say("Ready", "False", *problem),
+        Say("Provisioned", "False", *problem),
+        Say("CredentialsReady", "False", NOT_PROVISIONED, "the bucket is not provisioned"),
+    )
+    status = BucketStatus(
+        observed_generation=generation,
+        conditions=conditions(before.conditions, said, snapshot.now, generation),
+        region=home.name if home.region is not None else None,
+    )
+    taken = problem[0] is NAME_TAKEN
+    return Plan(tuple(steps), status, requeue_at=snapshot.now + _CLAIM_RETRY if taken else None)
+
+
+def _kept_record(snapshot: BucketSnapshot) -> BucketRecord | None:
+    """What the bucket's own record is to say, under the name it has; None when it has none."""
+    bucket = snapshot.bucket
+    owned = record_of(snapshot.owned, bucket.metadata.uid)
+    return None if owned is None else wanted_record(bucket, owned.name)
+
+
+def _record_steps(snapshot: BucketSnapshot, home: Home) -> tuple[list[Step], BucketRecord]:
+    kept = _kept_record(snapshot)
+    if kept is None or snapshot.owned is None:
+        name = wanted_name(snapshot.bucket, snapshot.around, None) or ""
+        record = wanted_record(snapshot.bucket, name)
+        return [CreateRecord(bucket_record_name(name), record)], record
+    if snapshot.owned.record != kept:
+        return [UpdateRecord(snapshot.owned, kept)], kept
+    return [], kept
+
+
+def _status(
+    snapshot: BucketSnapshot, home: Home, record: BucketRecord, problem: _Problem | None, key: Credentials
+) -> BucketStatus:
+    bucket = snapshot.bucket
+    before = bucket.status or BucketStatus()
+    generation = bucket.metadata.generation
+    provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is served")
+    said = (_ready(bucket, problem, key), provisioned, key.said)
+    usage = snapshot.usage
+    return BucketStatus(
+        observed_generation=generation,
+        conditions=conditions(before.conditions, said, snapshot.now, generation),
+        bucket_name=record.name,
+        region=home.name or before.region,
+        endpoint=home.endpoint or before.endpoint,
+        objects=before.objects if usage is None else usage.objects,
+        size=before.size if usage is None else usage.size,
+        binding=None if key.secret_name is None else Binding(name=key.secret_name),
+    )
+
+
+def _ready(bucket: Bucket, problem: _Problem | None, key: Credentials) -> Say:
+    if problem is not None:
+        return Say("Ready", "False", *problem)
+    if bucket.spec.api_access == "Revoked":
+        return Say("Ready", "False", API_ACCESS_REVOKED, "spec.apiAccess is Revoked: every key is refused")
+    if key.said.status == "True" or not bucket.spec.credentials.enabled:
+        return Say("Ready", "True", BUCKET_SERVED, "the bucket is served")
+    return Say("Ready", "False", key.said.reason, key.said.message)

@@ -1,0 +1,138 @@
+"""The AccessKey that a Bucket brings along: made, kept as the Bucket says, never taken from anybody."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.conditions import Condition, find_condition
+from cooper_crds.meta import API_VERSION
+from cooper_operator.plan.plan import Say
+from cooper_operator.plan.reasons import (
+    ACCESS_KEY_CONFLICT,
+    ACCESS_KEY_REFUSED,
+    CREDENTIALS_DISABLED,
+    CREDENTIALS_WORK,
+    REASONS,
+    WAITING_FOR_ACCESS_KEY,
+)
+from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot
+from cooper_operator.plan.steps import CreateAccessKey, DeleteAccessKey, Step, UpdateAccessKey
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What to do about a Bucket's AccessKey, and how its credentials stand."""
+
+    steps: tuple[Step, ...]
+    said: Say
+    secret_name: str | None  # of the Secret that holds a key that works
+
+
+def owned_access_key(bucket: Bucket, found: AccessKey | None) -> AccessKey | None:
+    """The AccessKey when this Bucket controls it (by UID), else None."""
+    if found is None:
+        return None
+    controllers = [owner.uid for owner in found.metadata.owner_references if owner.controller]
+    return found if controllers == [bucket.metadata.uid] else None
+
+
+def manifest(bucket: Bucket, region: str) -> dict[str, Any]:
+    """The Bucket's AccessKey as it is created: controlled by the Bucket, with the finalizer from the start."""
+    meta = bucket.metadata
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "Bucket",
+        "name": meta.name,
+        "uid": meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    spec = {name: value for name, value in _managed_spec(bucket).items() if value is not None}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AccessKey",
+        "metadata": {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "finalizers": [FINALIZER],
+            "ownerReferences": [owner],
+        },
+        "spec": {"region": region, **spec},
+    }
+
+
+def plan(snapshot: BucketSnapshot, region: str, hold: bool) -> Credentials:
+    """Bring the AccessKey to what the Bucket says. `hold`: change nothing of it, only say how it stands."""
+    bucket, found = snapshot.bucket, snapshot.access_key
+    ours = owned_access_key(bucket, found)
+    if not bucket.spec.credentials.enabled:
+        steps = (DeleteAccessKey(ours.metadata.name, ours.metadata.uid),) if ours is not None and _lives(ours) else ()
+        return Credentials(steps, Say("CredentialsReady", "False", CREDENTIALS_DISABLED), None)
+    if found is not None and ours is None:
+        text = f"AccessKey {found.metadata.name} is there and is not this Bucket's"
+        return Credentials((), Say("CredentialsReady", "False", ACCESS_KEY_CONFLICT, text), None)
+    if ours is None:
+        steps = () if hold else (CreateAccessKey(manifest(bucket, region)),)
+        name = bucket.metadata.name
+        said = _refused(name, snapshot.blocked) or _waiting(f"AccessKey {name} is being made")
+        return Credentials(steps, said, None)
+    return _standing(bucket, ours, hold, snapshot.blocked)
+
+
+def _lives(access_key: AccessKey) -> bool:
+    return access_key.metadata.deletion_timestamp is None
+
+
+def _waiting(text: str) -> Say:
+    return Say("CredentialsReady", "False", WAITING_FOR_ACCESS_KEY, text)
+
+
+def _refused(name: str, blocked: Blocked | None) -> Say | None:
+    if blocked is None or blocked.step not in (CreateAccessKey, UpdateAccessKey):
+        return None
+    return Say("CredentialsReady", "False", ACCESS_KEY_REFUSED, f"AccessKey {name}: {blocked.detail}")
+
+
+def _standing(bucket: Bucket, ours: AccessKey, hold: bool, blocked: Blocked | None) -> Credentials:
+    """How an AccessKey that is ours stands; its spec is put back where it differs from what the Bucket says."""
+    if not _lives(ours):
+        text = f"AccessKey {ours.metadata.name} is being deleted; a new one follows"
+        return Credentials((), _waiting(text), None)
+    wanted = _managed_spec(bucket)
+    if not hold and _managed_of(ours) != wanted:
+        meta = ours.metadata
+        steps: tuple[Step, ...] = (UpdateAccessKey(meta.name, meta.uid, meta.resource_version, wanted),)
+        said = _refused(meta.name, blocked) or _waiting(f"AccessKey {meta.name} is being changed")
+        return Credentials(steps, said, None)
+    ready = find_condition(ours.status.conditions if ours.status is not None else [], "Ready")
+    if ready is None or ready.observed_generation != ours.metadata.generation:
+        text = f"AccessKey {ours.metadata.name} is being issued"
+        return Credentials((), _waiting(text), None)
+    secret_name = ours.status.secret_name if ours.status is not None and ready.status == "True" else None
+    return Credentials((), _as_the_key_says(ours, ready), secret_name)
+
+
+def _as_the_key_says(ours: AccessKey, ready: Condition) -> Say:
+    name = ours.metadata.name
+    if ready.status == "True":
+        return Say("CredentialsReady", "True", CREDENTIALS_WORK, f"AccessKey {name} is delivered and works")
+    reason = REASONS.get(ready.reason, WAITING_FOR_ACCESS_KEY)
+    text = ready.message.removesuffix(reason.advice).rstrip(". ")
+    return Say("CredentialsReady", "False", reason, f"AccessKey {name}: {text}")
+
+
+#: Fields of the AccessKey's spec that the Bucket decides. Others (state, expiresAt) are its user's.
+_MANAGED: Final = ("grants", "secretName")
+
+
+def _managed_spec(bucket: Bucket) -> dict[str, Any]:
+    credentials = bucket.spec.credentials
+    grants = [{"bucket": bucket.metadata.name, "actions": list(credentials.actions)}]
+    return {"grants": grants, "secretName": credentials.secret_name}
+
+
+def _managed_of(access_key: AccessKey) -> dict[str, Any]:
+    spec = access_key.spec
+    grants = [{"bucket": grant.bucket, "actions": list(grant.actions)} for grant in spec.grants]
+    return {"grants": grants, "secretName": spec.secret_name}

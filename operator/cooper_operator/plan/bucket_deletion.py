@@ -1,0 +1,92 @@
+"""Deletion of a Bucket. While objects remain nothing is taken away, so that the user can empty it with its key.
+
+deletionPolicy Delete:  close (only when empty) -> AccessKey revoked and gone -> data destroyed -> record -> gone
+deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
+"""
+
+from typing import Final
+
+import msgspec
+
+from cooper_crds.bucket import BucketStatus
+from cooper_crds.records import BucketRecord
+from cooper_operator.plan.bucket_access_key import owned_access_key
+from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
+from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE
+from cooper_operator.plan.region import Home
+from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, KnownRecord
+from cooper_operator.plan.steps import (
+    CloseBucket,
+    DeleteAccessKey,
+    DeleteRecord,
+    DestroyBucket,
+    RemoveFinalizer,
+    Step,
+    UpdateRecord,
+)
+
+#: Longest wait between looks whether a bucket that waits for its deletion is empty, in seconds.
+_EMPTY_POLL: Final = 5.0
+
+
+def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | None) -> Plan[BucketStatus]:
+    """What to do for a Bucket that is to go. `kept` is what its record would say if it stayed; None: it has none."""
+    if FINALIZER not in snapshot.bucket.metadata.finalizers:
+        return Plan((), None)
+    if kept is None or snapshot.owned is None:
+        return _finish(snapshot, [], [])
+    if snapshot.bucket.spec.deletion_policy == "Retain":
+        retained = msgspec.structs.replace(kept, retained=True)
+        return _finish(snapshot, _update(snapshot.owned, retained), [])
+    if home.record is None:
+        reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
+        status = _status(snapshot, Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}"))
+        return Plan((), status, retry=True)
+    first = [*_update(snapshot.owned, kept), CloseBucket(home.record, kept)]
+    return _finish(snapshot, first, [DestroyBucket(home.record, kept), DeleteRecord(snapshot.owned)])
+
+
+def _update(owned: KnownRecord, record: BucketRecord) -> list[Step]:
+    return [] if owned.record == record else [UpdateRecord(owned, record)]
+
+
+def _finish(snapshot: BucketSnapshot, first: list[Step], last: list[Step]) -> Plan[BucketStatus]:
+    """`first`, then the AccessKey; once that is gone `last`, and the resource goes."""
+    access_key = owned_access_key(snapshot.bucket, snapshot.access_key)
+    blocked = snapshot.blocked
+    if access_key is None:
+        steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
+        return Plan(steps, _blocked_status(snapshot, blocked), retry=blocked is not None, retry_cap=_EMPTY_POLL)
+    meta = access_key.metadata
+    steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
+    said = _say_blocked(blocked) or Say("Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked")
+    status = _status(snapshot, said)
+    return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, retry_cap=_EMPTY_POLL)
+
+
+def _blocked_status(snapshot: BucketSnapshot, blocked: Blocked | None) -> BucketStatus | None:
+    said = _say_blocked(blocked)
+    return None if said is None else _status(snapshot, said)
+
+
+def _say_blocked(blocked: Blocked | None) -> Say | None:
+    if blocked is None:
+        return None
+    if blocked.why == "not-empty":
+        count = "objects" if blocked.objects is None else f"{blocked.objects} object{'s' * (blocked.objects != 1)}"
+        return Say("Ready", "False", BUCKET_NOT_EMPTY, f"deletion waits: the bucket holds {count}")
+    return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}")
+
+
+def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
+    bucket = snapshot.bucket
+    before = bucket.status or BucketStatus()
+    generation = bucket.metadata.generation
+    objects = snapshot.blocked.objects if snapshot.blocked is not None else None
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": conditions(before.conditions, (said,), snapshot.now, generation),
+            "objects": before.objects if objects is None else objects,
+        }
+    )

@@ -1,0 +1,59 @@
+"""Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
+
+from dataclasses import dataclass
+
+from cooper_crds.bucket import Bucket
+from cooper_crds.records import BucketRecord, Grant
+from cooper_operator.plan.reasons import BUCKET_NOT_FOUND, BUCKET_NOT_READY, REGION_MISMATCH, Reason
+from cooper_operator.plan.region import Home
+from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket
+
+Problem = tuple[Reason, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What can be granted now, and the first thing that stands against the rest."""
+
+    grants: tuple[Grant, ...]
+    listed: tuple[str, ...]  # S3 names that the key must see when it is probed
+    problem: Problem | None
+
+
+def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
+    """Turn the grants of the spec into those of the record: only Buckets of this namespace, in the key's Region."""
+    grants: list[Grant] = []
+    listed: list[str] = []
+    problem: Problem | None = None
+    for right in snapshot.access_key.spec.grants:
+        found = _usable(right.bucket, snapshot.buckets.get(right.bucket, GrantedBucket(None, None)), home)
+        if isinstance(found, BucketRecord):
+            grants.append(Grant(found.name, found.data_id, tuple(right.actions)))
+            if found.api_access == "Allowed":
+                listed.append(found.name)
+        else:
+            problem = problem or found
+    return Resolved(tuple(grants), tuple(listed), problem)
+
+
+def _usable(name: str, granted: GrantedBucket, home: Home) -> BucketRecord | Problem:
+    bucket = granted.bucket
+    if bucket is None:
+        return BUCKET_NOT_FOUND, f"there is no Bucket {name} in this namespace"
+    region = _region_of(bucket, home)
+    if region is not None and region != home.name:
+        return REGION_MISMATCH, f"Bucket {name} is in Region {region}, this AccessKey in Region {home.name}"
+    record = granted.record.record if granted.record is not None else None
+    ours = isinstance(record, BucketRecord) and record.owner.uid == bucket.metadata.uid and not record.retained
+    if region is None or not ours or not isinstance(record, BucketRecord):
+        return BUCKET_NOT_READY, f"Bucket {name} is not provisioned"
+    return record
+
+
+def _region_of(bucket: Bucket, home: Home) -> str | None:
+    """Name of the Bucket's Region; None while that cannot be told."""
+    if bucket.status is not None and bucket.status.region is not None:
+        return bucket.status.region
+    if bucket.spec.region is not None:
+        return bucket.spec.region
+    return home.name if home.region is not None and home.region.spec.default else None

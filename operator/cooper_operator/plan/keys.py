@@ -1,0 +1,50 @@
+"""The keys of an AccessKey: one is in use, those before it are on their way out."""
+
+import msgspec
+
+from cooper_crds.names import access_key_id
+from cooper_crds.records import Grant, KeyRecord, Owner
+from cooper_operator.plan.snapshot import AccessKeySnapshot, KnownRecord
+
+
+def key_in(found: KnownRecord) -> KeyRecord:
+    """The key in a record that is known to be one."""
+    if not isinstance(found.record, KeyRecord):
+        raise TypeError(f"record {found.name} is no key's")
+    return found.record
+
+
+def keys_of(snapshot: AccessKeySnapshot) -> list[KnownRecord]:
+    """The records of this AccessKey's keys, the newest first."""
+    uid = snapshot.access_key.metadata.uid
+    mine = [
+        found for found in snapshot.records if isinstance(found.record, KeyRecord) and found.record.owner.uid == uid
+    ]
+    return sorted(mine, key=lambda found: key_in(found).serial, reverse=True)
+
+
+def usable_key(keys: list[KnownRecord], now: float) -> KnownRecord | None:
+    """The key that is in use. One that gateways have refused never comes to life again: a new one is made instead."""
+    if not keys:
+        return None
+    key = key_in(keys[0])
+    spent = key.state == "Revoked" or (key.not_after is not None and key.not_after <= now)
+    return None if spent else keys[0]
+
+
+def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tuple[Grant, ...]) -> KeyRecord:
+    """What the record of the key in use is to say. A new key has no secret yet: that is made when it is issued."""
+    not_after = snapshot.access_key.spec.not_after
+    usable = usable_key(keys, snapshot.now)
+    if usable is not None:
+        return msgspec.structs.replace(key_in(usable), grants=grants, not_after=not_after)
+    meta = snapshot.access_key.metadata
+    serial = key_in(keys[0]).serial + 1 if keys else 0
+    return KeyRecord(
+        access_key_id=access_key_id(meta.uid, serial),
+        secret_key="",
+        owner=Owner(meta.namespace, meta.name, meta.uid),
+        serial=serial,
+        grants=grants,
+        not_after=not_after,
+    )

@@ -1,0 +1,89 @@
+"""Regions: which one a resource belongs to, and the record that tells its gateways what they need."""
+
+from dataclasses import dataclass
+
+from cooper_crds.names import region_record_name
+from cooper_crds.records import RegionRecord
+from cooper_crds.region import Region, RegionStatus
+from cooper_operator.plan.plan import Plan, Say, conditions
+from cooper_operator.plan.reasons import (
+    DEFAULT_REGION_AMBIGUOUS,
+    REGION_NOT_FOUND,
+    SETTINGS_RECORDED,
+    Reason,
+)
+from cooper_operator.plan.snapshot import RegionSnapshot, Surroundings
+from cooper_operator.plan.steps import CreateRecord, DeleteRecord, Step, UpdateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The Region of a resource. `record` serves deletion and revocation also when the Region itself is gone."""
+
+    name: str
+    region: Region | None
+    record: RegionRecord | None
+    endpoint: str
+    problem: tuple[Reason, str] | None = None
+
+
+def region_record(region: Region) -> RegionRecord:
+    """A Region's settings as its gateways need them."""
+    spec = region.spec
+    return RegionRecord(
+        name=region.metadata.name,
+        tag=spec.tag,
+        list_objects_v1=spec.features.list_objects_v1,
+        match_region=spec.features.match_region,
+        max_object_size=spec.limits.max_object_size,
+        max_metadata_size=spec.limits.max_metadata_size,
+        max_record_age=spec.max_record_age,
+    )
+
+
+def find_home(named: str | None, around: Surroundings) -> Home:
+    """The Region that a resource belongs to: the one it names, else the one that is marked as the default."""
+    if named is not None:
+        candidates = [region for region in around.regions if region.metadata.name == named]
+        problem = (REGION_NOT_FOUND, f"there is no Region {named}")
+    else:
+        candidates = [region for region in around.regions if region.spec.default]
+        problem = (REGION_NOT_FOUND, "spec.region names no Region and no Region is marked as the default")
+    if len(candidates) == 1:
+        region = candidates[0]
+        endpoint = region.spec.endpoints.internal or around.default_endpoint
+        return Home(region.metadata.name, region, region_record(region), endpoint)
+    if len(candidates) > 1:
+        names = ", ".join(sorted(region.metadata.name for region in candidates))
+        problem = (DEFAULT_REGION_AMBIGUOUS, f"spec.region names no Region and {names} are all marked as the default")
+    return Home(named or "", None, around.recorded, "", problem)
+
+
+def plan_region(snapshot: RegionSnapshot) -> Plan[RegionStatus]:
+    """Keep the Region's record as its resource says; take it away when the Region is gone and nothing lives there."""
+    region, found = snapshot.region, snapshot.record
+    if region is None:
+        steps: tuple[Step, ...] = (DeleteRecord(found),) if found is not None and not snapshot.in_use else ()
+        return Plan(steps, None)
+    wanted = region_record(region)
+    steps = ()
+    if found is None:
+        steps = (CreateRecord(region_record_name(region.metadata.name), wanted),)
+    elif found.record != wanted:
+        steps = (UpdateRecord(found, wanted),)
+    return Plan(steps, _status(snapshot, region))
+
+
+def _status(snapshot: RegionSnapshot, region: Region) -> RegionStatus:
+    before = region.status or RegionStatus()
+    generation = region.metadata.generation
+    defaults = sorted(each.metadata.name for each in snapshot.all_regions if each.spec.default)
+    if region.spec.default and len(defaults) > 1:
+        said = Say("Ready", "False", DEFAULT_REGION_AMBIGUOUS, f"{', '.join(defaults)} are all marked as the default")
+    else:
+        said = Say("Ready", "True", SETTINGS_RECORDED, "the gateways' settings are recorded")
+    return RegionStatus(
+        observed_generation=generation,
+        conditions=conditions(before.conditions, (said,), snapshot.now, generation),
+        endpoint=region.spec.endpoints.internal or snapshot.default_endpoint or None,
+    )

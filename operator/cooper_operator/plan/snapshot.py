@@ -1,0 +1,114 @@
+"""What a plan is made from: values that were read at one time. Nothing here reads anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.records import Record, RegionRecord
+from cooper_crds.region import Region
+
+FINALIZER = "cooper.dev/finalizer"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRecord:
+    """A record and the version it was read at."""
+
+    name: str
+    record: Record
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCredentials:
+    """A Secret as it was read. `owner_uid` is None when somebody else made it."""
+
+    namespace: str
+    name: str
+    data: Mapping[str, str]
+    owner_uid: str | None
+    version: str
+
+    def __repr__(self) -> str:  # values are secret
+        return f"KnownCredentials({self.namespace}/{self.name}, keys={sorted(self.data)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The step at which carrying out the plan stopped in this reconcile, and why. The next plan says so in status."""
+
+    step: type
+    why: Literal["incomplete", "unavailable", "not-empty", "refused"]
+    detail: str = ""
+    objects: int | None = None  # for not-empty, where known
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUsage:
+    """What a bucket holds, as a gateway said."""
+
+    objects: int
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all resources of a Region share."""
+
+    regions: tuple[Region, ...]  # the Region that is named; all of them when none is named
+    recorded: RegionRecord | None = None  # the named Region's record: outlives the resource
+    default_endpoint: str = ""  # for a Region that names none
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSnapshot:
+    """A Region and all that matters to it. `region` is None when it is proven absent."""
+
+    name: str
+    region: Region | None
+    all_regions: tuple[Region, ...]
+    record: KnownRecord | None
+    in_use: bool  # whether a Bucket or AccessKey lives there
+    default_endpoint: str
+    now: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSnapshot:
+    """A Bucket and all that matters to it."""
+
+    bucket: Bucket
+    around: Surroundings
+    claim: KnownRecord | None  # the record of the S3 name that the spec asks for, whoever's it is
+    owned: KnownRecord | None  # the record that is this Bucket's, perhaps of an earlier name
+    access_key: AccessKey | None  # of the bucket's name, whoever's it is
+    now: float  # Unix seconds
+    usage: BucketUsage | None = None
+    blocked: Blocked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedBucket:
+    """A Bucket that an AccessKey names, and the record of its S3 name. None: proven absent."""
+
+    bucket: Bucket | None
+    record: KnownRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeySnapshot:
+    """An AccessKey and all that matters to it."""
+
+    access_key: AccessKey
+    around: Surroundings
+    buckets: Mapping[str, GrantedBucket]  # by the name that a grant bears
+    records: tuple[KnownRecord, ...]  # all key records of this AccessKey
+    credentials: KnownCredentials | None  # of the name that the spec asks for, whoever's it is
+    former_credentials: KnownCredentials | None  # of the name in status, where it is another
+    now: float  # Unix seconds
+    blocked: Blocked | None = None
+
+
+Snapshot = RegionSnapshot | BucketSnapshot | AccessKeySnapshot

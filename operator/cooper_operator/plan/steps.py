@@ -1,0 +1,146 @@
+"""What a plan can ask for: values, carried out by `reconcile.apply` in the order given. Each is idempotent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
+from cooper_operator.plan.snapshot import KnownCredentials, KnownRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Hold the resource's deletion until everything it stands for is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Let the resource go. Always the last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRecord:
+    """Write a record, create-only: for a bucket this is the claim on its name."""
+
+    name: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class IssueKey:
+    """Write a new key's record, create-only. Its secret is made while the step is carried out: plans hold none."""
+
+    name: str
+    record: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRecord:
+    """Replace a record that was read at a version."""
+
+    current: KnownRecord
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord:
+    """Delete a record that was read at a version."""
+
+    current: KnownRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ProveWorks:
+    """Go on only when every worker accepts the key (of a key issued in this plan: with its new secret)."""
+
+    region: RegionRecord
+    key: KeyRecord
+    buckets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProveDenied:
+    """Go on only when every worker refuses the key."""
+
+    region: RegionRecord
+    key: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverCredentials:
+    """Write the Secret: create-only when there is none, else an update of ours. `data` holds no secret key.
+
+    The secret key is filled in from `key` (of a key issued in this plan: the new secret).
+    """
+
+    name: str
+    data: Mapping[str, str]
+    key: KeyRecord
+    current: KnownCredentials | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCredentials:
+    """Delete a Secret of ours."""
+
+    current: KnownCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAccessKey:
+    """Create the bucket's AccessKey, create-only."""
+
+    manifest: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccessKey:
+    """Put fields of the bucket's AccessKey's spec back; fields given as None are taken out, others are left."""
+
+    name: str
+    uid: str
+    version: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccessKey:
+    """Ask for the deletion of the bucket's AccessKey; its own finalizer sees to the revocation."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBucket:
+    """Go on only when the bucket is empty and closed."""
+
+    region: RegionRecord
+    bucket: BucketRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyBucket:
+    """Drop a closed bucket's encryption key and uploads."""
+
+    region: RegionRecord
+    bucket: BucketRecord
+
+
+Step = (
+    AddFinalizer
+    | RemoveFinalizer
+    | CreateRecord
+    | IssueKey
+    | UpdateRecord
+    | DeleteRecord
+    | ProveWorks
+    | ProveDenied
+    | DeliverCredentials
+    | DeleteCredentials
+    | CreateAccessKey
+    | UpdateAccessKey
+    | DeleteAccessKey
+    | CloseBucket
+    | DestroyBucket
+)

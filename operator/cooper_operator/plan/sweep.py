@@ -1,0 +1,57 @@
+"""The sweep of records whose resource is gone: keys are revoked and removed, data is never destroyed."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_operator.plan.snapshot import KnownRecord
+
+#: A sweep that would touch more than this share of all records halts: something else is wrong then.
+LARGEST_SHARE: Final = 0.1
+#: But so few may always be touched: a tenth of a handful is nothing.
+A_HANDFUL: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep would touch."""
+
+    keys: tuple[KnownRecord, ...]  # to be revoked, and removed once every worker refuses them
+    buckets: tuple[KnownRecord, ...]  # to be marked as retained
+    halted: bool
+
+
+def suspects(records: list[KnownRecord], live_uids: set[str]) -> list[KnownRecord]:
+    """Records whose owner is in no complete list. Each is to be confirmed by a live read before anything is done."""
+    return [
+        found
+        for found in records
+        if (isinstance(found.record, KeyRecord) and not found.record.system and found.record.owner.uid not in live_uids)
+        or (
+            isinstance(found.record, BucketRecord)
+            and not found.record.retained
+            and found.record.owner.uid not in live_uids
+        )
+    ]
+
+
+def plan_sweep(orphans: list[KnownRecord], total: int) -> Sweep:
+    """What to do about orphans that are confirmed, out of `total` records."""
+    halted = len(orphans) > A_HANDFUL and len(orphans) > total * LARGEST_SHARE
+    if halted:
+        return Sweep((), (), True)
+    keys = tuple(found for found in orphans if isinstance(found.record, KeyRecord))
+    buckets = tuple(found for found in orphans if isinstance(found.record, BucketRecord))
+    return Sweep(keys, buckets, False)
+
+
+def revoked(key: KeyRecord) -> KeyRecord:
+    """The key's tombstone."""
+    return msgspec.structs.replace(key, state="Revoked")
+
+
+def retained(bucket: BucketRecord) -> BucketRecord:
+    """The bucket as it is kept: its data and its claim on the name stay, and it serves nobody."""
+    return msgspec.structs.replace(bucket, retained=True)

@@ -1,0 +1,250 @@
+"""Apply: carry out a plan's steps in order, stop at the one that must wait, and write status last, if it differs."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import msgspec
+
+from cooper_crds.conditions import Condition
+from cooper_crds.records import KeyRecord
+from cooper_operator.cluster.port import Cluster, Credentials, Invalid, NotFound, Object, Ref, StoredRecord
+from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
+from cooper_operator.plan import steps as do
+from cooper_operator.plan.plan import Plan, Status
+from cooper_operator.plan.reasons import REASONS
+from cooper_operator.plan.secrets import SECRET_KEY
+from cooper_operator.plan.snapshot import FINALIZER, Blocked, KnownCredentials, KnownRecord
+from cooper_operator.reconcile.reading import ref_of, section
+from cooper_operator.reconcile.records_index import RecordsIndex
+
+#: Probes are repeated this long within one step, first after 5 ms: gateways see a new record within some tens of ms.
+PROVE_FOR: Final = 0.5
+_FIRST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.1
+#: Steps whose refusal by the cluster is for the user to know: he named what is written.
+_MAY_BE_REFUSED: Final = (do.CreateAccessKey, do.UpdateAccessKey, do.DeliverCredentials)
+
+
+@dataclass(slots=True)
+class Work:
+    """One carrying out: the resource as it is by now, and what was made on the way."""
+
+    obj: Object | None
+    touched: list[Ref] = field(default_factory=list[Ref])  # resources that it made or changed
+    records: dict[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])  # as they are by now
+    secrets: dict[str, str] = field(default_factory=dict[str, str])  # of keys issued here, by key id
+
+    @property
+    def resource(self) -> Object:
+        """The resource, which is there while there are steps."""
+        if self.obj is None:
+            raise NotFound("the resource is gone")
+        return self.obj
+
+    def with_secret(self, key: KeyRecord) -> KeyRecord:
+        """The key with the secret that was made for it here."""
+        return msgspec.structs.replace(key, secret_key=self.secrets.get(key.access_key_id, key.secret_key))
+
+
+class Applier:
+    """Carries steps out through the ports. `new_secret` makes a key's secret."""
+
+    def __init__(
+        self, cluster: Cluster, gateways: Gateways, index: RecordsIndex, new_secret: Callable[[], str]
+    ) -> None:
+        self._cluster = cluster
+        self._gateways = gateways
+        self._index = index
+        self._new_secret = new_secret
+        self._table: dict[type, Callable[[Any, Work], Awaitable[None]]] = {
+            do.AddFinalizer: self._add_finalizer,
+            do.RemoveFinalizer: self._remove_finalizer,
+            do.CreateRecord: self._create_record,
+            do.IssueKey: self._issue_key,
+            do.UpdateRecord: self._update_record,
+            do.DeleteRecord: self._delete_record,
+            do.ProveWorks: self._prove_works,
+            do.ProveDenied: self._prove_denied,
+            do.DeliverCredentials: self._deliver_credentials,
+            do.DeleteCredentials: self._delete_credentials,
+            do.CreateAccessKey: self._create_access_key,
+            do.UpdateAccessKey: self._update_access_key,
+            do.DeleteAccessKey: self._delete_access_key,
+            do.CloseBucket: self._close_bucket,
+            do.DestroyBucket: self._destroy_bucket,
+        }
+
+    async def apply(self, work: Work, plan: Plan[Any]) -> Blocked | None:
+        """Carry the plan out. None: all is done, status too. Raises what the cluster's port raises."""
+        for step in plan.steps:
+            blocked = await self._step(step, work)
+            if blocked is not None:
+                return blocked
+        if plan.status is not None and work.obj is not None:
+            await self._write_status(work, plan.status)
+        return None
+
+    async def _step(self, step: do.Step, work: Work) -> Blocked | None:
+        try:
+            await self._table[type(step)](step, work)
+        except _Incomplete as incomplete:
+            return Blocked(type(step), incomplete.why, incomplete.detail)
+        except GatewayUnavailable as error:
+            return Blocked(type(step), "unavailable", str(error))
+        except BucketNotEmpty:
+            objects = await self._count(cast(do.CloseBucket, step))
+            return Blocked(type(step), "not-empty", objects=objects)
+        except Invalid as error:
+            if type(step) not in _MAY_BE_REFUSED:
+                raise
+            return Blocked(type(step), "refused", str(error))
+        return None
+
+    # The resource itself
+
+    async def _add_finalizer(self, step: do.AddFinalizer, work: Work) -> None:
+        work.obj = await self._cluster.update(_with_finalizers(work.resource, add=True))
+
+    async def _remove_finalizer(self, step: do.RemoveFinalizer, work: Work) -> None:
+        await self._cluster.update(_with_finalizers(work.resource, add=False))
+        work.obj = None
+
+    async def _write_status(self, work: Work, status: Status) -> None:
+        before = section(work.resource, "status")
+        after = status.model_dump(by_alias=True, exclude_none=True)
+        if after == before:
+            return
+        work.obj = await self._cluster.update_status({**work.resource, "status": after})
+        await self._tell(work.obj, before.get("conditions", []), status.conditions)
+
+    async def _tell(self, about: Object, before: list[dict[str, Any]], after: list[Condition]) -> None:
+        """One event for each reason that is new and tells something: a state that lasts is told once."""
+        known = {(each["type"], each["status"], each["reason"]) for each in before}
+        told: set[str] = set()
+        for each in after:
+            reason = REASONS.get(each.reason)
+            if (each.type, each.status, each.reason) in known or each.reason in told or reason is None:
+                continue
+            if each.type == "Ready" or each.status == "True" or reason.severity == "Warning":
+                told.add(each.reason)
+                await self._cluster.emit(about, reason.severity, each.reason, each.message)
+
+    # Records
+
+    async def _create_record(self, step: do.CreateRecord, work: Work) -> None:
+        work.records[step.name] = await self._cluster.create_record(step.name, step.record)
+        self._index.wrote(step.name, step.record)
+
+    async def _issue_key(self, step: do.IssueKey, work: Work) -> None:
+        key = msgspec.structs.replace(step.record, secret_key=self._new_secret())
+        work.records[step.name] = await self._cluster.create_record(step.name, key)
+        work.secrets[key.access_key_id] = key.secret_key
+        self._index.wrote(step.name, key)
+
+    async def _update_record(self, step: do.UpdateRecord, work: Work) -> None:
+        current = _current(step.current, work)
+        work.records[current.name] = await self._cluster.update_record(current, step.record)
+        self._index.wrote(current.name, step.record)
+
+    async def _delete_record(self, step: do.DeleteRecord, work: Work) -> None:
+        await self._cluster.delete_record(_current(step.current, work))
+        self._index.removed(step.current.name)
+
+    # Probes
+
+    async def _prove_works(self, step: do.ProveWorks, work: Work) -> None:
+        key, buckets = work.with_secret(step.key), list(step.buckets)
+        await _until_complete(lambda: self._gateways.prove_works(step.region, key, buckets))
+
+    async def _prove_denied(self, step: do.ProveDenied, work: Work) -> None:
+        await _until_complete(lambda: self._gateways.prove_denied(step.region, step.key))
+
+    # Credentials
+
+    async def _deliver_credentials(self, step: do.DeliverCredentials, work: Work) -> None:
+        data = {**step.data, SECRET_KEY: work.with_secret(step.key).secret_key}
+        if step.current is None:
+            namespace = cast(str, work.resource["metadata"]["namespace"])
+            await self._cluster.create_credentials(namespace, step.name, data, work.resource)
+        else:
+            await self._cluster.update_credentials(_credentials(step.current), data, work.resource)
+
+    async def _delete_credentials(self, step: do.DeleteCredentials, work: Work) -> None:
+        await self._cluster.delete_credentials(_credentials(step.current))
+
+    # A Bucket's AccessKey
+
+    async def _create_access_key(self, step: do.CreateAccessKey, work: Work) -> None:
+        work.touched.append(ref_of(await self._cluster.create(step.manifest)))
+
+    async def _update_access_key(self, step: do.UpdateAccessKey, work: Work) -> None:
+        ref = self._access_key_ref(step.name, work)
+        found = await self._cluster.get(ref)
+        if found is None or found["metadata"]["uid"] != step.uid:
+            raise NotFound(f"{ref} is gone")
+        spec = {**found["spec"], **step.spec}
+        spec = {name: value for name, value in spec.items() if value is not None}
+        metadata = {**found["metadata"], "resourceVersion": step.version}
+        await self._cluster.update({**found, "metadata": metadata, "spec": spec})
+        work.touched.append(ref)
+
+    async def _delete_access_key(self, step: do.DeleteAccessKey, work: Work) -> None:
+        ref = self._access_key_ref(step.name, work)
+        await self._cluster.delete(ref, step.uid)
+        work.touched.append(ref)
+
+    def _access_key_ref(self, name: str, work: Work) -> Ref:
+        return Ref("AccessKey", work.resource["metadata"]["namespace"], name)
+
+    # A Bucket's data
+
+    async def _close_bucket(self, step: do.CloseBucket, work: Work) -> None:
+        await self._gateways.close_bucket(step.region, step.bucket)
+
+    async def _destroy_bucket(self, step: do.DestroyBucket, work: Work) -> None:
+        await self._gateways.destroy_bucket(step.region, step.bucket)
+
+    async def _count(self, step: do.CloseBucket) -> int | None:
+        try:
+            return (await self._gateways.usage(step.region, step.bucket)).objects
+        except GatewayUnavailable:
+            return None
+
+
+class _Incomplete(Exception):
+    """Not every worker has answered as it should."""
+
+    def __init__(self, proof: Proof) -> None:
+        super().__init__(proof.waiting_for)
+        self.why: Any = "incomplete" if proof.expected else "unavailable"
+        self.detail = proof.waiting_for or "a gateway"
+
+
+async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:
+    """Repeat a probe for a short while. Raises _Incomplete."""
+    deadline = time.monotonic() + PROVE_FOR
+    pause = _FIRST_PAUSE
+    while not (proof := await ask()).complete:
+        if proof.expected == 0 or time.monotonic() + pause > deadline:
+            raise _Incomplete(proof)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _with_finalizers(obj: Object, *, add: bool) -> Object:
+    metadata = section(obj, "metadata")
+    finalizers = cast(list[str], metadata.get("finalizers") or [])
+    others = [each for each in finalizers if each != FINALIZER]
+    return {**obj, "metadata": {**metadata, "finalizers": [*others, FINALIZER] if add else others}}
+
+
+def _current(known: KnownRecord, work: Work) -> StoredRecord:
+    """The record at its version by now: an earlier step may have replaced it."""
+    return work.records.get(known.name) or StoredRecord(known.name, known.record, known.version)
+
+
+def _credentials(known: KnownCredentials) -> Credentials:
+    return Credentials(known.namespace, known.name, known.data, known.owner_uid, known.version)

@@ -1,0 +1,211 @@
+"""Observe: read all that matters to one resource, live, and note what was seen of others."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
+from cooper_crds.records import RegionRecord
+from cooper_crds.region import Region
+from cooper_operator.cluster.port import Cluster, Object, Ref
+from cooper_operator.gateways.port import Gateways, GatewayUnavailable
+from cooper_operator.plan.bucket import record_of, wanted_name, wanted_region
+from cooper_operator.plan.region import find_home
+from cooper_operator.plan.snapshot import (
+    AccessKeySnapshot,
+    Blocked,
+    BucketSnapshot,
+    BucketUsage,
+    GrantedBucket,
+    KnownCredentials,
+    KnownRecord,
+    RegionSnapshot,
+    Snapshot,
+    Surroundings,
+)
+from cooper_operator.reconcile.reading import known_credentials, known_record, read, read_related, ref_of, section
+from cooper_operator.reconcile.records_index import RecordsIndex
+from cooper_operator.reconcile.relations import ANY_REGION, Facts, facts_of
+from cooper_operator.reconcile.usage import UsageSchedule
+
+
+@dataclass(slots=True)
+class Observed:
+    """One look at a resource. `obj` None: proven absent. `seen`: what others looked like."""
+
+    ref: Ref
+    obj: Object | None
+    snapshot: Snapshot | None
+    seen: dict[Ref, Facts] = field(default_factory=dict[Ref, Facts])
+
+
+class Observer:
+    """Reads through the ports only. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        gateways: Gateways,
+        index: RecordsIndex,
+        usage: UsageSchedule,
+        clock: Callable[[], float],
+        default_endpoint: str,
+    ) -> None:
+        self._cluster = cluster
+        self._gateways = gateways
+        self._index = index
+        self._usage = usage
+        self._clock = clock
+        self._default_endpoint = default_endpoint
+
+    async def observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None) -> Observed:
+        """Look at what belongs to a resource that was just read. Raises what the port raises, and ManifestError."""
+        observed = Observed(ref, obj, None)
+        if ref.kind == "Region":
+            observed.snapshot = await self._region(observed)
+        elif obj is not None and ref.kind == "Bucket":
+            observed.snapshot = await self._bucket(observed, read(obj, Bucket), blocked)
+        elif obj is not None:
+            observed.snapshot = await self._access_key(observed, read(obj, AccessKey), blocked)
+        return observed
+
+    async def _region(self, observed: Observed) -> RegionSnapshot:
+        name = observed.ref.name
+        every = await self._all_regions(observed)
+        observed.seen.pop(observed.ref, None)
+        record = known_record(await self._cluster.get_record(region_record_name(name)))
+        return RegionSnapshot(
+            name=name,
+            region=None if observed.obj is None else read(observed.obj, Region),
+            all_regions=every,
+            record=record,
+            in_use=observed.obj is not None or (record is not None and await self._region_in_use(name)),
+            default_endpoint=self._default_endpoint,
+            now=self._clock(),
+        )
+
+    async def _bucket(self, observed: Observed, bucket: Bucket, blocked: Blocked | None) -> BucketSnapshot:
+        meta = bucket.metadata
+        owned = await self._owned_bucket_record(bucket)
+        around = await self._surroundings(wanted_region(bucket, owned), observed)
+        claim = owned
+        if owned is None and (name := wanted_name(bucket, around, None)):
+            claim = known_record(await self._cluster.get_record(bucket_record_name(name)))
+            owned = claim if record_of(claim, meta.uid) is not None else None
+        child = await self._look(Ref("AccessKey", meta.namespace, meta.name), observed)
+        return BucketSnapshot(
+            bucket=bucket,
+            around=around,
+            claim=claim,
+            owned=owned,
+            access_key=read_related(child, AccessKey),
+            usage=await self._usage_when_due(bucket, around, owned),
+            now=self._clock(),
+            blocked=blocked,
+        )
+
+    async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
+        namespace = key.metadata.namespace
+        around = await self._surroundings(key.spec.region, observed)
+        names = [right.bucket for right in key.spec.grants]
+        granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
+        wanted = key.spec.secret_name or key.metadata.name
+        before = key.status.secret_name if key.status is not None else None
+        former = before if before != wanted else None
+        return AccessKeySnapshot(
+            access_key=key,
+            around=around,
+            buckets=dict(zip(names, granted, strict=True)),
+            records=await self._records(self._key_record_names(key)),
+            credentials=await self._secret(namespace, wanted),
+            former_credentials=await self._secret(namespace, former),
+            now=self._clock(),
+            blocked=blocked,
+        )
+
+    async def _secret(self, namespace: str, name: str | None) -> KnownCredentials | None:
+        return None if name is None else known_credentials(await self._cluster.get_credentials(namespace, name))
+
+    async def _look(self, ref: Ref, observed: Observed) -> Object | None:
+        obj = await self._cluster.get(ref)
+        observed.seen[ref] = facts_of(obj)
+        return obj
+
+    async def _all_regions(self, observed: Observed) -> tuple[Region, ...]:
+        found: list[Region] = []
+        observed.seen[ANY_REGION] = None
+        for obj in await self._cluster.list_kind("Region"):
+            observed.seen[ref_of(obj)] = facts_of(obj)
+            region = read_related(obj, Region)
+            if region is not None:
+                found.append(region)
+        return tuple(found)
+
+    async def _surroundings(self, named: str | None, observed: Observed) -> Surroundings:
+        if named is None:
+            regions = await self._all_regions(observed)
+            recorded = self._index.regions if find_home(None, Surroundings(regions)).record is None else set[str]()
+        else:
+            region = read_related(await self._look(Ref("Region", "", named), observed), Region)
+            regions = () if region is None else (region,)
+            recorded = set[str]() if region is not None else {named}
+        return Surroundings(regions, await self._region_record(recorded), self._default_endpoint)
+
+    async def _region_record(self, names: Iterable[str]) -> RegionRecord | None:
+        """The record of a Region that is gone; None also when there are several and none is named."""
+        records = await self._records({region_record_name(name) for name in names})
+        found = [each.record for each in records if isinstance(each.record, RegionRecord)]
+        return found[0] if len(found) == 1 else None
+
+    async def _records(self, names: Iterable[str]) -> tuple[KnownRecord, ...]:
+        stored = await asyncio.gather(*(self._cluster.get_record(name) for name in names))
+        return tuple(found for each in stored if (found := known_record(each)) is not None)
+
+    async def _owned_bucket_record(self, bucket: Bucket) -> KnownRecord | None:
+        uid = bucket.metadata.uid
+        names = self._index.owned_by(uid)
+        if bucket.status is not None and bucket.status.bucket_name is not None:
+            names.add(bucket_record_name(bucket.status.bucket_name))
+        return next((found for found in await self._records(names) if record_of(found, uid) is not None), None)
+
+    def _key_record_names(self, key: AccessKey) -> set[str]:
+        """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself."""
+        uid = key.metadata.uid
+        names = self._index.owned_by(uid) | {key_record_name(access_key_id(uid, 0))}
+        if key.status is not None and key.status.access_key_id is not None:
+            names.add(key_record_name(key.status.access_key_id))
+        return names
+
+    async def _granted(self, namespace: str, name: str, around: Surroundings, observed: Observed) -> GrantedBucket:
+        bucket = read_related(await self._look(Ref("Bucket", namespace, name), observed), Bucket)
+        if bucket is None:
+            return GrantedBucket(None, None)
+        record = await self._owned_bucket_record(bucket)
+        return GrantedBucket(bucket, record)
+
+    async def _region_in_use(self, name: str) -> bool:
+        for kind in ("Bucket", "AccessKey"):
+            for obj in await self._cluster.list_kind(kind):
+                spec, status = section(obj, "spec"), section(obj, "status")
+                if spec.get("region") in (None, name) or status.get("region") == name:
+                    return True
+        return False
+
+    async def _usage_when_due(
+        self, bucket: Bucket, around: Surroundings, owned: KnownRecord | None
+    ) -> BucketUsage | None:
+        record = record_of(owned, bucket.metadata.uid)
+        if record is None or bucket.metadata.deletion_timestamp is not None:
+            return None
+        if not self._usage.due(bucket.metadata.uid, self._clock()):
+            return None
+        home = find_home(wanted_region(bucket, owned), around)
+        if home.record is None:
+            return None
+        try:
+            usage = await self._gateways.usage(home.record, record)
+        except GatewayUnavailable:
+            return None  # what was known before stands
+        return BucketUsage(usage.objects, usage.size)

@@ -1,0 +1,172 @@
+"""The operator: composes queue, reconciler, sweep and polls over the two ports, and runs them until it is stopped."""
+
+import asyncio
+import logging
+import secrets
+import string
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from cooper_crds.records import RecordError
+from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Ref
+from cooper_operator.gateways.port import Gateways
+from cooper_operator.gateways.system_key import SystemKey
+from cooper_operator.reconcile.apply import Applier
+from cooper_operator.reconcile.intents import Intents
+from cooper_operator.reconcile.observe import Observer
+from cooper_operator.reconcile.queue import Queue
+from cooper_operator.reconcile.reading import ref_of
+from cooper_operator.reconcile.reconciler import Reconciler
+from cooper_operator.reconcile.records_index import RecordsIndex
+from cooper_operator.reconcile.relations import Relations
+from cooper_operator.reconcile.sweep import Sweeper
+from cooper_operator.reconcile.system_key import issue_system_key
+from cooper_operator.reconcile.usage import UsageSchedule
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "AccessKey")
+_ALPHABET: Final = string.ascii_letters + string.digits
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 10.0
+
+
+def random_secret() -> str:
+    """A secret key: 40 characters, 238 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(40))
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often things are looked at that tell nothing by themselves, in seconds."""
+
+    intents: float = 1.0
+    usage: float = 300.0
+    sweep: float = 180.0
+    resync: float = 600.0
+
+
+class Operator:
+    """Brings what the cluster holds to what its resources say, until `stop`.
+
+    `default_endpoint` is delivered for Regions that name no internal one. `system_key` is told the operator's own key.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        gateways: Gateways,
+        *,
+        system_key: SystemKey | None = None,
+        clock: Callable[[], float] = time.time,
+        default_endpoint: str = "",
+        intervals: Intervals | None = None,
+        concurrency: int = 16,
+        new_secret: Callable[[], str] = random_secret,
+    ) -> None:
+        self._cluster = cluster
+        self._system_key = system_key or SystemKey()
+        self._intervals = intervals or Intervals()
+        self._new_secret = new_secret
+        self._index = RecordsIndex()
+        usage = UsageSchedule(self._intervals.usage)
+        observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint)
+        applier = Applier(cluster, gateways, self._index, new_secret)
+        self._reconciler = Reconciler(cluster, observer, applier, Relations(), usage, clock, self._wake)
+        self._intents = Intents(cluster, gateways, clock, self._wake)
+        self._sweeper = Sweeper(cluster, gateways, self._index, self._wake)
+        self._concurrency = concurrency
+        self._queue: Queue | None = None
+        self._main: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Work until `stop` is called or the task is cancelled."""
+        self._main = asyncio.create_task(self._run())
+        try:
+            await self._main
+        except asyncio.CancelledError:
+            if not self._main.cancelled():
+                await self.stop()
+                raise
+
+    async def stop(self) -> None:
+        """End all work and wait for it; `run` returns then. What was half done is finished at the next start."""
+        if self._main is not None:
+            self._main.cancel()
+            await asyncio.gather(self._main, return_exceptions=True)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was seen has been dealt with, as far as it can be now."""
+        return self._queue is not None and self._queue.idle
+
+    async def _run(self) -> None:
+        self._index.fill(
+            [(each.name, each.record) for each in await self._insist("reading records", self._cluster.list_records)]
+        )
+        self._system_key.use(
+            await self._insist("writing the system key", lambda: issue_system_key(self._cluster, self._new_secret))
+        )
+        self._queue = Queue(self._reconciler.reconcile, concurrency=self._concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(_every(self._intervals.intents, self._intents.poll))
+                group.create_task(_every(self._intervals.sweep, self._sweeper.sweep))
+                group.create_task(_every(self._intervals.resync, self._resync, at_once=False))
+        finally:
+            await self._queue.stop()
+
+    def _wake(self, ref: Ref) -> None:
+        if self._queue is not None:
+            self._queue.add(ref)
+
+    async def _watch(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async for ref in self._cluster.watch():
+                    pause = _FIRST_PAUSE
+                    self._wake(ref)
+            except ClusterError as error:
+                log.warning("the watch broke and is begun anew: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _resync(self) -> None:
+        """Look at everything again, behind all that is new."""
+        for kind in _KINDS:
+            try:
+                objects = await self._cluster.list_kind(kind)
+            except ClusterError as error:
+                log.warning("the resync of %s was left out: %s", kind, error)
+                continue
+            for obj in objects:
+                if self._queue is not None:
+                    self._queue.add(ref_of(obj), routine=True)
+
+    async def _insist(self, what: str, action: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat until the cluster can be reached: nothing is done before."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await action()
+            except (ClusterError, RecordError) as error:
+                log.warning("%s failed, it is tried again: %s", what, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _every(interval: float, action: Callable[[], Awaitable[object]], *, at_once: bool = True) -> None:
+    """Do something again and again. A failure that nobody expected is logged and does not end it."""
+    if not at_once:
+        await asyncio.sleep(interval)
+    while True:
+        try:
+            await action()
+        except Exception:
+            log.exception("a periodic task failed; it is done again later")
+        await asyncio.sleep(interval)

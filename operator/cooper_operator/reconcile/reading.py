@@ -1,0 +1,62 @@
+"""From what the cluster holds to the values that plans are made from."""
+
+from typing import Any, TypeVar, cast
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.manifest import ManifestError, parse
+from cooper_crds.region import Region
+from cooper_operator.cluster.port import Credentials, Object, Ref, StoredRecord
+from cooper_operator.plan.snapshot import KnownCredentials, KnownRecord
+
+ResourceT = TypeVar("ResourceT", Region, Bucket, AccessKey)
+
+
+class RelatedUnreadable(Exception):
+    """Another resource that matters here cannot be read: nothing may be decided from its absence."""
+
+
+def read(obj: Object, model: type[ResourceT]) -> ResourceT:
+    """The resource as its model. Raises ManifestError. A status that cannot be read counts as none: it is no memory."""
+    try:
+        found = parse(obj, strict=False)
+    except ManifestError:
+        if "status" not in obj:
+            raise
+        found = parse({name: value for name, value in obj.items() if name != "status"}, strict=False)
+    if not isinstance(found, model):
+        raise TypeError(f"{found.kind} is no {model.__name__}")
+    return found
+
+
+def read_related(obj: Object | None, model: type[ResourceT]) -> ResourceT | None:
+    """Another resource. Raises RelatedUnreadable."""
+    if obj is None:
+        return None
+    try:
+        return read(obj, model)
+    except ManifestError as error:
+        raise RelatedUnreadable(str(error)) from None
+
+
+def known_record(stored: StoredRecord | None) -> KnownRecord | None:
+    """A record as plans know it."""
+    return None if stored is None else KnownRecord(stored.name, stored.record, stored.version)
+
+
+def known_credentials(found: Credentials | None) -> KnownCredentials | None:
+    """A Secret as plans know it."""
+    if found is None:
+        return None
+    return KnownCredentials(found.namespace, found.name, found.data, found.owner_uid, found.version)
+
+
+def section(obj: Object, name: str) -> dict[str, Any]:
+    """`metadata`, `spec` or `status` of a resource as it is; empty when it has none."""
+    return cast(dict[str, Any], obj.get(name) or {})
+
+
+def ref_of(obj: Object) -> Ref:
+    """The identity of a resource."""
+    meta = section(obj, "metadata")
+    return Ref(obj["kind"], meta.get("namespace", ""), meta["name"])

@@ -1,0 +1,145 @@
+"""One reconcile: observe, plan, apply; again while something came in between. Then who depends on it is woken."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from cooper_crds.conditions import Condition, set_condition
+from cooper_crds.fields import timestamp
+from cooper_crds.manifest import ManifestError
+from cooper_crds.records import RecordError
+from cooper_operator.cluster.port import (
+    AlreadyExists,
+    Cluster,
+    ClusterError,
+    Conflict,
+    NotFound,
+    Object,
+    Ref,
+    Unavailable,
+)
+from cooper_operator.plan.access_key import plan_access_key
+from cooper_operator.plan.bucket import plan_bucket
+from cooper_operator.plan.plan import Plan
+from cooper_operator.plan.reasons import INVALID_RESOURCE, RECORD_UNREADABLE, Reason
+from cooper_operator.plan.region import plan_region
+from cooper_operator.plan.snapshot import AccessKeySnapshot, Blocked, BucketSnapshot, RegionSnapshot, Snapshot
+from cooper_operator.reconcile.apply import Applier, Work
+from cooper_operator.reconcile.observe import Observed, Observer
+from cooper_operator.reconcile.queue import Outcome
+from cooper_operator.reconcile.reading import RelatedUnreadable, section
+from cooper_operator.reconcile.relations import Relations, facts_of
+from cooper_operator.reconcile.usage import UsageSchedule
+
+log = logging.getLogger(__name__)
+
+#: Looks within one reconcile, at most. Conflicts beyond that are left to the back-off.
+ROUNDS: Final = 6
+
+
+class Reconciler:
+    """`wake` is called for every resource that is to be looked at because of what was done here."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        observer: Observer,
+        applier: Applier,
+        relations: Relations,
+        usage: UsageSchedule,
+        clock: Callable[[], float],
+        wake: Callable[[Ref], None],
+    ) -> None:
+        self._cluster = cluster
+        self._observer = observer
+        self._applier = applier
+        self._relations = relations
+        self._usage = usage
+        self._clock = clock
+        self._wake = wake
+
+    async def reconcile(self, ref: Ref) -> Outcome:
+        """Bring one resource to what it is to be, as far as that goes now."""
+        try:
+            return await self._rounds(ref)
+        except Unavailable as error:
+            log.warning("%s: the cluster is not available: %s", ref, error)
+        except RelatedUnreadable as error:
+            log.warning("%s waits: %s", ref, error)
+        except ClusterError as error:
+            log.warning("%s: the cluster refused a write: %s", ref, error)
+        return Outcome(retry=True)
+
+    async def _rounds(self, ref: Ref) -> Outcome:
+        blocked: Blocked | None = None
+        for _ in range(ROUNDS):
+            obj = await self._cluster.get(ref)
+            work = Work(obj)
+            try:
+                observed = await self._observer.observe(ref, obj, blocked)
+                self._relations.saw(ref, observed.seen)
+                plan = make_plan(observed.snapshot)
+                stopped = await self._applier.apply(work, plan)
+            except (Conflict, AlreadyExists, NotFound):
+                blocked = None
+                continue
+            except (ManifestError, RecordError) as error:
+                return await self._report(ref, obj, error)
+            finally:
+                for touched in work.touched:
+                    self._wake(touched)
+            if stopped is None:
+                return self._settled(observed, work.obj, plan)
+            blocked = stopped
+        return Outcome(retry=True)
+
+    def _settled(self, observed: Observed, obj: Object | None, plan: Plan[Any]) -> Outcome:
+        """All steps are done: wake whoever saw something else, and say when to look again."""
+        for dependent in self._relations.outdated(observed.ref, facts_of(obj)):
+            if dependent != observed.ref:
+                self._wake(dependent)
+        uid = "" if observed.obj is None else observed.obj["metadata"]["uid"]
+        if obj is None:
+            self._relations.saw(observed.ref, {} if observed.ref.kind != "Region" else observed.seen)
+            self._usage.forget(uid)
+            return Outcome()
+        now = self._clock()
+        times = [at for at in (plan.requeue_at, self._usage.next(uid)) if at is not None]
+        return Outcome(plan.retry, plan.retry_cap, max(0.0, min(times) - now) if times else None)
+
+    async def _report(self, ref: Ref, obj: Object | None, error: Exception) -> Outcome:
+        """Say in status what cannot be read. Nothing else is changed, and only a change helps: look again seldom."""
+        log.warning("%s: %s", ref, error)
+        reason = RECORD_UNREADABLE if isinstance(error, RecordError) else INVALID_RESOURCE
+        if obj is not None:
+            await self._write_problem(obj, reason, str(error))
+        return Outcome(retry=True)
+
+    async def _write_problem(self, obj: Object, reason: Reason, text: str) -> None:
+        status = dict(section(obj, "status"))
+        try:
+            before = [Condition.model_validate(each) for each in status.get("conditions", [])]
+        except ValueError:
+            before = []
+        generation = obj["metadata"].get("generation", 0)
+        message = f"{text}. {reason.advice}"
+        after = set_condition(before, "Ready", "False", reason.name, message, timestamp(self._clock()), generation)
+        if after == before:
+            return
+        status["conditions"] = [each.model_dump(by_alias=True, exclude_none=True) for each in after]
+        try:
+            written = await self._cluster.update_status({**obj, "status": status})
+        except (Conflict, NotFound):
+            return  # it changed: the next look says it, if it still holds
+        await self._cluster.emit(written, reason.severity, reason.name, message)
+
+
+def make_plan(snapshot: Snapshot | None) -> Plan[Any]:
+    """The plan for a snapshot, by the resource's kind; nothing to do for a resource that is gone."""
+    if isinstance(snapshot, RegionSnapshot):
+        return plan_region(snapshot)
+    if isinstance(snapshot, BucketSnapshot):
+        return plan_bucket(snapshot)
+    if isinstance(snapshot, AccessKeySnapshot):
+        return plan_access_key(snapshot)
+    return Plan((), None)

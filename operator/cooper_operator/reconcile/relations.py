@@ -1,0 +1,54 @@
+"""Who depends on whom: each reconcile notes what it saw of other resources; a change of that wakes it again.
+
+What was seen is compared by value, so that nothing is woken by a change it has taken into account already, and a
+restart wakes nothing twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from cooper_operator.cluster.port import Object, Ref
+
+Facts = tuple[Any, ...] | None
+
+#: Stands for every Region: what a resource depends on that names none.
+ANY_REGION: Final = Ref("Region", "", "*")
+
+
+def facts_of(obj: Object | None) -> Facts:
+    """What others see of a resource: identity, spec's generation, whether it goes, and its conditions."""
+    if obj is None:
+        return None
+    meta = cast(Mapping[str, Any], obj["metadata"])
+    status = cast(Mapping[str, Any], obj.get("status") or {})
+    said = tuple((each["type"], each["status"], each["reason"]) for each in status.get("conditions", ()))
+    names = (status.get("bucketName"), status.get("region"), status.get("secretName"), status.get("endpoint"))
+    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp") is not None, said, names)
+
+
+class Relations:
+    """What each resource saw of others when it was last looked at."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Ref, dict[Ref, Facts]] = {}
+        self._dependents: dict[Ref, set[Ref]] = {}
+
+    def saw(self, dependent: Ref, seen: Mapping[Ref, Facts]) -> None:
+        """Note all that `dependent` saw at this look; what it saw at earlier ones is forgotten."""
+        for related in self._seen.get(dependent, {}):
+            self._dependents[related].discard(dependent)
+            if not self._dependents[related]:
+                del self._dependents[related]
+        if not seen:
+            self._seen.pop(dependent, None)
+            return
+        self._seen[dependent] = dict(seen)
+        for related in seen:
+            self._dependents.setdefault(related, set()).add(dependent)
+
+    def outdated(self, related: Ref, facts: Facts) -> list[Ref]:
+        """Those that saw something else of `related` than what holds now."""
+        dependents = set(self._dependents.get(related, ()))
+        if related.kind == "Region":
+            dependents |= self._dependents.get(ANY_REGION, set())
+        return [each for each in dependents if self._seen[each].get(related) != facts]

@@ -1,0 +1,102 @@
+"""The sweep: finds records whose resource is proven absent, by a complete list and a live read, and acts."""
+
+import logging
+from collections.abc import Callable
+
+from cooper_crds.names import region_record_name
+from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionRecord
+from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Ref, StoredRecord
+from cooper_operator.gateways.port import Gateways, GatewayUnavailable
+from cooper_operator.plan.reasons import SWEEP_HALTED
+from cooper_operator.plan.snapshot import KnownRecord
+from cooper_operator.plan.sweep import plan_sweep, retained, revoked, suspects
+from cooper_operator.reconcile.reading import known_record
+from cooper_operator.reconcile.records_index import RecordsIndex
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """One sweep at a time. Whatever cannot be read or reached ends it: the next one starts anew."""
+
+    def __init__(self, cluster: Cluster, gateways: Gateways, index: RecordsIndex, wake: Callable[[Ref], None]) -> None:
+        self._cluster = cluster
+        self._gateways = gateways
+        self._index = index
+        self._wake = wake
+
+    async def sweep(self) -> bool:
+        """Sweep once. False: it halted, or something could not be read."""
+        try:
+            return await self._sweep()
+        except (ClusterError, RecordError, GatewayUnavailable) as error:
+            log.warning("the sweep of records was ended: %s", error)
+            return False
+
+    async def _sweep(self) -> bool:
+        # Records first, resources after: a record that was there first has its resource in the later list.
+        stored = await self._cluster.list_records()
+        records = [found for each in stored if (found := known_record(each)) is not None]
+        self._index.fill((each.name, each.record) for each in stored)
+        live: set[str] = set()
+        for kind in ("Bucket", "AccessKey"):
+            live |= {obj["metadata"]["uid"] for obj in await self._cluster.list_kind(kind)}
+        await self._wake_regions(records)
+        orphans = [found for found in suspects(records, live) if await self._is_orphan(found)]
+        plan = plan_sweep(orphans, len(records))
+        if plan.halted:
+            await self._tell_halted(len(orphans), len(records))
+            return False
+        for bucket in plan.buckets:
+            await self._retain(bucket)
+        regions = [found.record for found in records if isinstance(found.record, RegionRecord)]
+        for key in plan.keys:
+            await self._remove_key(key, regions)
+        return True
+
+    async def _wake_regions(self, records: list[KnownRecord]) -> None:
+        """A Region that is gone is looked at again: its record goes when nothing lives there any more."""
+        for found in records:
+            if isinstance(found.record, RegionRecord) and found.name == region_record_name(found.record.name):
+                self._wake(Ref("Region", "", found.record.name))
+
+    async def _is_orphan(self, found: KnownRecord) -> bool:
+        """Whether a live read proves that the resource is not there, or is another one of that name."""
+        if not isinstance(found.record, KeyRecord | BucketRecord):
+            return False
+        kind: Kind = "AccessKey" if isinstance(found.record, KeyRecord) else "Bucket"
+        owner = found.record.owner
+        obj = await self._cluster.get(Ref(kind, owner.namespace, owner.name))
+        return obj is None or obj["metadata"]["uid"] != owner.uid
+
+    async def _retain(self, found: KnownRecord) -> None:
+        if not isinstance(found.record, BucketRecord):
+            return
+        await self._cluster.update_record(_stored(found), retained(found.record))
+        log.warning("Bucket record %s has no resource any more: its data is retained", found.name)
+
+    async def _remove_key(self, found: KnownRecord, regions: list[RegionRecord]) -> None:
+        """Revoke, then remove once every worker of every Region refuses the key; else the next sweep goes on."""
+        if not isinstance(found.record, KeyRecord):
+            return
+        stored, key = _stored(found), revoked(found.record)
+        if found.record != key:
+            stored = await self._cluster.update_record(stored, key)
+        for region in regions:
+            proof = await self._gateways.prove_denied(region, key)
+            if not proof.complete:
+                log.info("orphaned key %s is revoked; waiting for %s", key.access_key_id, proof.waiting_for)
+                return
+        await self._cluster.delete_record(stored)
+        self._index.removed(found.name)
+        log.warning("key %s had no resource any more: it was revoked and removed", key.access_key_id)
+
+    async def _tell_halted(self, orphans: int, total: int) -> None:
+        message = f"{orphans} of {total} records have no resource any more; none was touched. {SWEEP_HALTED.advice}"
+        log.error("SweepHalted: %s", message)
+        for obj in await self._cluster.list_kind("Region"):
+            await self._cluster.emit(obj, SWEEP_HALTED.severity, SWEEP_HALTED.name, message)
+
+
+def _stored(found: KnownRecord) -> StoredRecord:
+    return StoredRecord(found.name, found.record, found.version)
