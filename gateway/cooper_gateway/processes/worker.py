@@ -1,0 +1,62 @@
+"""The worker process: S3 over HTTP on its own listening socket."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+from typing import Final
+
+import uvloop
+
+from cooper_gateway.http.pipeline import Pipeline
+from cooper_gateway.http.server import S3Server, serve
+from cooper_gateway.processes.child import Child
+from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
+from cooper_gateway.storage.embedded import EmbeddedStore
+
+#: How long requests in progress have at the end, in seconds.
+GRACE_SECONDS: Final = 5.0
+_SAVE_SECONDS: Final = 1.0
+#: What a request makes is freed by reference counts; the collector is for the rare cycle and need not look often.
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+
+def work(child: Child) -> None:
+    """Serve until SIGTERM."""
+    uvloop.run(_serve(child))
+
+
+async def _serve(child: Child) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    handover = child.handover
+    file = MeasurementsFile(f"{handover.config.run_dir}/metrics", handover.label)
+    measurements = file.load()
+    records = child.records()
+    store = EmbeddedStore(handover.config, child.keyring(), loop)
+    pipeline = Pipeline(records.refresh, store, observer=measurements.observe)
+    server = await serve(socket.socket(fileno=handover.listener), pipeline, handover.index, handover.count)
+    _settle_memory()
+    child.ready()
+    await _until(stop, server, measurements, file)
+    await server.stop(GRACE_SECONDS)
+    await store.close()
+    file.save(measurements)
+
+
+async def _until(stop: asyncio.Event, server: S3Server, measurements: Measurements, file: MeasurementsFile) -> None:
+    """Save the measurements each second until it is time to stop."""
+    while not stop.is_set():
+        measurements.gauges["connections"] = server.connections
+        file.save(measurements)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _SAVE_SECONDS)
+
+
+def _settle_memory() -> None:
+    """What was made until now stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
