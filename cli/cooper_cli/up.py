@@ -1,0 +1,141 @@
+"""`cooper up`: gateway and operator in one command, on a folder of YAML."""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from cooper_cli.places import Places
+from cooper_cli.telling import Teller, say_where
+from cooper_crds.records import RegionRecord
+from cooper_gateway.config import GatewayConfig
+from cooper_gateway.crypto.keyring import Keyring, KeyringError
+from cooper_gateway.processes import logs
+from cooper_gateway.processes.errors import GatewayStartError
+from cooper_gateway.processes.supervisor import Supervisor
+from cooper_operator.cluster.folder import FolderCluster
+from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
+from cooper_operator.cluster.port import Unavailable
+from cooper_operator.main import compose
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("resources"))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path(".cooper"),
+    show_default=True,
+    help="Where everything is kept.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=9100,
+    show_default=True,
+    help="Port of metrics and health; 0 chooses one.",
+)
+@click.option("--region", help="Name of the Region to serve.  [default: the folder's default Region, or local]")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Gateway worker processes.")
+@click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+def up(
+    folder: Path,
+    data: Path,
+    host: str,
+    port: int,
+    metrics_port: int,
+    region: str | None,
+    workers: int,
+    kek: Path | None,
+    verbose: bool,
+) -> None:
+    """Run Cooper on this machine: FOLDER's YAML files are the resources (default: ./resources).
+
+    Adding, editing or removing a file does what kubectl apply and delete do. Ctrl-C stops everything.
+    """
+    if not folder.is_dir():
+        raise click.ClickException(
+            f"the resources folder {folder} is not there: make it and put manifests into it, or name another one"
+        )
+    logs.set_up("up", logging.INFO if verbose else logging.WARNING)
+    places = Places(data.absolute())
+    config = GatewayConfig(
+        region=region or served_region(folder),
+        data_dir=str(places.data),
+        run_dir=str(places.run),
+        records_dir=str(places.records),
+        kek_file=str((kek or places.kek).absolute()),
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        workers=workers,
+    )
+    try:
+        asyncio.run(_run(folder.absolute(), places, Supervisor(config)))
+    except (GatewayStartError, KeyringError, Unavailable) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def served_region(folder: Path) -> str:
+    """The Region that one machine serves: the folder's default one, or its only one; else `local`."""
+    declared = [
+        found
+        for content in ManifestFiles(folder).scan().files.values()
+        if not isinstance(content, Broken)
+        for found in content
+        if found.ref.kind == "Region"
+    ]
+    defaults = [found for found in declared if found.declaration.spec.get("default")]
+    names = {found.ref.name for found in defaults or declared}
+    return names.pop() if len(names) == 1 else "local"
+
+
+async def _run(folder: Path, places: Places, supervisor: Supervisor) -> None:
+    """Everything from start to Ctrl-C."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    places.records.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(supervisor.start)
+    try:
+        await _operate(folder, places, supervisor, stop)
+    finally:
+        await asyncio.to_thread(supervisor.stop)
+
+
+async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: asyncio.Event) -> None:
+    """Run the operator beside the gateway until `stop`."""
+    config = supervisor.config
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - a wildcard is no address
+    address = (host, supervisor.port)
+
+    def replicas(region: RegionRecord) -> list[tuple[str, int]]:
+        return [address] if region.name == config.region else []
+
+    cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
+    endpoint = f"http://{host}:{supervisor.port}"
+    operator = compose(cluster, replicas, default_endpoint=endpoint)
+    cluster.open()
+    say_where(folder, places, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics")
+    running = asyncio.create_task(operator.run())
+    telling = asyncio.create_task(Teller(cluster, places).run())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, telling):
+            if task.done():
+                task.result()  # it ended by itself: with an error, which is told
+    finally:
+        await operator.stop()
+        for task in (running, telling, stopped):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await cluster.close()
