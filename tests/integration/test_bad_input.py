@@ -230,7 +230,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         with rig:
             s3 = rig.client("full")
             stored, codes = list[str](), list[str]()
-            for number in range(40):
+            for number in range(60):
                 key, size = f"k{number}", 1 << 20 if number % 2 else 30_000
                 try:
                     s3.put_object(Bucket="full", Key=key, Body=bytes([number]) * size)

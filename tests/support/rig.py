@@ -178,7 +178,7 @@ class Rig:
 
 def s3_client(env: dict[str, str], **config: Any) -> Any:
     """boto3 with nothing but these values."""
-    settings = {"s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}} | config
+    settings = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}} | config
     return boto3.client(
         "s3",
         endpoint_url=env["ENDPOINT"],
