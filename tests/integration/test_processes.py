@@ -263,6 +263,35 @@ def test_another_kek_is_refused_with_the_reason_and_nothing_is_left(home: Home) 
         assert client(supervisor.port).get_object(Bucket="photos", Key="a")["Body"].read() == b"kept"
 
 
+def test_a_process_that_cannot_come_back_is_said_and_comes_when_it_can(home: Home) -> None:
+    with home.running() as supervisor:
+        kek = Path(home.config.kek_file)
+        client(supervisor.port).put_object(Bucket="photos", Key="a", Body=b"kept")
+        kek.rename(home.path / "away")
+        os.kill(supervisor.pids()["committer"], signal.SIGKILL)
+        status, text = eventually(
+            "the reason", lambda: found if "cannot start" in (found := page(supervisor, "/readyz"))[1] else None
+        )
+        assert (status, "committer cannot start: the key-encryption key" in text) == (503, True), text
+        assert code_of(lambda: client(supervisor.port).get_object(Bucket="photos", Key="a")) == "ok"
+        (home.path / "away").rename(kek)
+        eventually("the committer", supervisor.alive)
+        assert code_of(lambda: client(supervisor.port).put_object(Bucket="photos", Key="b", Body=b"1")) == "ok"
+
+
+def test_without_a_region_it_is_not_ready(home: Home) -> None:
+    path = home.records / "region-local.json"
+    path.rename(home.path / "away")
+    with home.running() as supervisor:
+        assert page(supervisor, "/readyz") == (
+            503,
+            "there is no record of the Region local yet: requests are refused\n",
+        )
+        assert code_of(client(supervisor.port).list_buckets) == "ServiceUnavailable"
+        (home.path / "away").rename(path)
+        eventually("readiness", lambda: page(supervisor, "/readyz")[0] == 200, 1.0)
+
+
 def test_records_that_cannot_be_read_are_used_until_they_are_too_old(home: Home) -> None:
     write_record(home.records, region(max_record_age=4.0), home.box)
     with home.running() as supervisor:

@@ -8,6 +8,7 @@ starting --ready--> ready --ends--> pause --> starting --ready--> ready ...
 """
 
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -170,4 +171,9 @@ def _read_report(process: "subprocess.Popen[bytes]") -> Report | None:
 
 
 def _describe(status: int) -> str:
-    return f"exit status {status}" if status >= 0 else f"signal {-status}"
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-status}"

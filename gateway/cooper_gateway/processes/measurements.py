@@ -29,7 +29,6 @@ class Measurements(msgspec.Struct):
     latencies: dict[str, Latency] = {}
     received: int = 0  # bytes of request bodies
     sent: int = 0  # bytes of response bodies
-    counters: dict[str, float] = {}
     gauges: dict[str, float] = {}
 
     def observe(self, operation: str, status: int, seconds: float, received: int, sent: int) -> None:

@@ -18,11 +18,6 @@ _GAUGES: Final = {
     "records_broken": "Record files that cannot be used; what they grant is denied.",
     "records_table_full": "1 when the records do not fit into the table.",
 }
-#: Counters that children keep, without the suffix _total.
-_COUNTERS: Final = {
-    "store_commits": "Commits of the store's index.",
-    "store_writes": "Writes that those commits made durable.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class GatewayCollector(Collector):
         """All families."""
         children = self._children()
         yield from _requests(children)
-        yield from _children_numbers(children)
+        yield from _gauges(children)
         yield from _supervisor(self._state())
 
 
@@ -102,11 +97,7 @@ def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
     return rows
 
 
-def _children_numbers(children: Mapping[str, Measurements]) -> Iterator[Metric]:
-    for name, help_text in _COUNTERS.items():
-        if any(name in child.counters for child in children.values()):
-            total = sum(child.counters.get(name, 0) for child in children.values())
-            yield CounterMetricFamily(f"cooper_{name}", help_text, value=total)
+def _gauges(children: Mapping[str, Measurements]) -> Iterator[Metric]:
     for name, help_text in _GAUGES.items():
         if any(name in child.gauges for child in children.values()):
             total = sum(child.gauges.get(name, 0) for child in children.values())

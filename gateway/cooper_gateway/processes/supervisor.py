@@ -93,6 +93,8 @@ class Supervisor:
             return ["the gateway is not running"]
         found = [f"{keeper.name} {problem}" for keeper in self._keepers if (problem := keeper.problem)]
         age, limit = self._record_age()
+        if not self._watcher_gauges().get("records_region"):
+            found.append(f"there is no record of the Region {self._config.region} yet: requests are refused")
         if age > limit:
             seen = f"have not been read for {age:.0f} s" if age < time.time() / 2 else "have never been read"
             found.append(f"the records {seen}; after {limit:.0f} s requests are refused")
@@ -162,12 +164,15 @@ class Supervisor:
 
     def _record_age(self) -> tuple[float, float]:
         """How old the records are and may be, in seconds."""
-        watcher = read_all(self._metrics_dir).get("watcher")
-        gauges = watcher.gauges if watcher is not None else {}
+        gauges = self._watcher_gauges()
         return (
             max(0.0, time.time() - gauges.get("records_verified_at", 0.0)),
             gauges.get("records_max_age", _DEFAULT_MAX_AGE_SECONDS),
         )
+
+    def _watcher_gauges(self) -> dict[str, float]:
+        watcher = read_all(self._metrics_dir).get("watcher")
+        return {} if watcher is None else watcher.gauges
 
     def _state(self) -> State:
         restarts: dict[str, int] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import Record, RegionRecord
+from cooper_crds.records import RegionRecord
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.records.folder import FolderUnreadable, Reading, RecordsFolder
@@ -89,8 +89,6 @@ class Watcher:
             self._trouble = ""
         gauges = self._measurements.gauges
         gauges["records_verified_at"] = began
-        gauges["records"] = self._folder.usable
-        gauges["records_broken"] = self._folder.broken
         gauges["records_table_full"] = 0
         try:
             self._last.write(began)
@@ -112,9 +110,13 @@ class Watcher:
             self._child.log.error("record file %s is left out, which denies what it grants: %s", name, reason)
         for name in reading.mended:
             self._child.log.info("record file %s is not broken any more", name)
-        region: Record | None = reading.changes.get(self._region_name)
+        gauges = self._measurements.gauges
+        gauges["records"] = self._folder.usable
+        gauges["records_broken"] = self._folder.broken
+        gauges["records_region"] = int(self._folder.has(self._region_name))
+        region = reading.changes.get(self._region_name)
         if isinstance(region, RegionRecord):
-            self._measurements.gauges["records_max_age"] = region.max_record_age
+            gauges["records_max_age"] = region.max_record_age
 
 
 def watch(child: Child) -> NoReturn:
@@ -139,10 +141,12 @@ def watch(child: Child) -> NoReturn:
         file.save(measurements)
         child.ready()
         pause = max(RELIST_SECONDS, (time.monotonic() - began) / _RELIST_SHARE)
-        events = _follow(watcher, events, began + pause)
+        events = _follow(watcher, events, began + pause, lambda: file.save(measurements))
 
 
-def _follow(watcher: Watcher, events: FolderEvents | None, until: float) -> FolderEvents | None:
+def _follow(
+    watcher: Watcher, events: FolderEvents | None, until: float, save: Callable[[], None]
+) -> FolderEvents | None:
     """Pass on what the kernel says until it is time to relist. None: there is nothing that could be watched."""
     while (left := until - time.monotonic()) > 0:
         if events is None:
@@ -154,6 +158,7 @@ def _follow(watcher: Watcher, events: FolderEvents | None, until: float) -> Fold
             return None
         if names:
             watcher.update(names)
+            save()
     return events
 
 

@@ -57,6 +57,10 @@ class RecordsFolder:
         """How many records are there."""
         return len(self._usable)
 
+    def has(self, name: str) -> bool:
+        """Whether the record of that name is there and can be used."""
+        return name in self._usable
+
     def forget(self) -> None:
         """Forget all signatures: the next complete reading yields every record."""
         self._seen.clear()

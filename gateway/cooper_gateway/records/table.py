@@ -93,6 +93,8 @@ class TableWriter:
             raise TableFull(
                 f"the records do not fit into {limit} bytes: raise table_size, or remove keys and buckets"
             ) from None
+        except lmdb.DiskError:
+            raise TableFull(f"the records do not fit: no room is left below {self._env.path()}") from None
         return changed
 
     def stamp(self, now: float) -> None:
