@@ -280,7 +280,7 @@ def canonical_path(path: bytes) -> str:
     return quote_from_bytes(unquote_to_bytes(path), safe="/-._~")
 
 
-def canonical_query(query_string: bytes, without: bytes = b"") -> str:
+def canonical_query(query_string: bytes, without: bytes | None = None) -> str:
     """The canonical query: names and values encoded, sorted by name, then value; a missing value is an empty one."""
     pairs: list[tuple[str, str]] = []
     for pair in query_string.split(b"&"):

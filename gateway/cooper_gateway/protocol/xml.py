@@ -75,7 +75,10 @@ class _Reader:
         parser.ExternalEntityRefHandler = _refuse
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
         try:
+            body.decode()  # a byte order mark would make expat read UTF-16, whatever the parser was told
             parser.Parse(body, True)
+        except UnicodeDecodeError:
+            raise S3Error("MalformedXML", "The XML document is not UTF-8.") from None
         except expat.ExpatError as error:
             raise S3Error(
                 "MalformedXML", f"The XML is not well formed: line {error.lineno}, column {error.offset}."

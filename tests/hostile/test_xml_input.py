@@ -1,0 +1,128 @@
+"""XML made to break its reader: each row the right error, quickly."""
+
+import time
+
+import pytest
+
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.xml import MAX_DOCUMENT, read_complete, read_delete
+
+OBJECT = "<Object><Key>a</Key></Object>"
+PART = "<Part><PartNumber>%s</PartNumber><ETag>aa</ETag></Part>"
+BILLION = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
+
+
+def delete(inner: str) -> str:
+    return f"<Delete>{inner}</Delete>"
+
+
+def complete(inner: str) -> str:
+    return f"<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>"
+
+
+DELETES = {
+    "empty": "",
+    "not XML": "a=b",
+    "no end": "<Delete><Object>",
+    "two roots": delete(OBJECT) * 2,
+    "another root": f"<Remove>{OBJECT}</Remove>",
+    "root in a prefix": f'<s3:Delete xmlns:s3="x">{OBJECT}</s3:Delete>',
+    "DOCTYPE": "<!DOCTYPE Delete>" + delete(OBJECT),
+    "external DOCTYPE": '<!DOCTYPE Delete SYSTEM "http://127.0.0.1/x.dtd">' + delete(OBJECT),
+    "external entity": '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    + delete("<Object><Key>&x;</Key></Object>"),
+    "billion laughs": f'<!DOCTYPE d [<!ENTITY a0 "lol">{BILLION}]>' + delete("<Object><Key>&a9;</Key></Object>"),
+    "parameter entity": '<!DOCTYPE d [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]>' + delete(OBJECT),
+    "undefined entity": delete("<Object><Key>&x;</Key></Object>"),
+    "processing instruction": delete("<?php x ?>" + OBJECT),
+    "stylesheet": '<?xml-stylesheet href="x"?>' + delete(OBJECT),
+    "text between": delete("text" + OBJECT),
+    "text in an object": delete("<Object>text<Key>a</Key></Object>"),
+    "text at the end": delete(OBJECT + "text"),
+    "depth": "<Delete>" + "<Object>" * 200_000,
+    "an element in a key": delete("<Object><Key><b>a</b></Key></Object>"),
+    "an unknown element": delete(OBJECT + "<Force>true</Force>"),
+    "an unknown element in an object": delete("<Object><Key>a</Key><Force>true</Force></Object>"),
+    "a key outside of an object": delete("<Key>a</Key>"),
+    "two keys": delete("<Object><Key>a</Key><Key>b</Key></Object>"),
+    "no key": delete("<Object></Object>"),
+    "an empty key": delete("<Object><Key></Key></Object>"),
+    "quiet twice": delete("<Quiet>true</Quiet><Quiet>false</Quiet>" + OBJECT),
+    "no objects": delete(""),
+    "1,001 objects": delete(OBJECT * 1001),
+    "a NUL": delete("<Object><Key>a&#0;</Key></Object>"),
+    "a raw control character": delete("<Object><Key>a\x01</Key></Object>"),
+    "over 2 MiB": delete(OBJECT + " " * MAX_DOCUMENT),
+}
+
+
+@pytest.mark.parametrize("case", DELETES)
+def test_deletes(case):
+    began = time.perf_counter()
+    with pytest.raises(S3Error) as caught:
+        read_delete(DELETES[case].encode())
+    assert caught.value.code == "MalformedXML"
+    assert "root:" not in caught.value.message
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        delete("<Object><Key>\xff</Key></Object>").encode("latin-1"),
+        delete("<Object><Key>\u00fc</Key></Object>").encode("utf-16"),
+        b'<?xml version="1.0" encoding="ISO-8859-1"?>' + delete("<Object><Key>\xfc</Key></Object>").encode("latin-1"),
+        delete("<Object><Key>").encode() + b"\xed\xa0\x80" + b"</Key></Object></Delete>",
+        delete("<Object><Key>").encode() + b"\xc0\xaf" + b"</Key></Object></Delete>",
+    ],
+)
+def test_what_is_not_utf_8(body):
+    with pytest.raises(S3Error) as caught:
+        read_delete(body)
+    assert caught.value.code == "MalformedXML"
+
+
+@pytest.mark.parametrize(
+    ("inner", "code"),
+    [
+        (f"<Object><Key>{'k' * 1025}</Key></Object>", "KeyTooLongError"),
+        (f"<Object><Key>{'ü' * 513}</Key></Object>", "KeyTooLongError"),
+        ("<Object><Key>a</Key><VersionId>3</VersionId></Object>", "NotImplemented"),
+        ("<Object><Key>a</Key><ETag>x</ETag></Object>", "NotImplemented"),
+        ("<Object><Key>a</Key><Size>3</Size></Object>", "NotImplemented"),
+    ],
+)
+def test_deletes_of_what_does_not_exist_here(inner, code):
+    with pytest.raises(S3Error) as caught:
+        read_delete(delete(inner).encode())
+    assert caught.value.code == code
+
+
+COMPLETIONS = {
+    "no parts": ("", "MalformedXML"),
+    "10,001 parts": ("".join(PART % min(i, 10_000) for i in range(1, 10_002)), "MalformedXML"),
+    "descending": (PART % 2 + PART % 1, "InvalidPartOrder"),
+    "twice": (PART % 1 + PART % 1, "InvalidPartOrder"),
+    "part 0": (PART % 0, "MalformedXML"),
+    "part 10,001": (PART % 10_001, "MalformedXML"),
+    "a negative part": (PART % -1, "MalformedXML"),
+    "a part that is no number": (PART % "1.0", "MalformedXML"),
+    "digits of another script": (PART % "\u0661", "MalformedXML"),
+    "a huge number": (PART % ("9" * 5000), "MalformedXML"),
+    "no number": ("<Part><ETag>aa</ETag></Part>", "MalformedXML"),
+    "no ETag": ("<Part><PartNumber>1</PartNumber></Part>", "MalformedXML"),
+    "an empty ETag": ('<Part><PartNumber>1</PartNumber><ETag>""</ETag></Part>', "MalformedXML"),
+    "an unknown element": (PART % 1 + "<Quiet>true</Quiet>", "MalformedXML"),
+    "an unknown checksum": (
+        "<Part><PartNumber>1</PartNumber><ETag>a</ETag><ChecksumMD4>x</ChecksumMD4></Part>",
+        "MalformedXML",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMPLETIONS)
+def test_completions(case):
+    inner, code = COMPLETIONS[case]
+    with pytest.raises(S3Error) as caught:
+        read_complete(complete(inner).encode())
+    assert caught.value.code == code
