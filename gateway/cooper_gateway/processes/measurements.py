@@ -52,14 +52,12 @@ class MeasurementsFile:
         self._path = f"{folder}/{label}.json"
 
     def load(self) -> Measurements:
-        """What a predecessor counted, without its gauges; all zero when there was none."""
+        """What a predecessor counted, and its gauges until they are set anew; nothing when there was none."""
         try:
             with open(self._path, "rb") as file:
-                measurements = msgspec.json.decode(file.read(), type=Measurements)
+                return msgspec.json.decode(file.read(), type=Measurements)
         except (OSError, msgspec.MsgspecError):
             return Measurements()
-        measurements.gauges.clear()
-        return measurements
 
     def save(self, measurements: Measurements) -> None:
         """Write them, at once for any reader. A full tmpfs costs only the metrics."""

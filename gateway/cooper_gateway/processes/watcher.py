@@ -45,7 +45,8 @@ class Watcher:
         self._complete = False  # whether the table holds what the folder's memory says
         self._trouble = ""
         self._stamp_trouble = ""
-        writer.apply({}, self._first_stamp())
+        measurements.gauges["records_verified_at"] = first = self._first_stamp()
+        writer.apply({}, first)
 
     def relist(self) -> None:
         """Read the whole folder and stamp the table. What goes wrong is logged and changes nothing."""

@@ -16,7 +16,7 @@ def test_counts_go_on_where_a_predecessor_stopped(tmp_path: Path) -> None:
     second.observe("GetObject", 404, 0.001, 0, 100)
     assert second.requests == {"GetObject": {200: 2, 404: 1}}
     assert second.sent == 8292
-    assert second.gauges == {}
+    assert second.gauges == {"connections": 7}
 
 
 def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
