@@ -7,11 +7,11 @@ that content is ours.
 """
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Set
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -34,7 +34,7 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     owner: Owner
     digest: str
     pending: bool
-    version: int = 1
+    version: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,11 @@ class CredentialFiles:
     def open(self) -> None:
         """Make the folders, read the notes, remove what a crash left."""
         for root in (self._root, self._notes_root):
-            root.mkdir(mode=0o700, exist_ok=True)
-            for folder in ((), *((name,) for name in _folders(root))):
-                with safe_files.opened(root, *folder) as descriptor:
-                    safe_files.remove_temporaries(descriptor)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _folders(root):
+                # A folder that we may not read is nobody's namespace that we ever wrote to.
+                with suppress(PermissionError), safe_files.opened(root, name) as folder:
+                    safe_files.remove_temporaries(folder)
         self._notes = self._load_notes()
         self._seen = self._signatures()
 
@@ -122,7 +123,7 @@ class CredentialFiles:
         self._seen.pop(key, None)
         return owner
 
-    def collect(self, uids: set[str]) -> None:
+    def collect(self, uids: Set[str]) -> None:
         """Remove what belongs to owners that are gone."""
         for key, note in list(self._notes.items()):
             if note.owner.uid in uids:

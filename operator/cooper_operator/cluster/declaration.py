@@ -1,7 +1,7 @@
 """What a document in the resources folder says about a resource, and how it is applied to one that is there."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,7 +37,7 @@ class Tombstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     name: str
     path: str
     digest: str
-    version: int = 1
+    version: Literal[1] = 1
 
     @property
     def ref(self) -> Ref:

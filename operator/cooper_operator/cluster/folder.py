@@ -120,7 +120,7 @@ class FolderCluster:
     async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
         """See the port. Raises Invalid, too, when no `.env` file can hold the data."""
         self._open.credentials.create(namespace, name, data, _owner(owner))
-        self._open.credentials.collect(self._open.objects.uids())
+        self._open.credentials.collect(self._open.objects.uids)
         self._hub.notify(ref_of(owner))
 
     async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:

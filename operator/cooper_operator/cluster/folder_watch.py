@@ -84,9 +84,17 @@ class FolderWatch:
         return not ended
 
     async def _notify(self, paths: list[str]) -> None:
+        changes = awatch(
+            *paths,
+            watch_filter=None,
+            debounce=_DEBOUNCE,
+            step=_QUIET,
+            recursive=False,
+            ignore_permission_denied=True,
+        )
         # No inotify watch left, or a folder went away: the look every two seconds goes on, and this is tried again.
-        with contextlib.suppress(OSError):
-            async for _ in awatch(*paths, watch_filter=None, debounce=_DEBOUNCE, step=_QUIET, recursive=False):
+        with contextlib.suppress(OSError, RuntimeError):
+            async for _ in changes:
                 self._dirty.set()
 
     async def _stop_notifier(self) -> None:

@@ -138,7 +138,7 @@ class ManifestFiles:
 def declared_in(path: str, data: bytes) -> tuple[Declared, ...] | Broken:
     """What a file's text declares: all of its documents, or none when there is a mistake in any."""
     if len(data) > MAX_FILE_SIZE:
-        return Broken((Problem(path, None, f"is larger than {MAX_FILE_SIZE >> 20} MiB: split it"),), data)
+        return Broken((Problem(path, None, f"is larger than {MAX_FILE_SIZE >> 20} MiB: split it"),), None)
     try:
         documents = read_documents(data)
     except YamlError as error:

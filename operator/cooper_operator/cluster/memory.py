@@ -215,7 +215,7 @@ class MemoryCluster:
         return secret
 
     def _collect_credentials(self) -> None:
-        uids = self._objects.uids()
+        uids = self._objects.uids
         for (namespace, name), secret in list(self._secrets.items()):
             if secret.owner_uid is not None and secret.owner_uid not in uids:
                 self.remove_credentials(namespace, name)

@@ -6,7 +6,7 @@
 Both the memory and the folder adapter are made of this. Nothing changes in memory before it is stored.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -111,6 +111,7 @@ class Objects:
         self._changed = changed
         self._removed = removed
         self._entries = {ref_of(entry.obj): entry for entry in entries}
+        self._uids: set[str] = {entry.obj["metadata"]["uid"] for entry in self._entries.values()}
         versions = [int(entry.obj["metadata"]["resourceVersion"]) for entry in self._entries.values()]
         # Begins at the clock, so that a version given to an object that is gone is not given again after a restart.
         self._version = max([*versions, int(clock() * 1000)])
@@ -120,9 +121,10 @@ class Objects:
         """The entries as they are kept: read only."""
         return self._entries
 
-    def uids(self) -> set[str]:
+    @property
+    def uids(self) -> Set[str]:
         """UIDs of all that exist."""
-        return {entry.obj["metadata"]["uid"] for entry in self._entries.values()}
+        return self._uids
 
     def get(self, ref: Ref) -> dict[str, Any] | None:
         """One object, or None."""
@@ -151,7 +153,8 @@ class Objects:
             "spec": given.get("spec") or {},
         }
         result = self._keep(ref, made, declaration)
-        self.collect()
+        if metadata.get("ownerReferences"):
+            self.collect()
         return result
 
     def update(self, obj: Object, declaration: Declaration | None = None) -> dict[str, Any]:
@@ -209,12 +212,16 @@ class Objects:
 
     def collect(self) -> None:
         """Delete every object all of whose owners are gone, and tell that owned things may be without an owner."""
-        uids = self.uids()
         for ref, entry in list(self._entries.items()):
             owners = entry.obj["metadata"].get("ownerReferences", ())
             deleting = "deletionTimestamp" in entry.obj["metadata"]
             # A deletion earlier in this loop may have removed it already.
-            if owners and not deleting and ref in self._entries and uids.isdisjoint(owner["uid"] for owner in owners):
+            if (
+                owners
+                and not deleting
+                and ref in self._entries
+                and self._uids.isdisjoint(owner["uid"] for owner in owners)
+            ):
                 self.delete(ref, entry.obj["metadata"]["uid"])
 
     def _entry_for_write(self, given: dict[str, Any]) -> tuple[Ref, Entry]:
@@ -238,12 +245,14 @@ class Objects:
         self._storage.save(ref, entry)
         self._version = version
         self._entries[ref] = entry
+        self._uids.add(obj["metadata"]["uid"])
         self._changed(ref)
         return copied(entry.obj)
 
     def _remove(self, ref: Ref, entry: Entry) -> dict[str, Any]:
         self._storage.remove(ref, entry)
         del self._entries[ref]
+        self._uids.discard(entry.obj["metadata"]["uid"])
         self._changed(ref)
         self._removed()
         self.collect()

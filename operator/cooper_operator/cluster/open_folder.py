@@ -70,7 +70,7 @@ class OpenFolder:
         )
         # A crash may have come between the removal of an owner and that of what it owned.
         self.objects.collect()
-        self.credentials.collect(self.objects.uids())
+        self.credentials.collect(self.objects.uids)
         self._sync = FolderSync(ManifestFiles(sources.resources_dir), self.objects, self._state, sources.monotonic)
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class OpenFolder:
         return resources | self.credentials.folders() | {str(sources.state_dir / "records")}
 
     def _removed_object(self) -> None:
-        self.credentials.collect(self.objects.uids())
+        self.credentials.collect(self.objects.uids)
         self._on_removed()
 
     def _check_state(self) -> None:

@@ -76,11 +76,13 @@ def read(folder: int, name: str, limit: int) -> tuple[bytes, os.stat_result] | N
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
             raise NotRegular(name) from None
         raise
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegular(name)
-        return _read_all(file.fileno(), limit), status
+        return _read_all(descriptor, limit), status
+    finally:
+        os.close(descriptor)
 
 
 def _read_all(descriptor: int, limit: int) -> bytes:

@@ -5,7 +5,7 @@ gigabytes.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -42,65 +42,66 @@ def read_documents(data: bytes) -> list[Document]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise YamlError(data.count(b"\n", 0, error.start) + 1, "not UTF-8 text") from None
-    loader = yaml.CSafeLoader(text)
-    documents: list[Document] = []
     try:
-        while loader.check_node():
-            node = cast(yaml.Node, loader.get_node())
-            content = _Reader().value(node, 0)
-            if content is not None:
-                documents.append(Document(_line(node), content))
+        _check_structure(text)
+        return list(_documents(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else None, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise YamlError(None, f"not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise YamlError(None, "nested too deeply") from None
-    finally:
-        loader.dispose()
-    return documents
 
 
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1
-
-
-class _Reader:
-    """Turns the nodes of one document into values."""
-
-    def __init__(self) -> None:
-        self._seen: set[int] = set()
-
-    def value(self, node: yaml.Node, depth: int) -> Any:
-        # The composer gives the very node of the anchor for an alias.
-        if id(node) in self._seen:
-            raise YamlError(_line(node), "anchors with aliases (& and *) are not supported: write the value out")
-        self._seen.add(id(node))
+def _check_structure(text: str) -> None:
+    """Refuse aliases and deep nesting by looking at events: the composer's recursion in C has no limit of its own."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            reason = "anchors with aliases (& and *) are not supported: write the value out"
+            raise YamlError(_line(event), reason)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
         if depth > _MAX_DEPTH:
-            raise YamlError(_line(node), f"nested more than {_MAX_DEPTH} deep")
-        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-            return self._mapping(node, depth)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return [self.value(each, depth + 1) for each in cast(list[yaml.Node], node.value)]
-        read = _SCALARS.get(node.tag) if isinstance(node, yaml.ScalarNode) else None
-        if read is None:
-            raise YamlError(_line(node), f"the tag {node.tag.removeprefix(_TAG)!r} is not supported")
-        try:
-            return read(cast(yaml.ScalarNode, node))
-        except (ValueError, OverflowError):
-            raise YamlError(_line(node), f"not a value that can be used: {str(node.value)[:40]!r}") from None
+            raise YamlError(_line(event), f"nested more than {_MAX_DEPTH} deep")
 
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, value_node in cast(list[tuple[yaml.Node, yaml.Node]], node.value):
-            key = self.value(key_node, depth + 1)
-            if not isinstance(key, str):
-                raise YamlError(_line(key_node), "keys must be text: put this one in quotes")
-            if key in result:
-                raise YamlError(_line(key_node), f"the key {key[:60]!r} is given twice")
-            result[key] = self.value(value_node, depth + 1)
-        return result
+
+def _documents(text: str) -> Iterator[Document]:
+    for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
+        content = _value(node)
+        if content is not None:
+            yield Document(_line(node), content)
+
+
+def _line(part: yaml.Node | yaml.Event) -> int:
+    return part.start_mark.line + 1 if part.start_mark else 1
+
+
+def _value(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+        return [_value(each) for each in cast(list[yaml.Node], node.value)]
+    read = _SCALARS.get(node.tag) if isinstance(node, yaml.ScalarNode) else None
+    if read is None:
+        raise YamlError(_line(node), f"the tag {node.tag.removeprefix(_TAG)!r} is not supported")
+    try:
+        return read(cast(yaml.ScalarNode, node))
+    except (ValueError, OverflowError, KeyError):
+        raise YamlError(_line(node), f"not a value that can be used: {str(node.value)[:40]!r}") from None
+
+
+def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key_node, value_node in cast(list[tuple[yaml.Node, yaml.Node]], node.value):
+        key = _value(key_node)
+        if not isinstance(key, str):
+            raise YamlError(_line(key_node), "keys must be text: put this one in quotes")
+        if key in result:
+            raise YamlError(_line(key_node), f"the key {key[:60]!r} is given twice")
+        result[key] = _value(value_node)
+    return result
 
 
 def _text(node: yaml.ScalarNode) -> str:
