@@ -48,6 +48,9 @@ class Replica:
 
     async def meet(self, hello: Ask) -> None:
         """Have a usable connection to as many workers as can be met; `hello` is any cheap request."""
+        for index, connection in list(self._workers.items()):
+            if not connection.usable:
+                self._drop(index, connection)
         if self._complete():
             return
         try:
@@ -75,8 +78,7 @@ class Replica:
         return None
 
     def _complete(self) -> bool:
-        usable = {index for index, connection in self._workers.items() if connection.usable}
-        return self._count > 0 and len(usable) == self._count
+        return 0 < self._count == sum(connection.usable for connection in self._workers.values())
 
     async def _ask(self, index: int, ask: Ask, timeout: float) -> Response | None:
         connection = self._workers.get(index)

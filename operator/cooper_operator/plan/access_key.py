@@ -21,6 +21,7 @@ from cooper_operator.plan.reasons import (
     KEY_ACTIVE,
     KEY_WORKS,
     NOT_ISSUED,
+    SECRET_CONFLICT,
     SECRET_REFUSED,
     WAITING_FOR_GATEWAYS,
 )
@@ -76,7 +77,9 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
     delivered_as = _delivered_as(snapshot, home, use)
     status = _status(snapshot, None if use is None else use.key.access_key_id, delivered_as, problem)
     not_after = snapshot.access_key.spec.not_after
-    return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, requeue_at=not_after)
+    # A Secret that is not ours wakes nobody when it goes: look again.
+    again = blocked is not None or (problem is not None and problem[0] is SECRET_CONFLICT)
+    return Plan(until_blocked(steps, blocked), status, retry=again, requeue_at=not_after)
 
 
 def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: _Use) -> list[Step]:

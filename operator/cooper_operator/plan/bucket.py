@@ -1,7 +1,5 @@
 """A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
 
-from typing import Final
-
 from cooper_crds.bucket import Bucket, BucketStatus
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
@@ -25,8 +23,6 @@ from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, KnownRecord
 from cooper_operator.plan.steps import AddFinalizer, CreateRecord, Step, UpdateRecord
 
 _Problem = tuple[Reason, str]
-#: Seconds between looks at another's claim on the wanted name: nothing else tells when it is given up.
-_CLAIM_RETRY: Final = 30.0
 
 
 def wanted_region(bucket: Bucket, owned: KnownRecord | None) -> str | None:
@@ -129,8 +125,8 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
         conditions=conditions(before.conditions, said, snapshot.now, generation),
         region=home.name if home.region is not None else None,
     )
-    taken = problem[0] is NAME_TAKEN
-    return Plan(tuple(steps), status, requeue_at=snapshot.now + _CLAIM_RETRY if taken else None)
+    # Another's claim is no resource that could wake this one when it is given up: look again.
+    return Plan(tuple(steps), status, retry=problem[0] is NAME_TAKEN)
 
 
 def _kept_record(snapshot: BucketSnapshot) -> BucketRecord | None:

@@ -21,7 +21,10 @@ def facts_of(obj: Object | None) -> Facts:
         return None
     meta = cast(Mapping[str, Any], obj["metadata"])
     status = cast(Mapping[str, Any], obj.get("status") or {})
-    said = tuple((each["type"], each["status"], each["reason"]) for each in status.get("conditions", ()))
+    said = tuple(
+        (each["type"], each["status"], each["reason"], each.get("observedGeneration"))
+        for each in status.get("conditions", ())
+    )
     names = (status.get("bucketName"), status.get("region"), status.get("secretName"), status.get("endpoint"))
     return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp") is not None, said, names)
 

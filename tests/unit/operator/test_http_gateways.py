@@ -1,0 +1,280 @@
+"""The operator's HTTP side against a small server that answers as workers do."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+
+from cooper_crds.records import BucketRecord, KeyRecord, Owner, RegionRecord
+from cooper_operator.gateways.http import HttpGateways
+from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Usage
+from cooper_operator.gateways.sign import sign
+
+REGION = RegionRecord("local", "us-east-1")
+OWNER = Owner("default", "photos", "uid")
+KEY = KeyRecord("AKIAIOSFODNN7EXAMPLE", "s" * 40, OWNER, 0)
+SYSTEM = KeyRecord("AKIASYSTEM2222222222", "t" * 40, OWNER, 0, system=True)
+BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER)
+
+LIST = "<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets>{}</Buckets></ListAllMyBucketsResult>"
+ROW = "<Bucket><CreationDate>2026-01-01T00:00:00Z</CreationDate><Name>{}</Name></Bucket>"
+Answer = Callable[[int, str, str, dict[str, str]], tuple[int, str]]
+
+
+class FakeGateway:
+    """Workers behind one port: connections go to one after the other, unless `down`."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.answer: Answer = lambda *_: (403, "<Error><Code>AccessDenied</Code></Error>")
+        self.requests: list[tuple[int, str, str, dict[str, str]]] = []
+        self.connections = 0
+        self.down: set[int] = set()
+        self.live: dict[int, list[asyncio.StreamWriter]] = {}
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for worker in list(self.live):
+                self.kill(worker)
+
+    def kill(self, worker: int) -> None:
+        for writer in self.live.pop(worker, []):
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        worker = self.connections % self.workers
+        self.connections += 1
+        if worker in self.down:
+            writer.close()
+            return
+        self.live.setdefault(worker, []).append(writer)
+        try:
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"):
+                method, target, _ = head[0].split(" ")
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+                status, body = self.answer(worker, method, target, headers)
+                self.requests.append((worker, method, target, headers))
+                data = body.encode()
+                id_2 = f"worker-{worker}-of-{self.workers}"
+                lines = f"HTTP/1.1 {status} X\r\nx-amz-id-2: {id_2}\r\ncontent-length: {len(data)}\r\n\r\n"
+                writer.write(lines.encode() + data)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            writer.close()
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[FakeGateway]:
+    gateway = FakeGateway(3)
+    await gateway.start()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+async def gateways(gateway: FakeGateway) -> AsyncIterator[HttpGateways]:
+    gateways = HttpGateways(lambda _: [("127.0.0.1", gateway.port)], lambda: SYSTEM)
+    yield gateways
+    await gateways.close()
+
+
+def by_key(headers: dict[str, str]) -> str:
+    return headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
+
+
+def knows(workers: set[int], *buckets: str) -> Answer:
+    """These workers accept the key and list the buckets; others do not know it."""
+
+    def answer(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
+        if by_key(headers) != KEY.access_key_id:
+            return 403, "<Error><Code>AccessDenied</Code></Error>"
+        if worker in workers:
+            return 200, LIST.format("".join(ROW.format(name) for name in buckets))
+        return 403, "<Error><Code>InvalidAccessKeyId</Code></Error>"
+
+    return answer
+
+
+async def test_a_key_works_when_every_worker_says_so(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1}, "photos")
+    proof = await gateways.prove_works(REGION, KEY, ["photos"])
+    assert (proof.proven, proof.expected, proof.complete) == (2, 3, False)
+    assert "worker 2" in proof.waiting_for
+    assert "InvalidAccessKeyId" in proof.waiting_for
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+
+
+async def test_a_bucket_that_a_worker_does_not_list_is_waited_for(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos", "logs-2")
+    assert (await gateways.prove_works(REGION, KEY, ["logs-2", "photos"])).complete
+    proof = await gateways.prove_works(REGION, KEY, ["photos", "logs"])
+    assert proof.proven == 0
+    assert "does not know bucket logs" in proof.waiting_for
+
+
+async def test_connections_are_kept(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    await gateways.prove_works(REGION, KEY, ["photos"])
+    before = gateway.connections
+    for _ in range(10):
+        assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert gateway.connections == before
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "denied"),
+    [
+        (403, "KeyAccessRevoked", True),
+        (403, "InvalidAccessKeyId", True),
+        (403, "SignatureDoesNotMatch", False),
+        (403, "AccessDenied", False),
+        (503, "ServiceUnavailable", False),
+        (500, "KeyAccessRevoked", False),
+        (200, "", False),
+    ],
+)
+async def test_only_two_answers_prove_denial(
+    gateway: FakeGateway, gateways: HttpGateways, status: int, code: str, denied: bool
+) -> None:
+    gateway.answer = lambda *_: (status, f"<Error><Code>{code}</Code></Error>")
+    assert (await gateways.prove_denied(REGION, KEY)).complete == denied
+
+
+async def test_a_worker_that_restarted_is_met_again(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    gateway.down.add(1)
+    gateway.kill(1)
+    await asyncio.sleep(0.01)
+    proof = await gateways.prove_works(REGION, KEY, ["photos"])
+    assert (proof.proven, proof.expected) == (2, 3)
+    assert "cannot be reached" in proof.waiting_for
+    gateway.down.clear()
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+
+
+async def test_a_worker_that_hangs_does_not_hang_the_others(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    silent = socket.create_server(("127.0.0.1", 0))  # accepts into its backlog and never answers
+    hung = HttpGateways(lambda _: [("127.0.0.1", silent.getsockname()[1])], lambda: SYSTEM)
+    began = time.monotonic()
+    proof = await hung.prove_works(REGION, KEY, ["photos"])
+    assert not proof.complete
+    assert proof.expected == 1
+    assert time.monotonic() - began < 2
+    silent.close()
+
+
+async def test_no_gateway_proves_nothing(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    nobody = HttpGateways(lambda _: [], lambda: SYSTEM)
+    for proof in (await nobody.prove_works(REGION, KEY, []), await nobody.prove_denied(REGION, KEY)):
+        assert not proof.complete
+    await gateway.stop()
+    proof = await gateways.prove_denied(REGION, KEY)
+    assert not proof.complete
+    assert proof.waiting_for
+    with pytest.raises(GatewayUnavailable):
+        await gateways.usage(REGION, BUCKET)
+
+
+async def test_questions_are_signed_by_the_system_key_and_name_the_data(
+    gateway: FakeGateway, gateways: HttpGateways
+) -> None:
+    def answer(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
+        if target == "/?x-cooper-intents=":
+            return 200, json.dumps([{"bucket": "photos", "dataId": "d", "accessKeyId": "A"}])
+        return 200, json.dumps({"objects": 2, "size": 10, "closed": False})
+
+    gateway.answer = answer
+    assert await gateways.usage(REGION, BUCKET) == Usage(2, 10, False)
+    assert await gateways.intents(REGION) == [Intent("photos", "d", "A")]
+    await gateways.close_bucket(REGION, BUCKET)
+    await gateways.reopen_bucket(REGION, BUCKET)
+    await gateways.destroy_bucket(REGION, BUCKET)
+    asked = [(method, target) for _, method, target, headers in gateway.requests if by_key(headers)]
+    assert asked == [
+        ("GET", "/photos?x-cooper-usage="),
+        ("GET", "/?x-cooper-intents="),
+        ("POST", "/photos?x-cooper-close="),
+        ("POST", "/photos?x-cooper-reopen="),
+        ("POST", "/photos?x-cooper-destroy="),
+    ]
+    headers = gateway.requests[-1][3]
+    assert by_key(headers) == SYSTEM.access_key_id
+    assert headers["x-cooper-data-id"] == BUCKET.data_id
+    assert "x-cooper-data-id" in headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (409, "<Error><Code>BucketNotEmpty</Code></Error>", BucketNotEmpty),
+        (403, "<Error><Code>InvalidAccessKeyId</Code></Error>", GatewayUnavailable),
+        (503, "", GatewayUnavailable),
+    ],
+)
+async def test_refusals_become_exceptions(
+    gateway: FakeGateway, gateways: HttpGateways, status: int, body: str, expected: type[Exception]
+) -> None:
+    gateway.answer = lambda *_: (status, body)
+    with pytest.raises(expected):
+        await gateways.close_bucket(REGION, BUCKET)
+
+
+async def test_an_answer_that_cannot_be_read_is_said(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = lambda *_: (200, "<html>")
+    with pytest.raises(GatewayUnavailable, match="cannot be read"):
+        await gateways.usage(REGION, BUCKET)
+
+
+def test_signing_agrees_with_the_published_example() -> None:
+    # "Example: GET Object" of the Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
+    headers = {"host": "examplebucket.s3.amazonaws.com", "range": "bytes=0-9"}
+    signed = sign(
+        "GET",
+        "/test.txt",
+        {},
+        headers,
+        access_key_id="AKIAIOSFODNN7EXAMPLE",
+        secret_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        region="us-east-1",
+        now=1369353600.0,
+    )
+    assert signed["authorization"].endswith("f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41")
+
+
+def test_signing_agrees_with_botocore() -> None:
+    now = int(time.time())
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    request = AWSRequest("POST", "http://127.0.0.1:9000/photos?x-cooper-close=", headers={"x-cooper-data-id": "d"})
+    request.context["timestamp"] = stamp
+    request.headers["X-Amz-Date"] = stamp
+    auth = S3SigV4Auth(BotoCredentials("AKIAIOSFODNN7EXAMPLE", "secret"), "s3", "eu-1")
+    auth.add_auth(request)
+    theirs = request.headers["Authorization"]
+    at = time.strptime(request.context["timestamp"], "%Y%m%dT%H%M%SZ")
+    mine = sign(
+        "POST",
+        "/photos",
+        {"x-cooper-close": ""},
+        {"host": "127.0.0.1:9000", "x-cooper-data-id": "d"},
+        access_key_id="AKIAIOSFODNN7EXAMPLE",
+        secret_key="secret",
+        region="eu-1",
+        now=__import__("calendar").timegm(at),
+    )
+    assert mine["authorization"] == theirs

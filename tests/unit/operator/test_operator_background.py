@@ -1,0 +1,166 @@
+"""What the operator does besides reconciling: its own key, DeleteBucket over S3, the sweep of orphans."""
+
+import pytest
+
+from cooper_crds.names import key_record_name
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
+from cooper_operator.gateways.port import Intent
+from unit.operator.operator_world import World
+
+
+async def system_keys(world: World) -> list[KeyRecord]:
+    records = [stored.record for stored in await world.cluster.list_records()]
+    return [record for record in records if isinstance(record, KeyRecord) and record.system]
+
+
+async def test_the_system_key_is_made_anew_at_each_start(world: World) -> None:
+    async def made() -> bool:
+        return len(await system_keys(world)) == 1 and world.system_key.current() is not None
+
+    await world.until(made)
+    (first,) = await system_keys(world)
+    assert world.system_key.current() == first
+    assert first.grants == ()
+    await world.stop()
+    await world.start(region=False)
+
+    async def replaced() -> bool:
+        return [key.access_key_id for key in await system_keys(world)] not in ([first.access_key_id], [])
+
+    await world.until(replaced)
+    await world.settle()
+    (second,) = await system_keys(world)
+    assert world.system_key.current() == second
+
+
+@pytest.fixture
+async def asking(quiet_world: World) -> World:
+    """A bucket whose key may delete it, in a world that polls for intents."""
+    world = quiet_world
+    world.intervals = type(world.intervals)(intents=0.02, usage=3600, sweep=3600, resync=3600)
+    await world.start()
+    await world.apply("Bucket", "photos", {"credentials": {"actions": ["s3:GetObject", "s3:DeleteBucket"]}})
+    await world.until_ready("Bucket", "photos")
+    return world
+
+
+async def ask(world: World) -> BucketRecord:
+    record = await world.bucket_record("photos")
+    assert record is not None
+    world.gateways.bucket(record.data_id).closed = True
+    world.gateways.requests.append(Intent("photos", record.data_id, (await world.key()).access_key_id))
+    return record
+
+
+async def test_delete_bucket_over_s3_deletes_the_resource(asking: World) -> None:
+    record = await ask(asking)
+    await asking.until_gone("Bucket", "photos")
+    assert asking.gateways.bucket(record.data_id).destroyed
+    assert asking.gateways.requests == []
+
+
+async def test_delete_bucket_over_s3_without_the_right_reopens_the_bucket(asking: World) -> None:
+    await asking.apply("Bucket", "photos", {"credentials": {"actions": ["s3:GetObject"]}})
+    await asking.until_ready("Bucket", "photos")
+
+    async def narrowed() -> bool:
+        return (await asking.key()).grants[0].actions == ("s3:GetObject",)
+
+    await asking.until(narrowed)
+    record = await ask(asking)
+
+    async def reopened() -> bool:
+        return asking.gateways.requests == []
+
+    await asking.until(reopened)
+    assert not asking.gateways.bucket(record.data_id).closed
+    assert (await asking.get("Bucket", "photos") or {})["metadata"].get("deletionTimestamp") is None
+    assert "DeleteNotAuthorized" in [event.reason for event in asking.cluster.events()]
+
+
+async def test_intents_wait_while_the_cluster_is_away(asking: World) -> None:
+    asking.cluster.unavailable = "maintenance"
+    asking.gateways.requests.append(Intent("photos", "x", "AKIA"))
+    assert await asking.operator._intents.poll() is None  # pyright: ignore[reportPrivateUsage]
+    asking.cluster.unavailable = None
+    assert len(asking.gateways.requests) == 1
+
+
+async def orphan_key(world: World, number: int) -> str:
+    owner = Owner("default", f"lost-{number}", f"lost-uid-{number}")
+    key = KeyRecord(f"AKIALOST{number:012d}", "s" * 40, owner, 0, (Grant("b", "d", ()),))
+    name = key_record_name(key.access_key_id)
+    await world.cluster.create_record(name, key)
+    return name
+
+
+async def test_orphans_go_but_data_stays(world: World) -> None:
+    await world.apply("Bucket", "photos")
+    await world.until_ready("Bucket", "photos")
+    name = await orphan_key(world, 1)
+    lost = BucketRecord("lost", "lost-uid", Owner("default", "lost", "lost-uid"))
+    await world.cluster.create_record("bucket-lost", lost)
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.cluster.get_record(name) is None
+    record = await world.bucket_record("lost")
+    assert record is not None
+    assert record.retained
+    assert not world.gateways.bucket("lost-uid").destroyed
+    assert (await world.key()).owner.name == "photos"
+    kept = await world.bucket_record("photos")
+    assert kept is not None
+    assert not kept.retained
+
+
+async def test_an_orphaned_key_is_refused_everywhere_before_its_record_goes(world: World) -> None:
+    await world.settle()
+    name = await orphan_key(world, 1)
+    world.gateways.away = True
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    stored = await world.cluster.get_record(name)
+    assert stored is not None
+    assert isinstance(stored.record, KeyRecord)
+    assert stored.record.state == "Revoked"
+    world.gateways.away = False
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.cluster.get_record(name) is None
+
+
+async def test_a_sweep_that_would_touch_many_halts_and_says_so(world: World) -> None:
+    await world.settle()
+    names = [await orphan_key(world, number) for number in range(6)]
+    assert not await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    for name in names:
+        stored = await world.cluster.get_record(name)
+        assert stored is not None
+        assert isinstance(stored.record, KeyRecord)
+        assert stored.record.state == "Active"
+    assert "SweepHalted" in [event.reason for event in world.cluster.events()]
+
+
+async def test_a_sweep_touches_nothing_while_the_cluster_is_away(world: World) -> None:
+    await world.settle()
+    name = await orphan_key(world, 1)
+    world.cluster.unavailable = "maintenance"
+    assert not await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    world.cluster.unavailable = None
+    stored = await world.cluster.get_record(name)
+    assert stored is not None
+    assert isinstance(stored.record, KeyRecord)
+    assert stored.record.state == "Active"
+
+
+async def test_the_record_of_a_region_that_is_gone_and_unused_goes(world: World) -> None:
+    await world.apply("Bucket", "photos")
+    await world.until_ready("Bucket", "photos")
+    await world.delete("Region", "local")
+    await world.settle()
+    assert await world.cluster.get_record("region-local") is not None
+    await world.delete("Bucket", "photos")
+    await world.until_gone("Bucket", "photos")
+    await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+
+    async def gone() -> bool:
+        return await world.cluster.get_record("region-local") is None
+
+    await world.until(gone)

@@ -1,0 +1,578 @@
+"""Plans as tables: from a snapshot to steps, reason and message. Nothing is read, nothing is written."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.fields import timestamp
+from cooper_crds.manifest import parse
+from cooper_crds.names import access_key_id
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.region import Region
+from cooper_operator.plan import steps as do
+from cooper_operator.plan.access_key import plan_access_key
+from cooper_operator.plan.bucket import plan_bucket, wanted_record
+from cooper_operator.plan.intents import IntentSnapshot, decide
+from cooper_operator.plan.plan import Plan
+from cooper_operator.plan.reasons import REASONS
+from cooper_operator.plan.region import plan_region, region_record
+from cooper_operator.plan.snapshot import (
+    AccessKeySnapshot,
+    Blocked,
+    BucketSnapshot,
+    GrantedBucket,
+    KnownCredentials,
+    KnownRecord,
+    RegionSnapshot,
+    Surroundings,
+)
+from cooper_operator.plan.sweep import plan_sweep, suspects
+
+NOW = 1_800_000_000.0
+BUCKET_UID = "00000000-0000-4000-8000-00000000000b"
+KEY_UID = "00000000-0000-4000-8000-00000000000a"
+ENDPOINT = "http://127.0.0.1:9000"
+
+
+def resource(kind: str, name: str, uid: str, spec: dict[str, Any], **more: Any) -> Any:
+    metadata: dict[str, Any] = {"name": name, "uid": uid, "generation": 1, "finalizers": ["cooper.dev/finalizer"]}
+    if kind != "Region":
+        metadata["namespace"] = "default"
+    metadata |= more.pop("metadata", {})
+    return parse({"apiVersion": "cooper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec, **more})
+
+
+def region(name: str = "local", **spec: Any) -> Region:
+    return resource("Region", name, f"uid-{name}", {"tag": "us-east-1", "default": True, **spec})
+
+
+def bucket(deleting: bool = False, status: dict[str, Any] | None = None, **spec: Any) -> Bucket:
+    metadata = {"deletionTimestamp": timestamp(NOW)} if deleting else {}
+    return resource("Bucket", "photos", BUCKET_UID, spec, metadata=metadata, **({"status": status} if status else {}))
+
+
+def own_key(**metadata: Any) -> AccessKey:
+    owner = {"apiVersion": "v1", "kind": "Bucket", "name": "photos", "uid": BUCKET_UID, "controller": True}
+    spec = {"region": "local", "grants": [{"bucket": "photos"}]}
+    return resource("AccessKey", "photos", KEY_UID, spec, metadata={"ownerReferences": [owner], **metadata})
+
+
+RECORD = wanted_record(bucket(), "photos")
+CLAIM = KnownRecord("bucket-photos", RECORD, "1")
+FOREIGN = KnownRecord("bucket-photos", BucketRecord("photos", "d", Owner("elsewhere", "x", "other")), "1")
+REGION = region()
+REGION_RECORD = region_record(REGION)
+AROUND = Surroundings((REGION,), None, ENDPOINT)
+
+
+def bucket_snapshot(**fields: Any) -> BucketSnapshot:
+    snapshot = BucketSnapshot(bucket(), AROUND, CLAIM, CLAIM, None, NOW)
+    return replace(snapshot, **fields)
+
+
+def names(plan: Plan[Any]) -> list[str]:
+    return [type(step).__name__ for step in plan.steps]
+
+
+def said(plan: Plan[Any], type_: str = "Ready") -> tuple[str, str, str]:
+    assert plan.status is not None
+    found = next(each for each in plan.status.conditions if each.type == type_)
+    return found.status, found.reason, found.message
+
+
+FRESH = {"claim": None, "owned": None}
+NO_REGION = Surroundings((), None, ENDPOINT)
+
+BUCKETS = {
+    "new": (FRESH, ["CreateRecord", "CreateAccessKey"], "WaitingForAccessKey", "is being made"),
+    "without finalizer": (
+        {**FRESH, "bucket": resource("Bucket", "photos", BUCKET_UID, {}, metadata={"finalizers": []})},
+        ["AddFinalizer", "CreateRecord", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "no region": (
+        {**FRESH, "around": NO_REGION},
+        [],
+        "RegionNotFound",
+        "no Region is marked as the default. Create the Region",
+    ),
+    "named region missing": (
+        {**FRESH, "around": NO_REGION, "bucket": bucket(region="east")},
+        [],
+        "RegionNotFound",
+        "there is no Region east",
+    ),
+    "two defaults": (
+        {**FRESH, "around": Surroundings((REGION, region("west")), None, ENDPOINT)},
+        [],
+        "DefaultRegionAmbiguous",
+        "local, west",
+    ),
+    "invalid name": (
+        {**FRESH, "around": Surroundings((region(bucketNameTemplate="-{name}"),), None, ENDPOINT)},
+        [],
+        "InvalidBucketName",
+        "'-photos'",
+    ),
+    "taken": ({"claim": FOREIGN, "owned": None}, [], "NameTaken", "the S3 name photos is taken."),
+    "record drifted": (
+        {"owned": KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, visibility="Public"), "1")},
+        ["UpdateRecord", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "no credentials wanted": ({"bucket": bucket(credentials={"enabled": False})}, [], "BucketServed", "served"),
+    "credentials no longer wanted": (
+        {"bucket": bucket(credentials={"enabled": False}), "access_key": own_key()},
+        ["DeleteAccessKey"],
+        "BucketServed",
+        "served",
+    ),
+    "foreign access key": (
+        {"access_key": resource("AccessKey", "photos", KEY_UID, {"grants": [{"bucket": "x"}]})},
+        [],
+        "AccessKeyConflict",
+        "is not this Bucket's",
+    ),
+    "access key refused": (
+        {"blocked": Blocked(do.CreateAccessKey, "refused", "forbidden here")},
+        [],
+        "AccessKeyRefused",
+        "forbidden here",
+    ),
+    "actions changed": (
+        {"bucket": bucket(credentials={"actions": ["s3:GetObject"]}), "access_key": own_key()},
+        ["UpdateAccessKey"],
+        "WaitingForAccessKey",
+        "is being changed",
+    ),
+    "name changed": ({"bucket": bucket(bucketName="other")}, [], "BucketNameChanged", "as photos"),
+    "region changed": (
+        {"bucket": bucket(region="west", status={"region": "local"})},
+        [],
+        "RegionChanged",
+        "lies in Region local",
+    ),
+    "deleted, never provisioned": ({**FRESH, "bucket": bucket(deleting=True)}, ["RemoveFinalizer"], None, ""),
+    "deleted": (
+        {"bucket": bucket(deleting=True)},
+        ["CloseBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "deleted with a key": (
+        {"bucket": bucket(deleting=True), "access_key": own_key()},
+        ["CloseBucket", "DeleteAccessKey"],
+        "Deleting",
+        "waiting until AccessKey photos is revoked",
+    ),
+    "deleted, key going": (
+        {"bucket": bucket(deleting=True), "access_key": own_key(deletionTimestamp=timestamp(NOW))},
+        ["CloseBucket"],
+        "Deleting",
+        "waiting until AccessKey photos is revoked",
+    ),
+    "deleted, not empty": (
+        {
+            "bucket": bucket(deleting=True),
+            "access_key": own_key(),
+            "blocked": Blocked(do.CloseBucket, "not-empty", objects=1),
+        },
+        [],
+        "BucketNotEmpty",
+        "holds 1 object. Delete the bucket's objects",
+    ),
+    "deleted, gateway away": (
+        {"bucket": bucket(deleting=True), "blocked": Blocked(do.CloseBucket, "unavailable", "nobody answers")},
+        [],
+        "GatewayUnavailable",
+        "nobody answers",
+    ),
+    "deleted, retain": (
+        {"bucket": bucket(deleting=True, deletionPolicy="Retain")},
+        ["UpdateRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "deleted, region gone, its record there": (
+        {"bucket": bucket(deleting=True), "around": Surroundings((), REGION_RECORD, ENDPOINT)},
+        ["CloseBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "deleted, region and record gone": (
+        {"bucket": bucket(deleting=True), "around": NO_REGION},
+        [],
+        "RegionNotFound",
+        "the bucket's data cannot be deleted",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BUCKETS)
+def test_bucket(case: str) -> None:
+    fields, steps, reason, message = BUCKETS[case]
+    plan = plan_bucket(bucket_snapshot(**fields))
+    assert names(plan) == steps
+    if reason is None:
+        assert plan.status is None
+    else:
+        status, found, text = said(plan)
+        assert (found, status) == (reason, "True" if reason == "BucketServed" else "False")
+        assert message in text
+
+
+def test_a_retained_record_says_so() -> None:
+    plan = plan_bucket(bucket_snapshot(bucket=bucket(deleting=True, deletionPolicy="Retain")))
+    step = plan.steps[0]
+    assert isinstance(step, do.UpdateRecord)
+    assert isinstance(step.record, BucketRecord)
+    assert step.record.retained
+
+
+# AccessKeys
+
+KEY_ID = access_key_id(KEY_UID, 0)
+GRANT = Grant("photos", BUCKET_UID, ("s3:GetObject",))
+KEY = KeyRecord(KEY_ID, "s" * 40, Owner("default", "ci", KEY_UID), 0, (GRANT,))
+KNOWN = KnownRecord("key-0", KEY, "1")
+DATA = {"ACCESS_KEY": KEY_ID, "SECRET_KEY": "s" * 40, "ENDPOINT": ENDPOINT, "REGION": "us-east-1", "BUCKET": "photos"}
+OURS = KnownCredentials("default", "ci", DATA, KEY_UID, "1")
+THEIRS = KnownCredentials("default", "ci", {"a": "b"}, None, "1")
+GRANTED = {"photos": GrantedBucket(bucket(), CLAIM)}
+
+
+def condition(type_: str, status: str, generation: int = 1) -> dict[str, Any]:
+    return {
+        "type": type_,
+        "status": status,
+        "reason": "X",
+        "message": "",
+        "lastTransitionTime": timestamp(NOW - 100),
+        "observedGeneration": generation,
+    }
+
+
+READY = {"accessKeyId": KEY_ID, "secretName": "ci", "state": "Active", "conditions": [condition("Ready", "True")]}
+DENIED = {"accessKeyId": KEY_ID, "state": "Revoked", "conditions": [condition("Revoked", "True")]}
+
+
+def access_key(deleting: bool = False, status: dict[str, Any] | None = None, **spec: Any) -> AccessKey:
+    metadata = {"deletionTimestamp": timestamp(NOW)} if deleting else {}
+    spec = {"grants": [{"bucket": "photos", "actions": ["s3:GetObject"]}], **spec}
+    return resource("AccessKey", "ci", KEY_UID, spec, metadata=metadata, **({"status": status} if status else {}))
+
+
+def key_snapshot(**fields: Any) -> AccessKeySnapshot:
+    snapshot = AccessKeySnapshot(access_key(), AROUND, GRANTED, (), None, None, NOW)
+    return replace(snapshot, **fields)
+
+
+REVOKED = KnownRecord("key-0", msgspec.structs.replace(KEY, state="Revoked"), "1")
+EXPIRED_AT = KnownRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 1), "1")
+HELD = {"records": (KNOWN,), "credentials": OURS}
+LATER = timestamp(NOW + 60)
+
+ACCESS_KEYS = {
+    "new": ({}, ["IssueKey", "ProveWorks", "DeliverCredentials"], "KeyWorks", "Active"),
+    "resumed after the record": ({"records": (KNOWN,)}, ["ProveWorks", "DeliverCredentials"], "KeyWorks", "Active"),
+    "resumed after the Secret": (HELD, ["ProveWorks"], "KeyWorks", "Active"),
+    "settled": ({**HELD, "access_key": access_key(status=READY)}, [], "KeyWorks", "Active"),
+    "settled of an earlier generation": (
+        {**HELD, "access_key": access_key(status={**READY, "conditions": [condition("Ready", "True", 0)]})},
+        ["ProveWorks"],
+        "KeyWorks",
+        "Active",
+    ),
+    "Secret deleted": (
+        {"records": (KNOWN,), "access_key": access_key(status=READY)},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "Secret edited": (
+        {**HELD, "credentials": replace(OURS, data={}), "access_key": access_key(status=READY)},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "foreign Secret": ({"credentials": THEIRS}, [], "SecretConflict", "Pending"),
+    "renamed onto a foreign Secret": (
+        {
+            "records": (KNOWN,),
+            "access_key": access_key(status=READY, secretName="app"),
+            "credentials": replace(THEIRS, name="app"),
+            "former_credentials": OURS,
+        },
+        [],
+        "SecretConflict",
+        "Active",
+    ),
+    "renamed": (
+        {
+            "records": (KNOWN,),
+            "access_key": access_key(status=READY, secretName="app"),
+            "former_credentials": OURS,
+        },
+        ["ProveWorks", "DeliverCredentials", "DeleteCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "grants changed": (
+        {**HELD, "access_key": access_key(status=READY, grants=[{"bucket": "photos"}])},
+        ["UpdateRecord", "ProveWorks"],
+        "KeyWorks",
+        "Active",
+    ),
+    "bucket missing, no key yet": ({"buckets": {}}, [], "BucketNotFound", "Pending"),
+    "bucket missing, key there": (
+        {**HELD, "buckets": {}, "access_key": access_key(status=READY)},
+        ["UpdateRecord", "ProveWorks", "DeliverCredentials"],  # BUCKET goes from the Secret with the grant
+        "BucketNotFound",
+        "Active",
+    ),
+    "bucket not provisioned": (
+        {"buckets": {"photos": GrantedBucket(bucket(), None)}},
+        [],
+        "BucketNotReady",
+        "Pending",
+    ),
+    "bucket's name is another's": (
+        {"buckets": {"photos": GrantedBucket(bucket(), FOREIGN)}},
+        [],
+        "BucketNotReady",
+        "Pending",
+    ),
+    "bucket elsewhere": (
+        {"buckets": {"photos": GrantedBucket(bucket(status={"region": "west"}), CLAIM)}},
+        [],
+        "RegionMismatch",
+        "Pending",
+    ),
+    "no endpoint": ({"around": Surroundings((REGION,))}, [], "EndpointUnknown", "Pending"),
+    "no region, no key yet": ({"around": NO_REGION}, [], "RegionNotFound", "Pending"),
+    "no region, key there": (
+        {**HELD, "around": NO_REGION, "access_key": access_key(status=READY)},
+        [],
+        "RegionNotFound",
+        "Active",
+    ),
+    "probe incomplete": (
+        {"records": (KNOWN,), "blocked": Blocked(do.ProveWorks, "incomplete", "worker 1")},
+        [],
+        "WaitingForGateways",
+        "Pending",
+    ),
+    "gateway away": (
+        {"records": (KNOWN,), "blocked": Blocked(do.ProveWorks, "unavailable", "nobody")},
+        [],
+        "GatewayUnavailable",
+        "Pending",
+    ),
+    "Secret refused": (
+        {"records": (KNOWN,), "blocked": Blocked(do.DeliverCredentials, "refused", "quota")},
+        ["ProveWorks"],
+        "SecretRefused",
+        "Pending",
+    ),
+    "revoked": (
+        {**HELD, "access_key": access_key(status=READY, state="Revoked")},
+        ["UpdateRecord", "ProveDenied", "DeleteCredentials"],
+        "Revoked",
+        "Revoked",
+    ),
+    "revoked, not refused yet": (
+        {
+            "records": (REVOKED,),
+            "credentials": OURS,
+            "access_key": access_key(status=READY, state="Revoked"),
+            "blocked": Blocked(do.ProveDenied, "incomplete", "worker 1"),
+        },
+        [],
+        "Revoked",
+        "Revoked",
+    ),
+    "revoked and refused": (
+        {"records": (REVOKED,), "access_key": access_key(status=DENIED, state="Revoked")},
+        [],
+        "Revoked",
+        "Revoked",
+    ),
+    "revoked before it was issued": ({"access_key": access_key(state="Revoked")}, [], "Revoked", "Revoked"),
+    "expired": (
+        {**HELD, "access_key": access_key(status=READY, expiresAt=timestamp(NOW))},
+        ["UpdateRecord", "ProveDenied", "DeleteCredentials"],
+        "Expired",
+        "Expired",
+    ),
+    "active again": (
+        {"records": (REVOKED,), "access_key": access_key(status=DENIED)},
+        ["IssueKey", "ProveWorks", "DeliverCredentials", "ProveDenied", "DeleteRecord"],
+        "KeyWorks",
+        "Active",
+    ),
+    "active again, but a bucket is missing": (
+        {"records": (REVOKED,), "buckets": {}},
+        [],
+        "BucketNotFound",
+        "Pending",
+    ),
+    "later time after expiry that nobody saw": (
+        {"records": (EXPIRED_AT,), "credentials": OURS, "access_key": access_key(expiresAt=LATER)},
+        ["UpdateRecord", "IssueKey", "ProveWorks", "DeliverCredentials", "ProveDenied", "DeleteRecord"],
+        "KeyWorks",
+        "Active",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ACCESS_KEYS)
+def test_access_key(case: str) -> None:
+    fields, steps, reason, state = ACCESS_KEYS[case]
+    plan = plan_access_key(key_snapshot(**fields))
+    assert names(plan) == steps
+    status, found, text = said(plan)
+    assert (found, status) == (reason, "True" if reason == "KeyWorks" else "False")
+    assert plan.status is not None
+    assert plan.status.state == state
+    assert text
+
+
+DELETIONS = {
+    "never issued": ({}, ["RemoveFinalizer"], None),
+    "issued": (HELD, ["UpdateRecord", "ProveDenied", "DeleteCredentials", "DeleteRecord", "RemoveFinalizer"], None),
+    "foreign Secret": (
+        {"records": (KNOWN,), "credentials": THEIRS},
+        ["UpdateRecord", "ProveDenied", "DeleteRecord", "RemoveFinalizer"],
+        None,
+    ),
+    "not refused yet": (
+        {"records": (REVOKED,), "credentials": OURS, "blocked": Blocked(do.ProveDenied, "incomplete", "worker 7")},
+        [],
+        "WaitingForGateways",
+    ),
+    "region gone": ({**HELD, "around": NO_REGION}, ["UpdateRecord"], "RegionNotFound"),
+}
+
+
+@pytest.mark.parametrize("case", DELETIONS)
+def test_access_key_deletion(case: str) -> None:
+    fields, steps, reason = DELETIONS[case]
+    plan = plan_access_key(key_snapshot(**{**fields, "access_key": access_key(deleting=True, status=READY)}))
+    assert names(plan) == steps
+    if reason is None:
+        assert plan.status is None
+    else:
+        assert said(plan, "Revoked")[:2] == ("False", reason)
+        assert plan.retry
+
+
+def test_what_waits_for_whom_is_said() -> None:
+    blocked = Blocked(do.ProveDenied, "incomplete", "worker 7 of 10.0.0.1:9000")
+    fields: dict[str, Any] = {"records": (REVOKED,), "access_key": access_key(state="Revoked"), "blocked": blocked}
+    assert "worker 7 of 10.0.0.1:9000" in said(plan_access_key(key_snapshot(**fields)), "Revoked")[2]
+
+
+def test_plans_hold_no_secret() -> None:
+    for fields, *_ in ACCESS_KEYS.values():
+        plan = plan_access_key(key_snapshot(**fields))
+        assert "s" * 40 not in repr(plan)
+        for step in plan.steps:
+            if isinstance(step, do.DeliverCredentials):
+                assert "SECRET_KEY" not in step.data
+
+
+def test_a_bucket_with_revoked_api_access_is_not_waited_for() -> None:
+    closed = KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
+    plan = plan_access_key(key_snapshot(buckets={"photos": GrantedBucket(bucket(), closed)}))
+    prove = next(step for step in plan.steps if isinstance(step, do.ProveWorks))
+    assert prove.buckets == ()
+
+
+# Regions
+
+RECORDED = KnownRecord("region-local", REGION_RECORD, "1")
+OLD = KnownRecord("region-local", RegionRecord("local", "old"), "1")
+
+REGIONS = {
+    "new": ((REGION, None, True), ["CreateRecord"], "SettingsRecorded"),
+    "changed": ((REGION, OLD, True), ["UpdateRecord"], "SettingsRecorded"),
+    "settled": ((REGION, RECORDED, True), [], "SettingsRecorded"),
+    "gone, in use": ((None, RECORDED, True), [], None),
+    "gone, unused": ((None, RECORDED, False), ["DeleteRecord"], None),
+    "gone altogether": ((None, None, False), [], None),
+}
+
+
+@pytest.mark.parametrize("case", REGIONS)
+def test_region(case: str) -> None:
+    (found, record, in_use), steps, reason = REGIONS[case]
+    every = () if found is None else (found,)
+    plan = plan_region(RegionSnapshot("local", found, every, record, in_use, ENDPOINT, NOW))
+    assert names(plan) == steps
+    assert (None if plan.status is None else said(plan)[1]) == reason
+
+
+# Intents
+
+DELETER = msgspec.structs.replace(KEY, grants=(Grant("photos", BUCKET_UID, ("s3:DeleteBucket",)),))
+
+INTENTS = {
+    "allowed": ({}, "delete"),
+    "no record": ({"record": None}, "leave"),
+    "other data": ({"data_id": "other"}, "leave"),
+    "no resource": ({"bucket": None}, "reopen"),
+    "going already": ({"bucket": bucket(deleting=True)}, "leave"),
+    "key gone": ({"key": None}, "reopen"),
+    "key revoked": ({"key": msgspec.structs.replace(DELETER, state="Revoked")}, "reopen"),
+    "key expired": ({"key": msgspec.structs.replace(DELETER, not_after=NOW)}, "reopen"),
+    "action not granted": ({"key": KEY}, "reopen"),
+    "granted on data of an earlier bucket": (
+        {"key": msgspec.structs.replace(DELETER, grants=(Grant("photos", "earlier", ("s3:DeleteBucket",)),))},
+        "reopen",
+    ),
+    "bucket's API access revoked": ({"record": msgspec.structs.replace(RECORD, api_access="Revoked")}, "reopen"),
+}
+
+
+@pytest.mark.parametrize("case", INTENTS)
+def test_intent(case: str) -> None:
+    fields, decision = INTENTS[case]
+    snapshot = IntentSnapshot(BUCKET_UID, RECORD, DELETER, bucket(), NOW)
+    assert decide(replace(snapshot, **fields))[0] == decision
+
+
+# Sweep
+
+
+def key_records(count: int) -> list[KnownRecord]:
+    return [
+        KnownRecord(f"key-{i}", msgspec.structs.replace(KEY, owner=Owner("default", "x", f"uid-{i}")), "1")
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("orphans", "total", "halted"), [(5, 5, False), (6, 60, False), (6, 59, True), (0, 0, False)])
+def test_a_sweep_halts_over_a_tenth(orphans: int, total: int, halted: bool) -> None:
+    plan = plan_sweep(key_records(orphans), total)
+    assert plan.halted == halted
+    assert len(plan.keys) == (0 if halted else orphans)
+
+
+def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
+    system = KnownRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
+    kept = KnownRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
+    assert suspects([system, kept, RECORDED, KNOWN, CLAIM], {KEY_UID}) == [CLAIM]
+
+
+def test_every_reason_has_advice_and_is_camel_case() -> None:
+    for name, reason in REASONS.items():
+        assert name == reason.name
+        assert name[0].isupper()
+        assert name.isalnum()
+        assert reason.advice.endswith(".")

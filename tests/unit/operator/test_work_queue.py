@@ -1,0 +1,131 @@
+import asyncio
+
+from cooper_operator.cluster.port import Ref
+from cooper_operator.reconcile.queue import Outcome, Queue
+
+A = Ref("Bucket", "default", "a")
+B = Ref("Bucket", "default", "b")
+
+
+class Recorder:
+    """Reconciles that wait until they are let go, and tell how many run at once."""
+
+    def __init__(self, outcome: Outcome | None = None) -> None:
+        self.started: list[Ref] = []
+        self.running: list[Ref] = []
+        self.most = 0
+        self.gate = asyncio.Event()
+        self.outcome = outcome or Outcome()
+        self.times: list[float] = []
+
+    async def __call__(self, ref: Ref) -> Outcome:
+        assert ref not in self.running, "two workers on one resource"
+        self.started.append(ref)
+        self.times.append(asyncio.get_running_loop().time())
+        self.running.append(ref)
+        self.most = max(self.most, len(self.running))
+        await self.gate.wait()
+        self.running.remove(ref)
+        return self.outcome
+
+
+async def test_one_worker_per_resource_and_no_resource_twice() -> None:
+    work = Recorder()
+    queue = Queue(work)
+    for _ in range(5):
+        queue.add(A)
+    await asyncio.sleep(0)
+    for _ in range(5):
+        queue.add(A)  # while it is worked on: once more, afterwards
+    queue.add(B)
+    await asyncio.sleep(0)
+    assert work.started == [A, B]
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert work.started == [A, B, A]
+    assert queue.idle
+    await queue.stop()
+
+
+async def test_concurrency_is_bounded() -> None:
+    work = Recorder()
+    queue = Queue(work, concurrency=3)
+    for i in range(10):
+        queue.add(Ref("Bucket", "default", str(i)))
+    await asyncio.sleep(0.01)
+    assert (work.most, queue.depth) == (3, 7)
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert (work.most, len(work.started)) == (3, 10)
+    await queue.stop()
+
+
+async def test_what_is_new_goes_before_routine() -> None:
+    work = Recorder()
+    queue = Queue(work, concurrency=1)
+    for i in range(3):
+        queue.add(Ref("Bucket", "default", str(i)), routine=True)
+    queue.add(A)
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert [ref.name for ref in work.started] == ["0", "a", "1", "2"]
+    await queue.stop()
+
+
+async def test_retries_back_off_and_success_resets_them() -> None:
+    work = Recorder(Outcome(retry=True))
+    work.gate.set()
+    queue = Queue(work, jitter=lambda: 1.0)
+    queue.add(A)
+    await asyncio.sleep(0.5)
+    gaps = [b - a for a, b in zip(work.times, work.times[1:], strict=False)]
+    assert len(gaps) == 2
+    assert 0.09 < gaps[0] < 0.17
+    assert 0.19 < gaps[1] < 0.3
+    work.outcome = Outcome()
+    queue.add(A)
+    await asyncio.sleep(0.01)
+    work.outcome = Outcome(retry=True)
+    queue.add(A)
+    count = len(work.started)
+    await asyncio.sleep(0.15)
+    assert len(work.started) == count + 2  # at once, and after the first delay again
+    await queue.stop()
+
+
+async def test_a_retry_is_capped() -> None:
+    work = Recorder(Outcome(retry=True, retry_cap=0.02))
+    work.gate.set()
+    queue = Queue(work, jitter=lambda: 1.0)
+    queue.add(A)
+    await asyncio.sleep(0.3)
+    assert len(work.started) >= 6
+    await queue.stop()
+
+
+async def test_it_looks_again_after_the_time_asked_for() -> None:
+    work = Recorder(Outcome(after=0.05))
+    work.gate.set()
+    queue = Queue(work)
+    queue.add(A)
+    await asyncio.sleep(0.02)
+    assert len(work.started) == 1
+    await asyncio.sleep(0.06)
+    assert len(work.started) == 2
+    await queue.stop()
+    await asyncio.sleep(0.1)
+    assert len(work.started) == 2
+
+
+async def test_a_failure_nobody_expected_is_retried() -> None:
+    calls: list[Ref] = []
+
+    async def fail(ref: Ref) -> Outcome:
+        calls.append(ref)
+        raise RuntimeError("no")
+
+    queue = Queue(fail)
+    queue.add(A)
+    await asyncio.sleep(0.15)
+    assert len(calls) == 2
+    await queue.stop()
