@@ -64,7 +64,7 @@ def client(env: dict[str, str]) -> Any:
         region_name=env["REGION"],
         aws_access_key_id=env["ACCESS_KEY"],
         aws_secret_access_key=env["SECRET_KEY"],
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
     )
 
 

@@ -76,7 +76,7 @@ class Teller:
         click.echo(
             f"\nTry it, with aws-cli or Python:\n"
             f"  set -a; . {path}; set +a\n"
-            f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_REGION=$REGION\n"
+            f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
             f"  aws --endpoint-url $ENDPOINT s3 cp some-file s3://$BUCKET/\n"
             f"  python -c 'import os, boto3; print({_LIST})'\n"
         )

@@ -25,6 +25,7 @@ def aws_env(env: dict[str, str], home: Path) -> dict[str, str]:
         AWS_ACCESS_KEY_ID=env["ACCESS_KEY"],
         AWS_SECRET_ACCESS_KEY=env["SECRET_KEY"],
         AWS_REGION=env["REGION"],
+        AWS_DEFAULT_REGION=env["REGION"],  # the one that version 1 of aws-cli reads
         AWS_ENDPOINT_URL_S3=env["ENDPOINT"],
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,

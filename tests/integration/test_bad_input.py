@@ -87,7 +87,7 @@ def _signed(env: dict[str, str], method: str, path: str, body: bytes, **changes:
     request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
     for name, value in changes.items():
         request.headers[name.replace("_", "-")] = value
-    S3SigV4Auth(Credentials(env["ACCESS_KEY"], env["SECRET_KEY"]), "s3", "us-east-1").add_auth(request)
+    S3SigV4Auth(Credentials(env["ACCESS_KEY"], env["SECRET_KEY"]), "s3", "local").add_auth(request)
     return path, dict(request.headers.items())
 
 

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,8 +79,10 @@ def test_boto3(rig: Rig, files: tuple[Path, Path], tmp_path: Path) -> None:
     assert len(s3.delete_objects(Bucket="work", Delete={"Objects": keys})["Deleted"]) == 4
 
 
-@pytest.mark.parametrize("provider", ["Other", "AWS"])
-def test_rclone(rig: Rig, files: tuple[Path, Path], tmp_path: Path, provider: str) -> None:
+# Over plain HTTP the provider AWS of rclone 1.75 wants to hash a stream that it cannot rewind, and fails before it
+# sends anything; use_unsigned_payload is its documented way out.
+@pytest.mark.parametrize(("provider", "unsigned"), [("Other", ""), ("AWS", "true")])
+def test_rclone(rig: Rig, files: tuple[Path, Path], tmp_path: Path, provider: str, unsigned: str) -> None:
     credentials = rig.env("work")
     env = clean_env(
         HOME=str(tmp_path),
@@ -91,6 +94,7 @@ def test_rclone(rig: Rig, files: tuple[Path, Path], tmp_path: Path, provider: st
         RCLONE_CONFIG_C_ACCESS_KEY_ID=credentials["ACCESS_KEY"],
         RCLONE_CONFIG_C_SECRET_ACCESS_KEY=credentials["SECRET_KEY"],
         RCLONE_CONFIG_C_FORCE_PATH_STYLE="true",
+        RCLONE_CONFIG_C_USE_UNSIGNED_PAYLOAD=unsigned,
     )
     rclone, there = cache.programs() / "rclone", f"c:work/rclone-{provider}"
     source = files[0].parent
@@ -113,7 +117,7 @@ def test_s3cmd(rig: Rig, files: tuple[Path, Path], tmp_path: Path) -> None:
     config = tmp_path / "s3cfg"
     config.write_text(
         f"[default]\naccess_key = {credentials['ACCESS_KEY']}\nsecret_key = {credentials['SECRET_KEY']}\n"
-        f"host_base = {host}\nhost_bucket = {host}\nuse_https = False\nbucket_location = us-east-1\n"
+        f"host_base = {host}\nhost_bucket = {host}\nuse_https = False\nbucket_location = local\n"
     )
     config.chmod(0o600)
     s3cmd, env = [cache.programs() / "s3cmd", "-c", config, "--no-progress"], clean_env(HOME=str(tmp_path))
@@ -125,7 +129,10 @@ def test_s3cmd(rig: Rig, files: tuple[Path, Path], tmp_path: Path) -> None:
             assert filecmp.cmp(path, tmp_path / "back", shallow=False)
     assert run(*s3cmd, "ls", "s3://work/s3cmd/", env=env).count("DIR") == 2
     assert run(*s3cmd, "ls", "--recursive", "s3://work/s3cmd/", env=env).count("\n") == 4
-    assert fetch(run(*s3cmd, "signurl", "s3://work/s3cmd/dir/small.txt", "+3600", env=env)) == files[0].read_bytes()
+    # `s3cmd signurl` knows only Signature Version 2: refused, saying so.
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(run(*s3cmd, "signurl", "s3://work/s3cmd/dir/small.txt", "+3600", env=env))
+    assert (refused.value.code, b"Signature Version 2" in refused.value.read()) == (400, True)
     run(*s3cmd, "del", "--recursive", "--force", "s3://work/s3cmd/", env=env)
     assert run(*s3cmd, "ls", "--recursive", "s3://work/s3cmd/", env=env) == ""
 

@@ -23,7 +23,7 @@ REGION = """
 apiVersion: cooper.dev/v1alpha1
 kind: Region
 metadata: {name: local}
-spec: {tag: us-east-1, default: true}
+spec: {tag: local, default: true}
 """
 
 
@@ -178,7 +178,7 @@ class Rig:
 
 def s3_client(env: dict[str, str], **config: Any) -> Any:
     """boto3 with nothing but these values."""
-    settings = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}} | config
+    settings = {"s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}} | config
     return boto3.client(
         "s3",
         endpoint_url=env["ENDPOINT"],
