@@ -1,7 +1,7 @@
 """The store: one port, one conformance suite for every backend.
 
 Names of objects are bytes (UTF-8, at most 1,024); sizes are bytes; times are Unix milliseconds. Writing is in two
-steps: a `SegmentWriter` makes bytes durable, then a commit makes them visible. Nothing is visible before its commit, and a
+steps: a `SegmentWriter` makes bytes durable, a commit makes them visible. Nothing is visible before its commit, and a
 commit that returned is durable. What a commit depends on (conditions, the key's record, the bucket's state) is
 checked inside it.
 """
@@ -223,12 +223,13 @@ class OpenObject(Protocol):
 class Store(Protocol):
     """What a gateway needs of a store."""
 
-    def peek(self, bucket: BucketRef, name: bytes, start: int = 0, end: int | None = None) -> (
-        tuple[ObjectInfo, bytes | None] | None
-    ):
+    def peek(
+        self, bucket: BucketRef, name: bytes, start: int = 0, end: int | None = None
+    ) -> tuple[ObjectInfo, bytes | None] | None:
         """The object at once, without waiting: info, and its whole plaintext when it is small enough to lie inline.
 
-        Returns None when this backend cannot answer without waiting: use `open`. Raises NoSuchName, BucketClosed, Damaged.
+        Returns None when this backend cannot answer without waiting: use `open`. Raises NoSuchName, BucketClosed,
+        Damaged.
         """
         ...
 
@@ -314,7 +315,7 @@ class Store(Protocol):
     ) -> ObjectInfo:
         """Make the object of the parts named (number, ETag), in order; other parts are dropped. No bytes are rewritten.
 
-        Idempotent: repeated within a day it returns the same answer. Raises InvalidPart, EntityTooSmall, NoSuchUpload, ….
+        Idempotent: repeated within a day it returns the same answer. Raises InvalidPart, EntityTooSmall, NoSuchUpload.
         """
         ...
 
@@ -325,7 +326,10 @@ class Store(Protocol):
     async def list_uploads(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:
-        """Uploads in progress, after (name, upload id)."""
+        """Uploads in progress, after (name, upload id).
+
+        With an empty id: after every upload of that name, or of that common prefix.
+        """
         ...
 
     async def usage(self, bucket: BucketRef) -> Usage:
@@ -333,7 +337,7 @@ class Store(Protocol):
         ...
 
     async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
-        """Close the bucket if it is empty, in one transaction with the check; `intent` is kept until destroyed or reopened.
+        """Close the bucket if it is empty, in one transaction with the check; `intent` is kept until it reopens.
 
         Raises BucketNotEmpty. Idempotent. A closed bucket refuses every read and write with BucketClosed.
         """

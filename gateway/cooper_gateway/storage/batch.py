@@ -1,0 +1,151 @@
+"""One write transaction of the committer: what it reads and writes, and what has to happen before and after it."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import lmdb
+
+from cooper_gateway.storage import entries, names_tree
+from cooper_gateway.storage.bucket_keys import BucketKeys
+from cooper_gateway.storage.entries import BucketRow, Header, Kind, Piece, State
+from cooper_gateway.storage.index import Index
+from cooper_gateway.storage.port import (
+    BucketClosed,
+    ConditionFailed,
+    Conditions,
+    Guard,
+    Refused,
+    StoreError,
+    StoreFailed,
+)
+
+#: (access key id, action, data id) -> the S3 error code of a refusal, or None.
+Recheck = Callable[[str, str, bytes], str | None]
+
+FILE_GARBAGE: Final = b"F"  # then directory id, segment id
+KEY_GARBAGE: Final = b"K"  # then data id
+
+_log = logging.getLogger(__name__)
+
+
+class Batch:
+    """The state of one write transaction. Operations check first, then write: one that raises has written nothing."""
+
+    def __init__(self, index: Index, txn: lmdb.Transaction, keys: BucketKeys, recheck: Recheck) -> None:
+        self.index = index
+        self.txn = txn
+        self.keys = keys
+        self.directories: set[bytes] = set()  # to be synced before the commit
+        self.garbage: list[bytes] = []  # to be removed after it
+        self._recheck = recheck
+        self._rows: dict[bytes, BucketRow] = {}
+
+    def check_guard(self, guard: Guard | None, data_id: bytes) -> None:
+        """Raise Refused when the key may no longer do this. No guard: the store's own doing."""
+        code = self._recheck(guard.access_key_id, guard.action, data_id) if guard is not None else None
+        if code is not None:
+            raise Refused(code)
+
+    def any_row(self, data_id: bytes) -> BucketRow | None:
+        """A bucket's row, whatever its state. Changes to it are stored with the batch."""
+        row = self._rows.get(data_id)
+        if row is None:
+            row = self.index.row(self.txn, data_id)
+            if row is not None:
+                self._rows[data_id] = row
+        return row
+
+    def row(self, data_id: bytes) -> BucketRow:
+        """The row of an open bucket. Raises BucketClosed, or StoreFailed when it has none."""
+        row = self.any_row(data_id)
+        if row is None:
+            raise StoreFailed("the bucket was not made before it was written to")
+        if row.state != State.OPEN:
+            raise BucketClosed
+        return row
+
+    def new_row(self, data_id: bytes) -> BucketRow:
+        """Make a bucket's row."""
+        row = BucketRow(self.index.new_node(self.txn), self.index.new_node(self.txn))
+        self._rows[data_id] = row
+        return row
+
+    def store_rows(self) -> None:
+        """Write the rows that operations looked at (few, and most were changed)."""
+        for data_id, row in self._rows.items():
+            self.index.put_row(self.txn, data_id, row)
+
+    def get_name(self, root: bytes, name: bytes) -> bytes | None:
+        """A value of a names tree."""
+        value = names_tree.get(self.txn, self.index.names, root, name)
+        return None if value is None else bytes(value)
+
+    def put_name(self, root: bytes, name: bytes, value: bytes) -> None:
+        """Set a value of a names tree."""
+        names_tree.put(self.txn, self.index.names, root, name, value, lambda: self.index.new_node(self.txn))
+
+    def delete_name(self, root: bytes, name: bytes) -> None:
+        """Remove a name of a names tree."""
+        names_tree.delete(self.txn, self.index.names, root, name)
+
+    def first_name(self, root: bytes) -> bytes | None:
+        """The least name of a names tree."""
+        found = names_tree.Walk(self.txn, self.index.names, root).seek(b"")
+        return None if found is None else found[0]
+
+    def check_conditions(self, data_id: bytes, name: bytes, value: bytes | None, conditions: Conditions) -> None:
+        """Raise ConditionFailed unless the preconditions hold for the object that is there now."""
+        # RFC 9110, 13.1.1: "If the field value is "*", the condition is true if the origin server has a current
+        # representation"; 13.1.2 is its negation.
+        for wanted, expected in ((conditions.if_match, True), (conditions.if_none_match, False)):
+            if wanted is None:
+                continue
+            holds = value is not None and (wanted == "*" or wanted == self._etag(data_id, name, value))
+            if holds is not expected:
+                raise ConditionFailed
+
+    def keep_bytes(self, header: Header, body: bytes) -> None:
+        """Store or refer to the bytes of a new entry or part."""
+        if header.kind == Kind.FILE:
+            self.txn.put(header.directory_id + header.segment_id, b"", db=self.index.files)
+            self.directories.add(header.directory_id)
+        else:
+            self.txn.put(header.segment_id, body, db=self.index.bodies)
+
+    def drop_bytes(self, data_id: bytes, header: Header) -> None:
+        """Drop the bytes of an entry or part that is no more."""
+        if header.kind == Kind.FILE:
+            self._drop_file(header.directory_id, header.segment_id)
+            return
+        if header.kind == Kind.MULTI:
+            for piece in self._pieces(data_id, header.segment_id):
+                if piece.directory_id == entries.NO_DIRECTORY:
+                    self.txn.delete(piece.segment_id, db=self.index.bodies)
+                else:
+                    self._drop_file(piece.directory_id, piece.segment_id)
+        self.txn.delete(header.segment_id, db=self.index.bodies)
+
+    def shred(self, data_id: bytes) -> None:
+        """Have a bucket's key destroyed after the commit."""
+        key = KEY_GARBAGE + data_id
+        self.txn.put(key, b"", db=self.index.garbage)
+        self.garbage.append(key)
+
+    def _drop_file(self, directory_id: bytes, segment_id: bytes) -> None:
+        key = directory_id + segment_id
+        if self.txn.delete(key, db=self.index.files):
+            self.txn.put(FILE_GARBAGE + key, b"", db=self.index.garbage)
+            self.garbage.append(FILE_GARBAGE + key)
+
+    def _pieces(self, data_id: bytes, object_id: bytes) -> list[Piece]:
+        value = self.txn.get(object_id, db=self.index.bodies)
+        try:
+            return entries.open_manifest(self.keys.get(data_id), object_id, value or b"")
+        except (ValueError, StoreError):
+            # The object could not be read any more either. It may go; its files stay until somebody looks into it.
+            _log.exception("the manifest of object %s is damaged: its segments are not removed", object_id.hex())
+            return []
+
+    def _etag(self, data_id: bytes, name: bytes, value: bytes) -> str:
+        return entries.open_entry(self.keys.get(data_id), name, value).etag

@@ -1,0 +1,259 @@
+"""What each request to the committer does inside the transaction. One function a request; `APPLY` lists them all."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from cooper_gateway.storage import entries
+from cooper_gateway.storage.batch import Batch
+from cooper_gateway.storage.entries import BucketRow, Header, State
+from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty, NoSuchName, NoSuchUpload, StoreFailed
+from cooper_gateway.storage.wire import (
+    Abort,
+    Close,
+    Complete,
+    CreateUpload,
+    Delete,
+    Destroy,
+    EnsureBucket,
+    Put,
+    PutPart,
+    Reopen,
+    Replace,
+)
+
+RESULT_KEPT: Final = 24 * 3600 * 1000  # milliseconds that the result of a completion is kept
+_PRUNED_AT_ONCE: Final = 64
+_DESTROYED_AT_ONCE: Final = 2000  # parts that one transaction of a destruction drops at most
+
+#: The reply's detail of a Destroy that has more to do.
+MORE: Final = "more"
+
+
+class Conflict(Exception):
+    """What the worker saw has changed since: it looks again and asks again."""
+
+
+def ensure_bucket(batch: Batch, request: EnsureBucket) -> None:
+    """Make the bucket's key and row. The key is durable before the row is."""
+    row = batch.any_row(request.data_id)
+    if row is None:
+        batch.keys.create(request.data_id)
+        batch.new_row(request.data_id)
+    elif row.state != State.OPEN:
+        raise BucketClosed
+    elif not batch.keys.exists(request.data_id):
+        if row.objects or row.uploads:
+            raise StoreFailed(f"the key of bucket {request.data_id.hex()} is lost: bring bucket-keys/ back")
+        batch.keys.create(request.data_id)  # closed before it was ever written to, and opened again
+
+
+def put(batch: Batch, request: Put) -> None:
+    """Make or overwrite an object."""
+    batch.check_guard(request.guard, request.data_id)
+    row = batch.row(request.data_id)
+    header = entries.unpack(request.entry)
+    _make_object(batch, row, request, header, request.body)
+
+
+def replace(batch: Batch, request: Replace) -> None:
+    """Exchange an object's record; its bytes stay."""
+    batch.check_guard(request.guard, request.data_id)
+    row = batch.row(request.data_id)
+    value = batch.get_name(row.objects_root, request.name)
+    if value is None:
+        raise NoSuchName
+    batch.check_conditions(request.data_id, request.name, value, request.conditions)
+    if not value.startswith(request.header):
+        raise Conflict
+    batch.put_name(row.objects_root, request.name, request.entry)
+
+
+def delete(batch: Batch, request: Delete) -> None:
+    """Delete the names that exist."""
+    batch.check_guard(request.guard, request.data_id)
+    if batch.any_row(request.data_id) is None:
+        return
+    row = batch.row(request.data_id)
+    found: dict[bytes, Header] = {}
+    for name in request.names:
+        value = batch.get_name(row.objects_root, name)
+        if value is not None:
+            found[name] = entries.unpack(value)
+    for name, header in found.items():
+        batch.delete_name(row.objects_root, name)
+        batch.drop_bytes(request.data_id, header)
+        row.objects -= 1
+        row.size -= header.size
+
+
+def create_upload(batch: Batch, request: CreateUpload) -> None:
+    """Begin an upload."""
+    batch.check_guard(request.guard, request.data_id)
+    row = batch.row(request.data_id)
+    batch.put_name(row.uploads_root, entries.upload_key(request.name, request.upload_id), request.upload)
+    row.uploads += 1
+
+
+def put_part(batch: Batch, request: PutPart) -> None:
+    """Store a part, or replace the one of its number."""
+    batch.check_guard(request.guard, request.data_id)
+    _upload(batch, request)
+    key = entries.part_key(request.upload_id, request.number)
+    old = batch.txn.get(key, db=batch.index.parts)
+    dropped = None if old is None else entries.unpack(old)
+    header = entries.unpack(request.part)
+    batch.txn.put(key, request.part, db=batch.index.parts)
+    batch.keep_bytes(header, request.body)
+    if dropped is not None:
+        batch.drop_bytes(request.data_id, dropped)
+
+
+def complete(batch: Batch, request: Complete) -> None:
+    """Make an object of parts. Their bytes stay where they are; parts that it does not name are dropped."""
+    batch.check_guard(request.guard, request.data_id)
+    row, key = _upload(batch, request)
+    header = entries.unpack(request.entry)
+    pieces = entries.open_manifest(batch.keys.get(request.data_id), header.segment_id, request.manifest)
+    parts = dict(_parts(batch, request.upload_id))
+    named = {piece.number: piece.segment_id for piece in pieces}
+    if any(number not in parts or parts[number].segment_id != segment for number, segment in named.items()):
+        raise Conflict
+    _make_object(batch, row, request, header, request.manifest)
+    _forget_upload(batch, row, key, request.upload_id, parts)
+    for number, part in parts.items():
+        if number not in named:
+            batch.drop_bytes(request.data_id, part)
+    now = entries.now_ms()
+    batch.txn.put(request.upload_id, request.result, db=batch.index.completed)
+    batch.txn.put((now + RESULT_KEPT).to_bytes(8, "big") + request.upload_id, b"", db=batch.index.expiries)
+    _prune(batch, now)
+
+
+def abort(batch: Batch, request: Abort) -> None:
+    """Drop an upload and its parts."""
+    batch.check_guard(request.guard, request.data_id)
+    row, key = _upload(batch, request)
+    parts = dict(_parts(batch, request.upload_id))
+    _forget_upload(batch, row, key, request.upload_id, parts)
+    for part in parts.values():
+        batch.drop_bytes(request.data_id, part)
+
+
+def close(batch: Batch, request: Close) -> None:
+    """Close an empty bucket."""
+    batch.check_guard(request.guard, request.data_id)
+    row = batch.any_row(request.data_id)
+    if row is not None and row.state == State.DESTROYED:
+        return
+    if row is not None and row.objects:
+        raise BucketNotEmpty
+    row = row or batch.new_row(request.data_id)
+    row.state = State.CLOSED
+    if request.intent:
+        batch.txn.put(request.data_id, request.intent, db=batch.index.intents)
+
+
+def reopen(batch: Batch, request: Reopen) -> None:
+    """Open a closed bucket again."""
+    row = batch.any_row(request.data_id)
+    if row is None:
+        return
+    if row.state == State.DESTROYED:
+        raise BucketClosed
+    row.state = State.OPEN
+    batch.txn.delete(request.data_id, db=batch.index.intents)
+
+
+def destroy(batch: Batch, request: Destroy) -> str:
+    """Drop some uploads of an empty bucket; with the last one its key. The row stays as a mark: the id is used up."""
+    row = batch.any_row(request.data_id)
+    if row is not None and row.state != State.DESTROYED and row.objects:
+        raise BucketNotEmpty
+    row = row or batch.new_row(request.data_id)
+    if row.state != State.DESTROYED:
+        row.state = State.CLOSED
+        if _drop_uploads(batch, request.data_id, row):
+            return MORE
+        row.state = State.DESTROYED
+    batch.txn.delete(request.data_id, db=batch.index.intents)
+    batch.shred(request.data_id)
+    return ""
+
+
+def _make_object(batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes) -> None:
+    value = batch.get_name(row.objects_root, request.name)
+    batch.check_conditions(request.data_id, request.name, value, request.conditions)
+    old = None if value is None else entries.unpack(value)
+    batch.put_name(row.objects_root, request.name, request.entry)
+    batch.keep_bytes(header, body)
+    if old is None:
+        row.objects += 1
+    else:
+        row.size -= old.size
+        batch.drop_bytes(request.data_id, old)
+    row.size += header.size
+
+
+def _upload(batch: Batch, request: PutPart | Complete | Abort) -> tuple[BucketRow, bytes]:
+    row = batch.row(request.data_id)
+    key = entries.upload_key(request.name, request.upload_id)
+    if batch.get_name(row.uploads_root, key) is None:
+        raise NoSuchUpload
+    return row, key
+
+
+def _parts(batch: Batch, upload_id: bytes) -> list[tuple[int, Header]]:
+    found: list[tuple[int, Header]] = []
+    with batch.txn.cursor(batch.index.parts) as cursor:
+        more = cursor.set_range(upload_id)
+        while more and bytes(cursor.key()).startswith(upload_id):
+            found.append((int.from_bytes(bytes(cursor.key())[entries.ID :], "big"), entries.unpack(cursor.value())))
+            more = cursor.next()
+    return found
+
+
+def _forget_upload(batch: Batch, row: BucketRow, key: bytes, upload_id: bytes, parts: dict[int, Header]) -> None:
+    batch.delete_name(row.uploads_root, key)
+    row.uploads -= 1
+    for number in parts:
+        batch.txn.delete(entries.part_key(upload_id, number), db=batch.index.parts)
+
+
+def _drop_uploads(batch: Batch, data_id: bytes, row: BucketRow) -> bool:
+    """Drop uploads until a transaction's share of parts is dropped. True when there may be more."""
+    dropped = 0
+    while (key := batch.first_name(row.uploads_root)) is not None:
+        if dropped >= _DESTROYED_AT_ONCE:
+            return True
+        upload_id = key[-entries.ID :]
+        parts = dict(_parts(batch, upload_id))
+        _forget_upload(batch, row, key, upload_id, parts)
+        for part in parts.values():
+            batch.drop_bytes(data_id, part)
+        dropped += len(parts) + 1
+    return False
+
+
+def _prune(batch: Batch, now: int) -> None:
+    with batch.txn.cursor(batch.index.expiries) as cursor:
+        for _ in range(_PRUNED_AT_ONCE):
+            if not cursor.first() or bytes(cursor.key())[:8] > now.to_bytes(8, "big"):
+                return
+            batch.txn.delete(bytes(cursor.key())[8:], db=batch.index.completed)
+            cursor.delete()
+
+
+#: A request's type -> what it does. Requests that are not here need no transaction.
+APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
+    EnsureBucket: ensure_bucket,
+    Put: put,
+    Replace: replace,
+    Delete: delete,
+    CreateUpload: create_upload,
+    PutPart: put_part,
+    Complete: complete,
+    Abort: abort,
+    Close: close,
+    Reopen: reopen,
+    Destroy: destroy,
+}

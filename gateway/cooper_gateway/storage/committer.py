@@ -1,0 +1,311 @@
+"""The committer: the only process that writes the index. One loop: drain the sockets, check, put, sync, commit, reply.
+
+Requests that arrive while a commit syncs wait in the sockets and share the next one (group commit): no timers, and the
+more there is to do, the cheaper each write gets.
+"""
+
+import logging
+import os
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import lmdb
+import msgspec
+
+from cooper_gateway.config import GatewayConfig
+from cooper_gateway.storage import wire
+from cooper_gateway.storage.batch import Batch, Recheck
+from cooper_gateway.storage.bucket_keys import BucketKeys
+from cooper_gateway.storage.commits import APPLY, Conflict
+from cooper_gateway.storage.housekeeping import Housekeeping
+from cooper_gateway.storage.index import open_writable
+from cooper_gateway.storage.layout import NO_ROOM, Layout, StoreUnusable, try_lock
+from cooper_gateway.storage.port import Refused, StoreError, StoreFailed, StoreFull
+from cooper_gateway.storage.sealing import Sealer
+from cooper_gateway.storage.sync import DirectorySync, SyncFailed
+from cooper_gateway.storage.wire import Reply, Request
+
+_BATCH: Final = 512  # requests of one transaction at most
+_LOCK_WAIT: Final = 5.0  # seconds for a dying predecessor to let go
+_READER_CHECK: Final = 60.0  # seconds between looks for readers that died
+_LOOK_AGAIN: Final = 1.0  # seconds after a worker's end: its locks may go later than its socket
+
+_log = logging.getLogger(__name__)
+
+
+class _NoRoom(Exception):
+    """The transaction did not fit on the disk or in the map."""
+
+
+class CommitFailed(Exception):
+    """A sync or commit failed: what is on disk is unknown. The process must end; a new one opens what is durable."""
+
+
+class _Connection:
+    """One worker."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.outbound: deque[bytes] = deque()
+
+    def flush(self) -> bool:
+        """Send what can be sent. True when all was."""
+        while self.outbound:
+            try:
+                wire.send(self.link, self.outbound[0])
+            except BlockingIOError:
+                return False
+            except OSError:  # the worker is gone: its end is read next
+                self.outbound.clear()
+                return True
+            self.outbound.popleft()
+        return True
+
+
+class Committer:
+    """Owns the store's index. `run` returns after `stop`; raises CommitFailed when the process must be restarted."""
+
+    def __init__(self, config: GatewayConfig, sealer: Sealer, recheck: Recheck) -> None:
+        """Open the store, exclusively. Raises StoreUnusable, or the sealer's error on another key-encryption key."""
+        self._layout = Layout(config.data_dir)
+        self._layout.create()
+        self._lock = _take_lock(self._layout)
+        self._keys = BucketKeys(self._layout, sealer)
+        self._index = open_writable(self._layout, config.map_size, sealer)
+        self._recheck = recheck
+        self._sync = DirectorySync(self._layout)
+        self._housekeeping = Housekeeping(self._layout, self._index, self._keys)
+        self._path = config.committer_path
+        self._connections: dict[int, _Connection] = {}
+        self._buffer = bytearray(wire.PACKET + 4096)
+        self._wake, self._waker = socket.socketpair()
+        self._stopping = False
+        self._look_again: float | None = None
+
+    def stop(self) -> None:
+        """Have `run` return after the batch at hand. May be called from a signal handler or another thread."""
+        self._stopping = True
+        self._waker.send(b"\0")
+
+    def run(self, ready: Callable[[], None] | None = None) -> None:
+        """Serve until stopped. `ready` is called once workers can connect."""
+        self._housekeeping.recover()
+        self._listener = _listen(self._path)
+        self._epoll = select.epoll()
+        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self._epoll.register(self._wake.fileno(), select.EPOLLIN)
+        if ready is not None:
+            ready()
+        try:
+            self._serve()
+        finally:
+            self._close()
+
+    def _serve(self) -> None:
+        checked = time.monotonic()
+        while not self._stopping:
+            requests, drained = self._drain(self._epoll.poll(self._patience()))
+            if requests:
+                self._handle(requests)
+            if drained:
+                self._housekeeping.when_quiet()
+            now = time.monotonic()
+            if self._look_again is not None and now >= self._look_again:
+                self._look_again = None
+                self._housekeeping.look_for_orphans()
+            if now - checked > _READER_CHECK:
+                checked = now
+                self._index.env.reader_check()
+
+    def _patience(self) -> float:
+        """Seconds that the loop may sleep."""
+        if self._housekeeping.waits_for_quiet:
+            return 0.0
+        return _READER_CHECK if self._look_again is None else _LOOK_AGAIN
+
+    def _drain(self, events: list[tuple[int, int]]) -> tuple[list[tuple[_Connection, Request]], bool]:
+        """Receive what workers have sent, up to a batch. True: nothing of what was there at the start is left."""
+        requests: list[tuple[_Connection, Request]] = []
+        ready = [descriptor for descriptor, _ in events if descriptor in self._connections]
+        if any(descriptor == self._listener.fileno() for descriptor, _ in events):
+            ready += self._accept()
+        for descriptor in ready:
+            connection = self._connections[descriptor]
+            if connection.outbound and connection.flush():
+                self._epoll.modify(descriptor, select.EPOLLIN)
+            if not self._receive(connection, requests):
+                return requests, False
+        return requests, True
+
+    def _receive(self, connection: _Connection, requests: list[tuple[_Connection, Request]]) -> bool:
+        """Receive from one worker until nothing is left (True) or the batch is full (False)."""
+        while len(requests) < _BATCH:
+            try:
+                packet = wire.receive(connection.link, self._buffer)
+                if packet is None:
+                    self._drop(connection)
+                    return True
+                requests.extend((connection, request) for request in wire.decode_requests(packet))
+            except BlockingIOError:
+                return True
+            except (OSError, msgspec.MsgspecError):
+                _log.exception("a worker's connection failed")
+                self._drop(connection)
+                return True
+        return False
+
+    def _handle(self, requests: list[tuple[_Connection, Request]]) -> None:
+        commits: list[tuple[_Connection, Request]] = []
+        for connection, request in requests:
+            if isinstance(request, wire.Abandon):
+                self._housekeeping.abandon(request.directory_id, request.segment_id)
+            elif isinstance(request, wire.Retire):
+                self._housekeeping.retire(request.directory_id)
+            else:
+                commits.append((connection, request))
+        if not commits:
+            return
+        replies = self._commit([request for _, request in commits])
+        outbound: dict[_Connection, list[Reply]] = {}
+        for (connection, _), reply in zip(commits, replies, strict=True):
+            outbound.setdefault(connection, []).append(reply)
+        for connection, own in outbound.items():
+            connection.outbound.extend(wire.packets(own))
+            if not connection.flush() and connection.link.fileno() in self._connections:
+                self._epoll.modify(connection.link.fileno(), select.EPOLLIN | select.EPOLLOUT)
+
+    def _commit(self, requests: list[Request]) -> list[Reply]:
+        """Commit requests together; where that fails, one by one, so that one which cannot be done fails alone."""
+        try:
+            return self._attempt(requests)
+        except CommitFailed:
+            raise
+        except Exception as error:
+            if len(requests) > 1:
+                return [reply for request in requests for reply in self._commit([request])]
+            if isinstance(error, _NoRoom):
+                return [_failure(requests[0], StoreFull(str(error)))]
+            _log.exception("a %s request failed", type(requests[0]).__name__)
+            return [_failure(requests[0], StoreFailed("the commit failed; nothing of it was stored"))]
+
+    def _attempt(self, requests: list[Request]) -> list[Reply]:
+        try:
+            txn = self._index.env.begin(write=True)
+            try:
+                batch = Batch(self._index, txn, self._keys, self._recheck)
+                replies = [_apply(batch, request) for request in requests]
+                batch.store_rows()
+                self._housekeeping.forget_removed(txn)
+                self._sync.sync(batch.directories)
+                _commit(txn)
+            finally:
+                txn.abort()  # does nothing after a commit
+        except (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError) as error:
+            raise _NoRoom(str(error)) from error
+        except (lmdb.PanicError, SyncFailed) as error:
+            raise CommitFailed(str(error)) from error
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise _NoRoom(str(error)) from error
+            raise
+        self._housekeeping.forgotten()
+        self._remove(batch.garbage, requests, replies)
+        return replies
+
+    def _remove(self, garbage: list[bytes], requests: list[Request], replies: list[Reply]) -> None:
+        try:
+            self._housekeeping.remove(garbage)
+        except OSError:
+            _log.exception("a bucket's key could not be shredded")
+            for index, request in enumerate(requests):
+                if isinstance(request, wire.Destroy):
+                    error = StoreFailed("the bucket is gone, but its key could not be removed: try again")
+                    replies[index] = _failure(request, error)
+
+    def _accept(self) -> list[int]:
+        accepted: list[int] = []
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except BlockingIOError:
+                return accepted
+            link.setblocking(False)
+            credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            if struct.unpack("3i", credentials)[1] != os.getuid():
+                link.close()
+                continue
+            wire.enlarge(link)
+            self._epoll.register(link.fileno(), select.EPOLLIN)
+            self._connections[link.fileno()] = _Connection(link)
+            accepted.append(link.fileno())
+
+    def _drop(self, connection: _Connection) -> None:
+        self._epoll.unregister(connection.link.fileno())
+        del self._connections[connection.link.fileno()]
+        connection.link.close()
+        connection.outbound.clear()
+        self._housekeeping.look_for_orphans()
+        self._look_again = time.monotonic() + _LOOK_AGAIN
+
+    def _close(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.link.close()
+        self._connections.clear()
+        Path(self._path).unlink(missing_ok=True)
+        self._listener.close()
+        self._epoll.close()
+        self._housekeeping.close()
+        self._sync.close()
+        self._index.env.close()
+        os.close(self._lock)
+
+
+def _apply(batch: Batch, request: Request) -> Reply:
+    """Do one request within the transaction. Domain errors are its answer; anything else fails the transaction."""
+    try:
+        return Reply(request.id, "", APPLY[type(request)](batch, request) or "")
+    except (StoreError, Conflict) as error:
+        return _failure(request, error)
+
+
+def _failure(request: Request, error: Exception) -> Reply:
+    detail = error.code if isinstance(error, Refused) else str(error)
+    return Reply(request.id, type(error).__name__, detail)
+
+
+def _commit(txn: lmdb.Transaction) -> None:
+    try:
+        txn.commit()
+    except (lmdb.MapFullError, lmdb.DiskError):
+        raise  # no page of this transaction is referred to; the next one writes all its own pages anew
+    except lmdb.Error as error:
+        raise CommitFailed(str(error)) from error
+
+
+def _take_lock(layout: Layout) -> int:
+    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_WAIT
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            os.close(descriptor)
+            raise StoreUnusable(f"the store {layout.root} is in use by another process: stop it first")
+        time.sleep(0.05)
+    return descriptor
+
+
+def _listen(path: str) -> socket.socket:
+    """A listening packet socket at a path, put there in one step: whoever finds it can connect."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    draft = f"{path}.{os.getpid()}"
+    Path(draft).unlink(missing_ok=True)
+    listener.bind(draft)
+    os.chmod(draft, 0o600)
+    listener.listen(128)
+    os.rename(draft, path)
+    return listener

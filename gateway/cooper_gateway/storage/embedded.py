@@ -1,0 +1,292 @@
+"""The embedded store as a worker sees it: it reads the index and the files by itself and writes by the committer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import lmdb
+import msgspec
+
+from cooper_gateway.config import GatewayConfig
+from cooper_gateway.storage import entries, listing, wire
+from cooper_gateway.storage.bucket_keys import BucketKeys
+from cooper_gateway.storage.client import CommitterClient
+from cooper_gateway.storage.commits import MORE, Conflict
+from cooper_gateway.storage.entries import ObjectRecord, PartRecord, State
+from cooper_gateway.storage.index import Index, open_readonly
+from cooper_gateway.storage.layout import Layout, StoreUnusable
+from cooper_gateway.storage.multipart import Uploads
+from cooper_gateway.storage.port import (
+    Attributes,
+    BucketClosed,
+    BucketRef,
+    Checksum,
+    Conditions,
+    Guard,
+    ListEntry,
+    Listing,
+    ObjectInfo,
+    Overloaded,
+    PartInfo,
+    Segment,
+    StoreError,
+    StoreFailed,
+    UploadInfo,
+    UploadListing,
+    Usage,
+)
+from cooper_gateway.storage.reading import Reader, StoredObject, damaged
+from cooper_gateway.storage.sealing import BucketSealer, Sealer
+from cooper_gateway.storage.segments import SegmentDirectories, StoredSegment, StoreWriter
+
+_T = TypeVar("_T")
+
+_THREADS: Final = 8
+_ATTEMPTS: Final = 8  # of a write that depends on what it read
+_SLICE: Final = 128  # records opened before others have a turn
+_INDEX_WAIT: Final = 10.0  # seconds for the committer to make the index
+
+
+class EmbeddedStore:
+    """`Store` of a worker. The committer must have been started."""
+
+    def __init__(self, config: GatewayConfig, sealer: Sealer, loop: asyncio.AbstractEventLoop) -> None:
+        """Open for reading. Raises StoreUnusable when no committer makes the index in time."""
+        self._layout = Layout(config.data_dir)
+        self._sealer = sealer
+        self._index = _wait_for_index(self._layout, config.map_size)
+        self._keys = BucketKeys(self._layout, sealer)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._client = CommitterClient(config.committer_path, loop)
+        self._directories = SegmentDirectories(self._layout, self._client)
+        self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor)
+        self._uploads = Uploads(self._index, self._keys, self._client)
+        self._made: set[bytes] = set()  # buckets that are known to have a key and a row
+
+    def peek(
+        self, bucket: BucketRef, name: bytes, start: int = 0, end: int | None = None
+    ) -> tuple[ObjectInfo, bytes | None] | None:
+        """The object's info at once, and bytes start to end of it when it lies inline."""
+        return self._reader.peek(bucket, name, start, end)
+
+    async def open(self, bucket: BucketRef, name: bytes) -> StoredObject:
+        """Open for reading, pinned as it is now."""
+        return await self._reader.open(bucket, name)
+
+    async def list_objects(
+        self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: bytes, limit: int
+    ) -> Listing:
+        """A page of the listing, of one instant."""
+        with self._index.read() as txn:
+            row = self._index.row(txn, bucket.data_id)
+            if row is None:
+                return Listing([], [], None)
+            if row.state != State.OPEN:
+                raise BucketClosed
+            found, prefixes, resume = listing.page_of_objects(txn, self._index, row, prefix, delimiter, after, limit)
+        page: list[ListEntry] = []
+        sealer = self._keys.get(bucket.data_id) if found else None
+        for name, value in found:
+            assert sealer is not None
+            try:
+                page.append(listing.object_entry(sealer, name, value))
+            except ValueError as error:
+                raise damaged(bucket, name, error) from None
+            if len(page) % _SLICE == 0:
+                await asyncio.sleep(0)
+        return Listing(page, prefixes, resume)
+
+    def writer(self, bucket: BucketRef, expected_size: int | None) -> StoreWriter:
+        """Begin a segment."""
+        return StoreWriter(self._sealer, lambda: self._bucket(bucket), self._directories, self._executor)
+
+    async def put(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        segment: Segment,
+        etag: str,
+        attributes: Attributes,
+        checksum: Checksum | None,
+        conditions: Conditions,
+        guard: Guard,
+    ) -> ObjectInfo:
+        """Make the segment the object of that name."""
+        stored = _stored(segment)
+        header = stored.header(entries.now_ms())
+        record = ObjectRecord(etag, attributes, checksum)
+        entry = entries.seal_entry(self._keys.get(bucket.data_id), _checked(name), header, record)
+        request = wire.Put(0, bucket.data_id, name, entry, stored.body, conditions, guard)
+        await _committing(stored, self._client.ask(request))
+        return entries.object_info(header, record)
+
+    async def replace_attributes(
+        self, bucket: BucketRef, name: bytes, attributes: Attributes, conditions: Conditions, guard: Guard
+    ) -> ObjectInfo:
+        """New attributes and modification time for the same bytes."""
+
+        async def attempt() -> ObjectInfo:
+            found, info = self._reader.find_info(bucket, name)
+            header = found.header._replace(modified=max(entries.now_ms(), found.header.modified + 1))
+            record = msgspec.structs.replace(found.record, attributes=attributes)
+            entry = entries.seal_entry(found.sealer, name, header, record)
+            request = wire.Replace(0, bucket.data_id, name, found.header.pack(), entry, conditions, guard)
+            await self._client.ask(request)
+            return msgspec.structs.replace(info, modified=header.modified, attributes=attributes)
+
+        return await _repeated(attempt)
+
+    async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
+        """Delete what is there of `names`, in one commit."""
+        await self._client.ask(wire.Delete(0, bucket.data_id, list(names), guard))
+
+    async def create_upload(self, bucket: BucketRef, upload: UploadInfo, guard: Guard) -> str:
+        """Begin a multipart upload."""
+        _checked(upload.name)
+        await self._bucket(bucket)
+        return await self._uploads.create(bucket, upload, guard)
+
+    async def upload_info(self, bucket: BucketRef, name: bytes, upload_id: str) -> UploadInfo:
+        """What the upload was created with."""
+        return self._uploads.info(bucket, name, upload_id)
+
+    async def put_part(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        upload_id: str,
+        number: int,
+        segment: Segment,
+        etag: str,
+        checksum: Checksum | None,
+        guard: Guard,
+    ) -> PartInfo:
+        """Store a part."""
+        stored, record = _stored(segment), PartRecord(etag, checksum)
+        work = self._uploads.put_part(bucket, name, upload_id, number, stored, record, guard)
+        return await _committing(stored, work)
+
+    async def list_parts(
+        self, bucket: BucketRef, name: bytes, upload_id: str, after: int, limit: int
+    ) -> list[PartInfo]:
+        """Parts after number `after`."""
+        return await self._uploads.list_parts(bucket, name, upload_id, after, limit)
+
+    async def complete_upload(
+        self,
+        bucket: BucketRef,
+        name: bytes,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        etag: str,
+        checksum: Checksum | None,
+        conditions: Conditions,
+        guard: Guard,
+    ) -> ObjectInfo:
+        """Make the object of the parts named."""
+        return await _repeated(
+            lambda: self._uploads.complete(bucket, name, upload_id, parts, etag, checksum, conditions, guard)
+        )
+
+    async def abort_upload(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
+        """Drop an upload and its parts."""
+        await self._uploads.abort(bucket, name, upload_id, guard)
+
+    async def list_uploads(
+        self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
+    ) -> UploadListing:
+        """A page of the uploads in progress."""
+        return self._uploads.page(bucket, prefix, delimiter, after, limit)
+
+    async def usage(self, bucket: BucketRef) -> Usage:
+        """What the bucket holds."""
+        with self._index.read() as txn:
+            row = self._index.row(txn, bucket.data_id)
+        if row is None:
+            return Usage(0, 0, 0, closed=False)
+        return Usage(row.objects, row.size, row.uploads, row.state != State.OPEN)
+
+    async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
+        """Close the bucket if it is empty."""
+        await self._client.ask(wire.Close(0, bucket.data_id, intent, guard))
+
+    async def reopen_bucket(self, bucket: BucketRef) -> None:
+        """Open a closed bucket again."""
+        await self._client.ask(wire.Reopen(0, bucket.data_id))
+
+    async def destroy_bucket(self, bucket: BucketRef) -> None:
+        """Drop a closed bucket, uploads first, its key last. Raises BucketNotEmpty while it holds objects."""
+        while await self._client.ask(wire.Destroy(0, bucket.data_id)) == MORE:
+            pass
+
+    async def intents(self) -> list[bytes]:
+        """The intents of closed buckets."""
+        with self._index.read() as txn, txn.cursor(self._index.intents) as cursor:
+            return [bytes(value) for value in cursor.iternext(keys=False, values=True)]
+
+    async def close(self) -> None:
+        """Release everything. Writes that wait for their commit fail."""
+        self._client.close()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._directories.close()
+        self._index.env.close()
+
+    async def _bucket(self, bucket: BucketRef) -> BucketSealer:
+        """The cipher of a bucket, which the committer makes at the first write."""
+        if bucket.data_id not in self._made:
+            await self._client.ask(wire.EnsureBucket(0, bucket.data_id))
+            self._made.add(bucket.data_id)
+        return self._keys.get(bucket.data_id)
+
+
+async def _committing(stored: StoredSegment, work: Awaitable[_T]) -> _T:
+    """Wait for a commit. Unless it certainly did not happen, the segment may be referred to: it is never abandoned."""
+    try:
+        result = await work
+    except (StoreFailed, asyncio.CancelledError):
+        stored.committed()
+        raise
+    except StoreError:
+        raise  # refused: the segment is still the writer's to abort
+    stored.committed()
+    return result
+
+
+async def _repeated(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeat what depends on a state that others changed meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await attempt()
+        except Conflict:
+            continue
+    raise Overloaded("others keep changing the same object: try again")
+
+
+def _stored(segment: Segment) -> StoredSegment:
+    if not isinstance(segment, StoredSegment):
+        raise TypeError("the segment was made by another store")
+    return segment
+
+
+def _checked(name: bytes) -> bytes:
+    # The protocol layer refuses such names with an S3 error; the order of the index relies on it.
+    if not 1 <= len(name) <= 1024 or b"\0" in name:
+        raise ValueError("an object name has 1 to 1,024 bytes and no NUL")
+    return name
+
+
+def _wait_for_index(layout: Layout, map_size: int) -> Index:
+    deadline = time.monotonic() + _INDEX_WAIT
+    problem: lmdb.Error | None = None
+    while time.monotonic() < deadline:
+        try:
+            index = open_readonly(layout, map_size)
+        except lmdb.Error as error:  # half made
+            index, problem = None, error
+        if index is not None:
+            return index
+        time.sleep(0.02)
+    reason = problem or "no committer runs"
+    raise StoreUnusable(f"the index {layout.index} could not be opened for {_INDEX_WAIT:.0f} s: {reason}")

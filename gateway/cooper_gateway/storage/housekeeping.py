@@ -1,0 +1,215 @@
+"""Removing files: what commits dropped, and what crashes left behind. Only the committer's process does it.
+
+A directory of segments belongs to the worker that made it for as long as that holds its lock. A file in it that the
+index does not know may be about to be committed, so nothing of it is touched before (1) the lock is free, so its worker
+is gone, and then (2) everything that any worker had sent by then has been committed.
+"""
+
+import logging
+import os
+import queue
+import threading
+from collections import deque
+from itertools import islice
+from typing import Any
+
+import lmdb
+
+from cooper_gateway.storage.batch import FILE_GARBAGE, KEY_GARBAGE
+from cooper_gateway.storage.bucket_keys import BucketKeys
+from cooper_gateway.storage.entries import DIRECTORY_ID, ID
+from cooper_gateway.storage.index import Index
+from cooper_gateway.storage.layout import Layout, sync_directory, try_lock
+
+_log = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """Collects what has to go and removes it: unlinking in a thread of its own, since it may take long."""
+
+    def __init__(self, layout: Layout, index: Index, keys: BucketKeys) -> None:
+        self._layout = layout
+        self._index = index
+        self._keys = keys
+        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._removed: deque[bytes] = deque()  # garbage that is gone, its row not yet
+        self._forgetting = 0
+        self._candidates: set[bytes] = set()  # directories whose worker may be gone
+        self._locked: dict[bytes, int] = {}  # directories whose worker is gone -> descriptor with the lock
+        self._abandoned: list[bytes] = []
+        self._thread = threading.Thread(target=self._unlink_all, name="unlinker", daemon=True)
+        self._thread.start()
+
+    def recover(self) -> None:
+        """At the start: garbage that was not removed yet, and directories of workers that are gone."""
+        with self._index.read() as txn, txn.cursor(self._index.garbage) as cursor:
+            garbage = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
+        self._keys.clear_drafts()
+        self.remove(garbage)
+        self.look_for_orphans()
+
+    def remove(self, garbage: list[bytes]) -> None:
+        """Remove what a commit dropped. A bucket's key is gone when this returns. Raises OSError when it is not."""
+        files: list[bytes] = []
+        for key in garbage:
+            if key.startswith(KEY_GARBAGE):
+                self._keys.shred(key[len(KEY_GARBAGE) :])
+                self._removed.append(key)
+            else:
+                files.append(key)
+        if files:
+            self._queue.put(files)
+
+    def abandon(self, directory_id: bytes, segment_id: bytes) -> None:
+        """A worker gave up a file of its own."""
+        self._abandoned.append(directory_id + segment_id)
+
+    def retire(self, directory_id: bytes) -> None:
+        """A worker gave up a directory, and its lock."""
+        self._candidates.add(directory_id)
+
+    def look_for_orphans(self) -> None:
+        """A worker may be gone: look at every directory that is not settled."""
+        with self._index.read() as txn:
+            for name in os.listdir(self._layout.segments):
+                directory_id = _directory_id(name)
+                if directory_id is not None and txn.get(directory_id, db=self._index.settled) is None:
+                    self._candidates.add(directory_id)
+
+    @property
+    def waits_for_quiet(self) -> bool:
+        """Whether `when_quiet` has work: the loop should not sleep until then."""
+        return bool(self._candidates or self._locked or self._abandoned)
+
+    def when_quiet(self) -> None:
+        """Every request that had been sent when the loop's last round began has been committed: sweep.
+
+        Only directories that were locked in an earlier round, so that the drain came after their worker's end.
+        """
+        if self._abandoned:
+            abandoned, self._abandoned = self._abandoned, []
+            with self._index.read() as txn:
+                unknown = [key for key in abandoned if txn.get(key, db=self._index.files) is None]
+            self._queue.put([FILE_GARBAGE + key for key in unknown])
+        locked, self._locked = self._locked, {}
+        for directory_id, descriptor in locked.items():
+            try:
+                self._sweep(directory_id)
+            except (OSError, lmdb.Error):
+                _log.exception("directory %s could not be swept: it is when the committer starts", directory_id.hex())
+            finally:
+                os.close(descriptor)
+        candidates, self._candidates = self._candidates, set()
+        for directory_id in candidates:
+            self._try_lock(directory_id)
+
+    def forget_removed(self, txn: lmdb.Transaction) -> None:
+        """Drop the rows of garbage that is gone, and directories that became empty, within a commit."""
+        emptied: set[bytes] = set()
+        self._forgetting = len(self._removed)
+        for key in islice(self._removed, self._forgetting):
+            txn.delete(key, db=self._index.garbage)
+            if key.startswith(FILE_GARBAGE):
+                emptied.add(key[1 : 1 + DIRECTORY_ID])
+        for directory_id in emptied:
+            if txn.get(directory_id, db=self._index.settled) is not None and not self._in_use(txn, directory_id):
+                _remove_directory(self._layout, directory_id)
+                txn.delete(directory_id, db=self._index.settled)
+
+    def forgotten(self) -> None:
+        """The commit that `forget_removed` was part of is durable."""
+        for _ in range(self._forgetting):
+            self._removed.popleft()
+        self._forgetting = 0
+
+    def close(self) -> None:
+        """Finish what is queued and release everything."""
+        self._queue.put(None)
+        self._thread.join()
+        for descriptor in self._locked.values():
+            os.close(descriptor)
+
+    def _try_lock(self, directory_id: bytes) -> None:
+        try:
+            descriptor = os.open(self._layout.directory(directory_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return
+        if try_lock(descriptor):
+            self._locked[directory_id] = descriptor
+        else:
+            os.close(descriptor)
+
+    def _sweep(self, directory_id: bytes) -> None:
+        """Remove what nothing refers to from a directory whose lock we hold, and settle it."""
+        path = self._layout.directory(directory_id)
+        with self._index.read() as txn:
+            known = _with_prefix(txn, self._index.files, directory_id)
+            known |= _with_prefix(txn, self._index.garbage, FILE_GARBAGE + directory_id)
+        for name in os.listdir(path):
+            if name not in known:
+                (path / name).unlink()
+                _log.info("removed %s/%s: it was never acknowledged", directory_id.hex(), name)
+        sync_directory(path)
+        with self._index.env.begin(write=True) as txn:
+            if known:
+                txn.put(directory_id, b"", db=self._index.settled)
+            else:
+                _remove_directory(self._layout, directory_id)
+
+    def _in_use(self, txn: lmdb.Transaction, directory_id: bytes) -> bool:
+        return bool(
+            _with_prefix(txn, self._index.files, directory_id, at_most=1)
+            or _with_prefix(txn, self._index.garbage, FILE_GARBAGE + directory_id, at_most=1)
+        )
+
+    def _unlink_all(self) -> None:
+        while (keys := self._queue.get()) is not None:
+            gone: list[bytes] = []
+            directories: set[bytes] = set()
+            for key in keys:
+                directory_id, segment_id = key[1 : 1 + DIRECTORY_ID], key[1 + DIRECTORY_ID :]
+                try:
+                    self._layout.segment(directory_id, segment_id).unlink(missing_ok=True)
+                except OSError:
+                    _log.exception("a segment file could not be removed: it is when the committer starts")
+                    continue
+                gone.append(key)
+                directories.add(directory_id)
+            for directory_id in directories:  # durable, before the rows that remember these files go
+                try:
+                    sync_directory(self._layout.directory(directory_id))
+                except FileNotFoundError:
+                    pass
+                except OSError:
+                    _log.exception("directory %s could not be synced", directory_id.hex())
+                    gone = [key for key in gone if key[1 : 1 + DIRECTORY_ID] != directory_id]
+            self._removed.extend(gone)
+
+
+def _with_prefix(txn: lmdb.Transaction, table: Any, prefix: bytes, at_most: int | None = None) -> set[str]:
+    """Segment ids (hex) of keys that begin with a prefix and end with a segment id."""
+    found: set[str] = set()
+    with txn.cursor(table) as cursor:
+        more = cursor.set_range(prefix)
+        while more and len(found) != at_most:
+            key = bytes(cursor.key())
+            if not key.startswith(prefix):
+                break
+            found.add(key[-ID:].hex())
+            more = cursor.next()
+    return found
+
+
+def _directory_id(name: str) -> bytes | None:
+    try:
+        directory_id = bytes.fromhex(name)
+    except ValueError:
+        return None
+    return directory_id if len(directory_id) == DIRECTORY_ID else None
+
+
+def _remove_directory(layout: Layout, directory_id: bytes) -> None:
+    try:
+        layout.directory(directory_id).rmdir()
+    except OSError:
+        _log.info("directory %s stays: it is not empty", directory_id.hex())

@@ -1,0 +1,121 @@
+"""The index: one LMDB environment. The committer writes it, workers read it."""
+
+import os
+from typing import Any, Final
+
+import lmdb
+
+from cooper_gateway.storage.entries import BucketRow, decode_row, encode_row
+from cooper_gateway.storage.layout import Layout, StoreUnusable
+from cooper_gateway.storage.sealing import Sealer
+
+STORE_FORMAT: Final = b"1"
+
+#: Every table, and what it maps (docs/formats.md).
+TABLES: Final = (
+    "meta",  # format, store id, KEK fingerprint, next node id
+    "buckets",  # data id -> BucketRow
+    "intents",  # data id -> why a closed bucket waits
+    "names",  # node id, chunk -> entry | upload | child node: the trees of names_tree.py
+    "bodies",  # segment or object id -> inline ciphertext | sealed manifest
+    "parts",  # upload id, number -> part
+    "completed",  # upload id -> sealed result
+    "expiries",  # time, upload id -> nothing: when a result is forgotten
+    "files",  # directory id, segment id -> nothing: files that something refers to
+    "garbage",  # kind, what -> nothing: dropped by a commit, to be removed from disk after it
+    "settled",  # directory id -> nothing: directories that need no sweep
+)
+
+
+class Index:
+    """An open environment and its tables."""
+
+    def __init__(self, env: lmdb.Environment, writable: bool) -> None:
+        self.env = env
+        tables: dict[str, Any] = {name: env.open_db(name.encode(), create=writable) for name in TABLES}
+        self.meta = tables["meta"]
+        self.buckets = tables["buckets"]
+        self.intents = tables["intents"]
+        self.names = tables["names"]
+        self.bodies = tables["bodies"]
+        self.parts = tables["parts"]
+        self.completed = tables["completed"]
+        self.expiries = tables["expiries"]
+        self.files = tables["files"]
+        self.garbage = tables["garbage"]
+        self.settled = tables["settled"]
+
+    def read(self) -> lmdb.Transaction:
+        """A read transaction, a context manager. Values are views of the map: none may outlive it; no await within."""
+        return self.env.begin(buffers=True)
+
+    def row(self, txn: lmdb.Transaction, data_id: bytes) -> BucketRow | None:
+        """A bucket's row; None when nothing was ever written to it."""
+        value = txn.get(data_id, db=self.buckets)
+        return None if value is None else decode_row(value)
+
+    def put_row(self, txn: lmdb.Transaction, data_id: bytes, row: BucketRow) -> None:
+        """Store a bucket's row."""
+        txn.put(data_id, encode_row(row), db=self.buckets)
+
+    def new_node(self, txn: lmdb.Transaction) -> bytes:
+        """Draw a node id that never was."""
+        number = int.from_bytes(bytes(txn.get(b"next-node", db=self.meta) or b"\0"), "big") + 1
+        node = number.to_bytes(8, "big")
+        txn.put(b"next-node", node, db=self.meta)
+        return node
+
+
+def open_writable(layout: Layout, map_size: int, sealer: Sealer) -> Index:
+    """Open the index for the committer, making it when the store is new. Raises StoreUnusable, or what the sealer
+    raises when the store was made with another key-encryption key.
+    """
+    try:
+        index = Index(_environment(layout, map_size, readonly=False), writable=True)
+    except lmdb.Error as error:
+        raise StoreUnusable(f"the index {layout.index} cannot be opened: {error}") from error
+    with index.env.begin(write=True) as txn:
+        version = txn.get(b"format", db=index.meta)
+        if version is None:
+            txn.put(b"format", STORE_FORMAT, db=index.meta)
+            txn.put(b"id", os.urandom(16), db=index.meta)
+            txn.put(b"kek", sealer.fingerprint.encode(), db=index.meta)
+        elif bytes(version) != STORE_FORMAT:
+            raise StoreUnusable(
+                f"the store {layout.root} has format {bytes(version)!r}, this program knows {STORE_FORMAT!r}: "
+                "upgrade the program"
+            )
+        else:
+            sealer.check_fingerprint(bytes(txn.get(b"kek", default=b"", db=index.meta)).decode())
+    return index
+
+
+def open_readonly(layout: Layout, map_size: int) -> Index | None:
+    """Open the index for a worker; None while the committer has not made it yet. Raises lmdb.Error."""
+    if not (layout.index / "data.mdb").exists():
+        return None
+    env = _environment(layout, map_size, readonly=True)
+    try:
+        index = Index(env, writable=False)
+        with index.read() as txn:
+            if txn.get(b"format", db=index.meta) is not None:
+                return index
+    except lmdb.NotFoundError:
+        pass  # its tables are not there yet
+    env.close()
+    return None
+
+
+def _environment(layout: Layout, map_size: int, readonly: bool) -> lmdb.Environment:
+    # Durable by default: no `sync=False`, no `writemap`. `meminit` stays on: pages that were not zeroed would carry the
+    # process's memory, keys included, to the disk. No `readahead`: reads are random.
+    return lmdb.open(
+        str(layout.index),
+        map_size=map_size,
+        max_dbs=len(TABLES),
+        max_readers=512,
+        readonly=readonly,
+        create=not readonly,
+        readahead=False,
+        mode=0o600,
+    )

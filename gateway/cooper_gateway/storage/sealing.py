@@ -1,0 +1,77 @@
+"""What the store needs of cryptography. Implemented in `crypto/`, handed in by the composition root."""
+
+from typing import Protocol
+
+
+class SegmentSealer(Protocol):
+    """The frames of one segment."""
+
+    header: bytes
+
+    def seal_into(self, plaintext: memoryview, first: int, last: bool, out: memoryview) -> int:
+        """Encrypt whole frames, numbered from `first`, into `out`; returns how many bytes were written."""
+        ...
+
+    def seal_whole(self, plaintext: bytes | memoryview) -> bytes:
+        """Header and the only frame of a body of at most one frame."""
+        ...
+
+    def open_frames(self, sealed: memoryview, first: int, last: bool) -> list[bytes]:
+        """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
+        ...
+
+
+class BucketSealer(Protocol):
+    """All that is encrypted under one bucket's key."""
+
+    def seal_record(self, plaintext: bytes, context: bytes) -> bytes:
+        """Encrypt a record bound to this bucket and `context`."""
+        ...
+
+    def open_record(self, sealed: bytes | memoryview, context: bytes) -> bytes:
+        """Decrypt and verify a record. Raises ValueError."""
+        ...
+
+    def new_segment(self, segment_id: bytes) -> SegmentSealer:
+        """A cipher for a new segment, with a fresh salt."""
+        ...
+
+    def segment(self, segment_id: bytes, header: bytes | memoryview) -> SegmentSealer:
+        """The cipher of a stored segment, from its header. Raises ValueError."""
+        ...
+
+
+class Sealer(Protocol):
+    """The key-encryption key, as the store uses it."""
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of plaintext in every frame but the last."""
+        ...
+
+    @property
+    def frame_overhead(self) -> int:
+        """Bytes that encryption adds to each frame."""
+        ...
+
+    @property
+    def header_size(self) -> int:
+        """Bytes before the first frame."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the key-encryption key; the store keeps it."""
+        ...
+
+    def check_fingerprint(self, stored: str) -> None:
+        """Raise, naming both, unless the store was made with this key."""
+        ...
+
+    def new_bucket_key(self, data_id: bytes) -> bytes:
+        """Content of a bucket's key file: a new random key, wrapped."""
+        ...
+
+    def bucket(self, data_id: bytes, key_file: bytes) -> BucketSealer:
+        """The cipher of a bucket, from its key file's content. Raises ValueError with the reason."""
+        ...
