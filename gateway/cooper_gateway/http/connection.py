@@ -148,8 +148,6 @@ class S3Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send, or queue, these bytes."""
-        if not self._transport.get_write_buffer_size():
-            self._sending.reset(self._written, self._context.now)
         self._written += len(data)
         self._transport.write(data)
 

@@ -9,6 +9,8 @@ Latin-1. A client that sends UTF-8 gets the same UTF-8 back.
 """
 
 import re
+import sys
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -18,10 +20,12 @@ from cooper_gateway.http.limits import HttpLimits
 from cooper_gateway.protocol.errors import S3Error
 
 # RFC 9112, 2.3: "HTTP-version is case-sensitive." Anything but these two is refused.
-_VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_VERSIONS: Final = {"HTTP/1.1": 1, "HTTP/1.0": 0}
 
 # RFC 9112, 3.2: origin-form is an absolute path and an optional query; RFC 3986 leaves only visible ASCII, and no `#`.
 _TARGET_BYTES: Final = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
+_NO_CONTROLS: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 
 #: Headers that decide who asks, for what, or how long the body is: a second one is refused, never merged.
@@ -39,6 +43,7 @@ _SINGLE: Final = frozenset(
     }
 )
 _SINGLE_PREFIXES: Final = ("x-amz-", "x-cooper-", "if-")
+_NO_CALLBACKS: Final = object()
 
 
 class Head(msgspec.Struct, gc=False):
@@ -59,26 +64,6 @@ def malformed(message: str) -> S3Error:
     return S3Error("InvalidRequest", f"Malformed HTTP request: {message}.")
 
 
-class _Fields:
-    """Collects llhttp's header fields."""
-
-    __slots__ = ("headers", "repeated")
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-        self.repeated: list[str] = []
-
-    def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """One field, as llhttp read it."""
-        name = raw_name.decode("latin-1").lower()
-        value = raw_value.decode("latin-1").strip(" \t")
-        headers = self.headers
-        if name in headers:
-            self.repeated.append(name)
-            value = f"{headers[name]},{value}"
-        headers[name] = value
-
-
 def find_head_end(data: bytes, start: int, limits: HttpLimits) -> int:
     """Where the section that begins at `start` ends; 0 when it is not complete. Raises S3Error when it never can be."""
     end = data.find(b"\r\n\r\n", start, start + limits.header_bytes)
@@ -94,79 +79,97 @@ def find_head_end(data: bytes, start: int, limits: HttpLimits) -> int:
 
 def parse_head(section: bytes, limits: HttpLimits) -> Head:
     """Read a whole header section, its final empty line included. Raises S3Error when anything in it is ambiguous."""
-    _check_lines(section, limits)
-    line_end = section.index(b"\r\n")
-    parts = section[:line_end].split(b" ")
+    lines = section[:-4].decode("latin-1").split("\r\n")
+    _check_controls(section, len(lines) + 1)
+    if len(lines) - 1 > limits.header_count:
+        raise S3Error("RequestHeaderSectionTooLarge", f"More than {limits.header_count} headers.")
+    parts = lines[0].split(" ")
     if len(parts) != 3:
         raise malformed("the request line is not `METHOD target HTTP/1.1`")
     method, target, version = parts
     minor = _VERSIONS.get(version)
     if minor is None:
         raise malformed("the version is not HTTP/1.1 or HTTP/1.0")
-    if target[:1] != b"/" or method == b"CONNECT":
+    if target[:1] != "/" or method == "CONNECT":
         # "authority-form … is only used for CONNECT"; absolute-form is for proxies, and a second place for a host.
         raise malformed("the request target must be a path that begins with a slash")
-    if target.translate(None, _TARGET_BYTES):
+    raw_target = target.encode("latin-1")
+    if raw_target.translate(None, _TARGET_BYTES):
         raise S3Error("InvalidURI", "The path has bytes that must be percent-encoded.")
-    fields = _parse_fields(section)
-    headers = fields.headers
-    if fields.repeated:
-        _check_repeated(fields.repeated)
-    _check_host(headers.get("host"), minor)
-    length, chunked = _body_framing(headers, minor)
-    connection = headers.get("connection")
-    return Head(
-        method=method.decode("ascii"),
-        target=target,
-        minor=minor,
-        headers=headers,
-        length=length,
-        chunked=chunked,
-        keep_alive=minor == 1 if connection is None else _keep_alive(connection, minor),
-        expect_continue=minor == 1 and headers.get("expect", "").lower() == "100-continue",
-    )
-
-
-def _check_lines(section: bytes, limits: HttpLimits) -> None:
-    lines = section.count(b"\n")
-    # RFC 9112, 2.2: "A recipient of such a bare CR MUST consider that element to be invalid"; bare LF alike.
-    if section.count(b"\r\n") != lines or section.count(b"\r") != lines:
-        raise malformed("a line ends in a bare line feed or carriage return")
-    if b"\0" in section:
-        raise malformed("a header has a NUL byte")
-    # RFC 9112, 5.2: "A server that receives an obs-fold … MUST either reject the message … or replace".
-    if b"\r\n " in section or b"\r\n\t" in section:
-        raise malformed("a header is folded over several lines")
-    if lines - 2 > limits.header_count:
-        raise S3Error("RequestHeaderSectionTooLarge", f"More than {limits.header_count} headers.")
-
-
-def _parse_fields(section: bytes) -> _Fields:
-    fields = _Fields()
-    # A parser of its own per section (0.5 µs): nothing of an earlier request can leak into this one.
-    try:
-        httptools.HttpRequestParser(fields).feed_data(section)
-    except httptools.HttpParserUpgrade:
-        pass  # "A server MAY ignore a received Upgrade header field" (RFC 9110, 7.8)
-    except httptools.HttpParserError as error:
-        raise malformed(str(error) or "it could not be parsed") from None
-    return fields
-
-
-def _check_repeated(names: list[str]) -> None:
-    for name in names:
-        if name in _SINGLE or name.startswith(_SINGLE_PREFIXES):
-            raise malformed(f"the header {name} is there more than once")
-
-
-def _check_host(host: str | None, minor: int) -> None:
+    _validate(section)
+    headers = _fields(lines)
+    host = headers.get("host")
     # RFC 9112, 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request message that
     # contains more than one Host header field line or a Host header field with an invalid field value".
     if host is None:
         if minor == 1:
             raise malformed("the Host header is missing")
-    elif not _HOST.fullmatch(host):
+    elif not _is_host(host):
         raise malformed("the Host header is not a host name or address")
+    length, chunked = _body_framing(headers, minor)
+    connection = headers.get("connection")
+    keep_alive = minor == 1 if connection is None else _keep_alive(connection, minor)
+    expect_continue = minor == 1 and "expect" in headers and headers["expect"].lower() == "100-continue"
+    return Head(method, raw_target, minor, headers, length, chunked, keep_alive, expect_continue)
+
+
+def _check_controls(section: bytes, lines: int) -> None:
+    """Refuse control characters, but for tabs and for line ends that are CR LF.
+
+    RFC 9112, 2.2: "A recipient of such a bare CR MUST consider that element to be invalid"; here bare LF alike.
+    """
+    controls = section.translate(None, _NO_CONTROLS)
+    # As many CR LF as `lines` says were cut at, and no other CR or LF: so none is bare.
+    if controls != b"\r\n" * lines:
+        if controls.translate(None, b"\r\n"):
+            raise malformed("a header has a NUL byte or another control character")
+        raise malformed("a line ends in a bare line feed or carriage return")
+
+
+def _validate(section: bytes) -> None:
+    """llhttp's judgement. It needs no callbacks: what it accepts is cut up by `_fields` in one way only."""
+    # A parser of its own per section (0.5 µs): nothing of an earlier request can leak into this one.
+    try:
+        httptools.HttpRequestParser(_NO_CALLBACKS).feed_data(section)
+    except httptools.HttpParserUpgrade:
+        pass  # "A server MAY ignore a received Upgrade header field" (RFC 9110, 7.8)
+    except httptools.HttpParserError as error:
+        raise malformed(str(error) or "it could not be parsed") from None
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    """The header lines after the request line, names in lower case. Raises S3Error."""
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        spelled, colon, value = line.partition(":")
+        name = _field_name(spelled)
+        if not colon:
+            raise malformed("a header line has no colon")
+        value = value.strip(" \t")
+        if name in headers:
+            _check_repeated(name)
+            value = f"{headers[name]},{value}"
+        headers[name] = value
+    return headers
+
+
+@lru_cache(1024)  # a client spells its headers alike in every request
+def _field_name(spelled: str) -> str:
+    # RFC 9112, 5.1: "No whitespace is allowed between the field name and colon"; 5.2: "A server that receives an
+    # obs-fold … MUST either reject the message … or replace": such a line begins with white space.
+    if not _TOKEN.fullmatch(spelled):
+        raise malformed("a header's name is not a token, or the header is folded over several lines")
+    return sys.intern(spelled.lower())
+
+
+def _check_repeated(name: str) -> None:
+    if name in _SINGLE or name.startswith(_SINGLE_PREFIXES):
+        raise malformed(f"the header {name} is there more than once")
+
+
+@lru_cache(1024)
+def _is_host(value: str) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def _body_framing(headers: dict[str, str], minor: int) -> tuple[int, bool]:

@@ -30,22 +30,19 @@ def common_block(now: float, host_id: str) -> str:
 
 
 def render_head(response: Response, common: str, request_id: str, connection: str | None) -> bytes:
-    """Status line and headers, the empty line included. Raises UnsafeHeader rather than let a response be split."""
-    lines = [
-        _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n",
-        common,
-        f"x-amz-request-id: {request_id}\r\n",
-    ]
-    for name, value in response.headers.items():
-        if name.lower() != "content-length":
-            lines.append(f"{name}: {value}\r\n")
-    if response.status not in _WITHOUT_LENGTH:
+    """Status line and headers, the empty line included. Raises UnsafeHeader rather than let a response be split.
+
+    Content-Length is written here, from the body, and is not among a handler's headers.
+    """
+    status = response.status
+    lines = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+    if status not in _WITHOUT_LENGTH:
         lines.append(f"Content-Length: {content_length(response)}\r\n")
     if connection is not None:
         lines.append(f"Connection: {connection}\r\n")
-    lines.append("\r\n")
-    text = "".join(lines)
-    expected = len(lines) + 2  # the common block has three lines
+    status_line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+    text = f"{status_line}{common}x-amz-request-id: {request_id}\r\n{''.join(lines)}\r\n"
+    expected = len(lines) + 6  # status line, three common ones, request id, the empty one
     if text.count("\n") != expected or text.count("\r") != expected or "\0" in text:
         raise UnsafeHeader("a response header has a line end or NUL in it")
     try:

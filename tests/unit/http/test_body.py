@@ -1,0 +1,120 @@
+"""The queue between the wire and a handler: bounded, in order, and silent about nothing."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
+from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.payload import PlainPayload
+
+
+@dataclass
+class FakeFlow:
+    events: list[str] = field(default_factory=list)
+
+    def begin_body(self) -> None:
+        self.events.append("begin")
+
+    def pause_body(self) -> None:
+        self.events.append("pause")
+
+    def resume_body(self) -> None:
+        self.events.append("resume")
+
+
+async def test_reading_stops_over_the_mark_and_goes_on_below_half() -> None:
+    flow = FakeFlow()
+    raw = RawBody(flow, high=1000)
+    raw.push(b"a" * 900)
+    assert flow.events == []
+    raw.push(b"b" * 100)
+    assert flow.events == ["pause"]
+    assert not raw.waits_for_client
+    raw.push(b"c" * 100)  # was on its way already
+    assert await raw.next() == b"a" * 900 + b"b" * 100 + b"c" * 100
+    assert flow.events == ["pause", "begin", "resume"]
+    assert raw.waits_for_client
+
+
+async def test_many_tiny_pieces_count_for_more_than_their_bytes() -> None:
+    flow = FakeFlow()
+    raw = RawBody(flow, high=100_000)
+    pushed = 0
+    while "pause" not in flow.events:
+        raw.push(b"x")
+        pushed += 1
+    assert pushed < 2000
+
+
+async def test_at_most_256_kib_at_once() -> None:
+    raw = RawBody(None)
+    for _ in range(5):
+        raw.push(b"x" * 100_000)
+    raw.end()
+    sizes = []
+    while (data := await raw.next()) is not None:
+        sizes.append(len(data))
+    assert sizes == [200_000, 200_000, 100_000]
+
+
+async def test_a_waiting_reader_is_woken_and_the_body_begins_once() -> None:
+    flow = FakeFlow()
+    raw = RawBody(flow)
+    reading = asyncio.create_task(raw.next())
+    await asyncio.sleep(0)
+    assert flow.events == ["begin"]
+    raw.push(b"x")
+    assert await reading == b"x"
+    ending = asyncio.create_task(raw.next())
+    await asyncio.sleep(0)
+    raw.end()
+    assert await ending is None
+    assert flow.events == ["begin"]
+
+
+async def test_a_failed_body_gives_nothing_more() -> None:
+    raw = RawBody(None)
+    raw.push(b"x")
+    raw.fail(S3Error("RequestTimeout"))
+    with pytest.raises(S3Error, match="in time"):
+        await raw.next()
+    assert not raw.ended
+
+
+def body(size: int | None, *pieces: bytes) -> VerifiedBody:
+    raw = RawBody(None)
+    for piece in pieces:
+        raw.push(piece)
+    raw.end()
+    return VerifiedBody(raw, PlainPayload(size, None))
+
+
+async def test_a_body_that_does_not_verify_does_not_end() -> None:
+    taken = []
+    with pytest.raises(S3Error) as raised:
+        async for chunk in body(5, b"four"):
+            taken.append(chunk)
+    assert taken == [b"four"]
+    assert raised.value.code == "IncompleteBody"
+
+
+async def test_read_gives_the_whole_and_refuses_what_is_over_its_limit() -> None:
+    assert await body(6, b"abc", b"def").read(6) == b"abcdef"
+    for size in (6, None):
+        with pytest.raises(S3Error) as raised:
+            await body(size, b"abc", b"def").read(5)
+        assert raised.value.code == "EntityTooLarge"
+
+
+async def test_a_declared_size_over_the_limit_is_refused_before_reading() -> None:
+    flow = FakeFlow()
+    with pytest.raises(S3Error):
+        await VerifiedBody(RawBody(flow), PlainPayload(6, None)).read(5)
+    assert flow.events == []
+
+
+async def test_the_empty_body() -> None:
+    assert [chunk async for chunk in EMPTY_BODY] == []
+    assert (await EMPTY_BODY.read(0), EMPTY_BODY.size, EMPTY_BODY.trailers) == (b"", 0, {})
