@@ -35,7 +35,8 @@ class Work:
     obj: Object | None
     touched: list[Ref] = field(default_factory=list[Ref])  # resources that it made or changed
     records: dict[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])  # as they are by now
-    secrets: dict[str, str] = field(default_factory=dict[str, str])  # of keys issued here, by key id
+    # Secrets of keys issued here, by key id.
+    secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def resource(self) -> Object:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from cooper_crds.names import region_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionRecord
-from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Ref, StoredRecord
+from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref, StoredRecord
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.reasons import SWEEP_HALTED
 from cooper_operator.plan.snapshot import KnownRecord
@@ -47,12 +47,19 @@ class Sweeper:
         if plan.halted:
             await self._tell_halted(len(orphans), len(records))
             return False
-        for bucket in plan.buckets:
-            await self._retain(bucket)
         regions = [found.record for found in records if isinstance(found.record, RegionRecord)]
-        for key in plan.keys:
-            await self._remove_key(key, regions)
+        for found in (*plan.buckets, *plan.keys):
+            try:
+                await self._clear(found, regions)
+            except (Conflict, NotFound):
+                log.info("record %s changed while it was swept: left to the next sweep", found.name)
         return True
+
+    async def _clear(self, found: KnownRecord, regions: list[RegionRecord]) -> None:
+        if isinstance(found.record, BucketRecord):
+            await self._retain(found, found.record)
+        elif isinstance(found.record, KeyRecord):
+            await self._remove_key(found, found.record, regions)
 
     async def _wake_regions(self, records: list[KnownRecord]) -> None:
         """A Region that is gone is looked at again: its record goes when nothing lives there any more."""
@@ -69,18 +76,14 @@ class Sweeper:
         obj = await self._cluster.get(Ref(kind, owner.namespace, owner.name))
         return obj is None or obj["metadata"]["uid"] != owner.uid
 
-    async def _retain(self, found: KnownRecord) -> None:
-        if not isinstance(found.record, BucketRecord):
-            return
-        await self._cluster.update_record(_stored(found), retained(found.record))
+    async def _retain(self, found: KnownRecord, bucket: BucketRecord) -> None:
+        await self._cluster.update_record(_stored(found), retained(bucket))
         log.warning("Bucket record %s has no resource any more: its data is retained", found.name)
 
-    async def _remove_key(self, found: KnownRecord, regions: list[RegionRecord]) -> None:
+    async def _remove_key(self, found: KnownRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of every Region refuses the key; else the next sweep goes on."""
-        if not isinstance(found.record, KeyRecord):
-            return
-        stored, key = _stored(found), revoked(found.record)
-        if found.record != key:
+        stored, key = _stored(found), revoked(orphan)
+        if orphan != key:
             stored = await self._cluster.update_record(stored, key)
         for region in regions:
             proof = await self._gateways.prove_denied(region, key)
