@@ -164,3 +164,18 @@ async def test_the_record_of_a_region_that_is_gone_and_unused_goes(world: World)
         return await world.cluster.get_record("region-local") is None
 
     await world.until(gone)
+
+
+async def test_a_gap_in_a_list_is_no_proof_of_absence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.apply("Bucket", "photos")
+    await world.until_ready("Bucket", "photos")
+
+    async def nothing(kind: str) -> list[object]:
+        return []
+
+    monkeypatch.setattr(world.cluster, "list_kind", nothing)
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert (await world.key()).state == "Active"
+    record = await world.bucket_record("photos")
+    assert record is not None
+    assert not record.retained
