@@ -13,6 +13,7 @@ from typing import Final
 _CLOSE_WRITE: Final = 0x8
 _MOVED_FROM: Final = 0x40
 _MOVED_TO: Final = 0x80
+_CREATE: Final = 0x100  # a create-only record is linked to its name: nothing is closed or moved then
 _DELETE: Final = 0x200
 _DELETE_SELF: Final = 0x400
 _MOVE_SELF: Final = 0x800
@@ -20,7 +21,8 @@ _ATTRIB: Final = 0x4
 _Q_OVERFLOW: Final = 0x4000
 _IGNORED: Final = 0x8000
 _ONLYDIR: Final = 0x1000000
-_WATCHED: Final = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _DELETE_SELF | _MOVE_SELF | _ATTRIB | _ONLYDIR
+_FILES: Final = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ATTRIB
+_WATCHED: Final = _FILES | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 #: Events that do not name a file: the folder itself is gone, or events were lost.
 _EVERYTHING: Final = _DELETE_SELF | _MOVE_SELF | _Q_OVERFLOW | _IGNORED
 
