@@ -1,12 +1,15 @@
 """aws-chunked streams: however they are cut, the same plaintext; whatever is changed in them, an error."""
 
 import base64
+import io
 import zlib
 from itertools import pairwise
 
+from botocore.httpchecksum import AwsChunkedWrapper, CrtCrc32cChecksum, CrtCrc32Checksum, CrtCrc64NvmeChecksum
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cooper_gateway.protocol.checksums import Checksummer
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
 from cooper_gateway.protocol.payload import PayloadDecoder, payload_decoder
@@ -134,3 +137,29 @@ def test_random_bodies_never_break_the_decoder(noise, size):
         code = refused(request, noise)
         assert code
         assert code in {"SignatureDoesNotMatch", "InvalidRequest", "IncompleteBody"}
+
+
+BOTOCORE_CHECKSUMS = {
+    "x-amz-checksum-crc32": CrtCrc32Checksum,
+    "x-amz-checksum-crc32c": CrtCrc32cChecksum,
+    "x-amz-checksum-crc64nvme": CrtCrc64NvmeChecksum,
+}
+
+
+@given(st.binary(max_size=500), st.sampled_from(sorted(BOTOCORE_CHECKSUMS)), st.integers(1, 200), st.booleans())
+def test_what_botocore_sends_is_understood_and_its_checksum_holds(plaintext, header, chunk_size, damaged):
+    wrapper = AwsChunkedWrapper(io.BytesIO(plaintext), BOTOCORE_CHECKSUMS[header], header, chunk_size)
+    headers = {"x-amz-decoded-content-length": str(len(plaintext)), "x-amz-trailer": header}
+    request = signing.signed("PUT", "/photos/a", headers, payload=STREAMING_UNSIGNED_TRAILER)
+    decoder = decoder_of(request)
+    checksummer = Checksummer(request.headers)
+    received = b"".join(decoder.feed(wrapper.read()))
+    decoder.finish()
+    assert received == plaintext
+    checksummer.update(received + b"x" if damaged else received)
+    try:
+        checksummer.verify(decoder.trailers)
+    except S3Error as error:
+        assert (error.code, damaged) == ("XAmzContentChecksumMismatch", True)
+    else:
+        assert not damaged
