@@ -149,7 +149,7 @@ def close(batch: Batch, request: Close) -> None:
         raise BucketNotEmpty
     row = row or batch.new_row(request.data_id)
     row.state = State.CLOSED
-    if request.intent:
+    if request.intent and batch.txn.get(request.data_id, db=batch.index.intents) is None:
         batch.txn.put(request.data_id, request.intent, db=batch.index.intents)
 
 
