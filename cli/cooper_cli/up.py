@@ -5,6 +5,7 @@ import logging
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,7 +20,10 @@ from cooper_gateway.processes.supervisor import Supervisor
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
 from cooper_operator.cluster.port import Unavailable
-from cooper_operator.main import compose
+from cooper_operator.main import Intervals, compose
+
+#: Seconds between looks at what buckets hold: on one machine they cost little, and `cooper status` shows them.
+_USAGE: Final = 5.0
 
 
 @click.command()
@@ -121,7 +125,7 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
 
     cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
     endpoint = f"http://{host}:{supervisor.port}"
-    operator = compose(cluster, replicas, default_endpoint=endpoint)
+    operator = compose(cluster, replicas, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
     cluster.open()
     say_where(folder, places, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics")
     running = asyncio.create_task(operator.run())
