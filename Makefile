@@ -22,7 +22,7 @@ up: $(STAMP)
 
 test: $(STAMP) check
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
-	@$(BIN)/python -m pytest tests/hostile tests/integration -q
+	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .
@@ -42,7 +42,7 @@ bench: $(STAMP)
 	@$(BIN)/python bench/small_objects.py
 
 soak: $(STAMP)
-	@$(BIN)/python -m pytest tests -q -m "" --soak
+	@$(BIN)/python -m pytest tests -q -s --soak
 
 # Resolve again from pyproject.toml. The lock pins versions and hashes and names no registry.
 lock: $(STAMP)

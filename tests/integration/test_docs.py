@@ -1,0 +1,60 @@
+"""The commands in the documentation, run as they stand there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from clients import cache
+from clients.aws import clean_env
+from support.rig import COOPER, Rig, eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(page: str, language: str = "") -> list[str]:
+    """The fenced blocks of a page in a language; none is named for shell commands."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return [text for named, text in found if named == language]
+
+
+def shell(script: str, cwd: Path) -> str:
+    path = f"{cache.programs()}:{Path(COOPER[0]).parent}:/usr/bin:/bin"
+    env = clean_env(PATH=path, HOME=str(cwd), AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null")
+    done = subprocess.run(["bash", "-euc", script], cwd=cwd, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readmes_commands_and_those_that_cooper_up_prints(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    for name in ("quickstart.yaml", "keys.yaml"):
+        rig.apply(name, (ROOT / "examples" / name).read_text())
+    (tmp_path / ".cooper").symlink_to(rig.data)
+    (tmp_path / "README.md").write_text("read me")
+    (tmp_path / "some-file").write_text("some file")
+    with rig:
+        rig.env("photos")
+        (use,) = [block for block in blocks("README.md") if "aws " in block]
+        shell(use, tmp_path)
+        hint = re.compile(r"Try it.*?:\n((?:  .*\n)+)")
+        found = eventually("the hint", lambda: hint.search(rig.log.read_text()))
+        printed = shell(found[1].replace("python -c", f"{COOPER[0]} -c"), tmp_path)
+        assert "README.md" in printed
+        assert "some-file" in printed
+
+
+def test_the_readmes_first_manifest_is_enough(tmp_path: Path) -> None:
+    (manifest,) = blocks("README.md", "yaml")
+    rig = Rig(tmp_path)
+    rig.apply("region.yaml", (ROOT / "examples/quickstart.yaml").read_text().split("---")[0])
+    rig.apply("mine.yaml", manifest)
+    with rig:
+        rig.client("photos").put_object(Bucket="photos", Key="k", Body=b"v")
+
+
+def test_completion_scripts_name_the_commands(tmp_path: Path) -> None:
+    for name in ("bash", "zsh", "fish"):
+        assert "_COOPER_COMPLETE" in shell(f"cooper completion {name}", tmp_path)
+    assert (
+        shell("COMP_WORDS='cooper st' COMP_CWORD=1 _COOPER_COMPLETE=bash_complete cooper", tmp_path) == "plain,status\n"
+    )
