@@ -4,6 +4,7 @@ Requests that arrive while a commit syncs wait in the sockets and share the next
 more there is to do, the cheaper each write gets.
 """
 
+import contextlib
 import logging
 import os
 import select
@@ -154,8 +155,8 @@ class Committer:
                 requests.extend((connection, request) for request in wire.decode_requests(packet))
             except BlockingIOError:
                 return True
-            except (OSError, msgspec.MsgspecError):
-                _log.exception("a worker's connection failed")
+            except (OSError, msgspec.MsgspecError) as error:
+                _log.warning("a worker's connection failed: %s", error)
                 self._drop(connection)
                 return True
         return False
@@ -180,19 +181,28 @@ class Committer:
             if not connection.flush() and connection.link.fileno() in self._connections:
                 self._epoll.modify(connection.link.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
-    def _commit(self, requests: list[Request]) -> list[Reply]:
+    def _commit(self, requests: list[Request], again: bool = True) -> list[Reply]:
         """Commit requests together; where that fails, one by one, so that one which cannot be done fails alone."""
         try:
             return self._attempt(requests)
         except CommitFailed:
             raise
         except Exception as error:
+            if isinstance(error, _NoRoom) and again:
+                self._advance()
+                return self._commit(requests, again=False)
             if len(requests) > 1:
-                return [reply for request in requests for reply in self._commit([request])]
+                return [reply for request in requests for reply in self._commit([request], again=False)]
             if isinstance(error, _NoRoom):
-                return [_failure(requests[0], StoreFull(str(error)))]
+                return [_failure(requests[0], StoreFull(f"no room is left for the index: {error}"))]
             _log.exception("a %s request failed", type(requests[0]).__name__)
             return [_failure(requests[0], StoreFailed("the commit failed; nothing of it was stored"))]
+
+    def _advance(self) -> None:
+        """Commit next to nothing: LMDB reuses pages that one commit freed only two commits later."""
+        self._index.env.reader_check()
+        with contextlib.suppress(_NoRoom):
+            self._attempt([])
 
     def _attempt(self, requests: list[Request]) -> list[Reply]:
         try:
@@ -201,9 +211,11 @@ class Committer:
                 batch = Batch(self._index, txn, self._keys, self._recheck)
                 replies = [_apply(batch, request) for request in requests]
                 batch.store_rows()
+                if not requests:
+                    self._index.touch(txn)
                 self._housekeeping.forget_removed(txn)
                 self._sync.sync(batch.directories)
-                _commit(txn)
+                _commit(txn, self._layout)
             finally:
                 txn.abort()  # does nothing after a commit
         except (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError) as error:
@@ -279,12 +291,15 @@ def _failure(request: Request, error: Exception) -> Reply:
     return Reply(request.id, type(error).__name__, detail)
 
 
-def _commit(txn: lmdb.Transaction) -> None:
+def _commit(txn: lmdb.Transaction, layout: Layout) -> None:
     try:
         txn.commit()
     except (lmdb.MapFullError, lmdb.DiskError):
         raise  # no page of this transaction is referred to; the next one writes all its own pages anew
     except lmdb.Error as error:
+        # LMDB reports a write that was cut short, which is how a disk fills up, as an I/O error.
+        if layout.is_short_of_room():
+            raise _NoRoom(str(error)) from error
         raise CommitFailed(str(error)) from error
 
 

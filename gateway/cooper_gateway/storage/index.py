@@ -13,7 +13,7 @@ STORE_FORMAT: Final = b"1"
 
 #: Every table, and what it maps (docs/formats.md).
 TABLES: Final = (
-    "meta",  # format, store id, KEK fingerprint, next node id
+    "meta",  # format, store id, KEK fingerprint, last node id, a value that only makes a commit
     "buckets",  # data id -> BucketRow
     "intents",  # data id -> why a closed bucket waits
     "names",  # node id, chunk -> entry | upload | child node: the trees of names_tree.py
@@ -58,11 +58,15 @@ class Index:
         """Store a bucket's row."""
         txn.put(data_id, encode_row(row), db=self.buckets)
 
+    def touch(self, txn: lmdb.Transaction) -> None:
+        """Write something that means nothing."""
+        txn.put(b"touched", os.urandom(8), db=self.meta)
+
     def new_node(self, txn: lmdb.Transaction) -> bytes:
         """Draw a node id that never was."""
-        number = int.from_bytes(bytes(txn.get(b"next-node", db=self.meta) or b"\0"), "big") + 1
+        number = int.from_bytes(bytes(txn.get(b"last-node", db=self.meta) or b"\0"), "big") + 1
         node = number.to_bytes(8, "big")
-        txn.put(b"next-node", node, db=self.meta)
+        txn.put(b"last-node", node, db=self.meta)
         return node
 
 

@@ -3,11 +3,14 @@
 import errno
 import fcntl
 import os
+import resource
 from pathlib import Path
 from typing import Final
 
 #: Errors that mean "no room": the write failed cleanly, and the store is sound.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_SHORT: Final = 64 << 20  # bytes; more than one transaction ever needs
 
 # Locks and memory maps of these are not trustworthy between hosts, or not durable when fsync returns.
 NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -76,6 +79,15 @@ class Layout:
                 f"the data directory {self.root} lies on a network file system ({kind}), which cannot keep the "
                 "promise that an acknowledged write is durable. Use a local disk or a block volume"
             )
+
+    def is_short_of_room(self) -> bool:
+        """Whether the index can hardly grow: by the disk, or by the limit of a file's size."""
+        disk = os.statvfs(self.index)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        room = disk.f_bavail * disk.f_frsize
+        if limit != resource.RLIM_INFINITY:
+            room = min(room, limit - (self.index / "data.mdb").stat().st_size)
+        return room < _SHORT
 
     @staticmethod
     def _children(path: Path) -> list[str]:
