@@ -18,7 +18,7 @@ demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
 
 up: $(STAMP)
-	@$(BIN)/cooper up
+	@$(BIN)/cooper up examples
 
 test: $(STAMP) check
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
