@@ -1,0 +1,223 @@
+"""kill -9 of the committer and of workers amid writes: what was acknowledged is there, and nothing else is."""
+
+import asyncio
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cooper_gateway.storage.embedded import EmbeddedStore
+from cooper_gateway.storage.port import (
+    Attributes,
+    BucketRef,
+    Conditions,
+    Guard,
+    Overloaded,
+    StoreFailed,
+    UploadInfo,
+)
+from support.store_process import CommitterProcess, config_in
+
+GUARD = Guard("AKIATEST", "s3:PutObject")
+ALWAYS = Conditions()
+BUCKET = BucketRef(b"crash test bucke", "crash")
+SIZES = (0, 100, 32_768, 32_769, 300_000, 900_000)
+
+
+@pytest.fixture
+def committer(tmp_path: Path) -> Iterator[CommitterProcess]:
+    process = CommitterProcess(config_in(tmp_path))
+    yield process
+    process.kill()
+
+
+def content(name: bytes, version: int) -> bytes:
+    seed = hashlib.sha256(b"%b %d" % (name, version)).digest()
+    size = SIZES[seed[0] % len(SIZES)]
+    return (seed * (size // 32 + 1))[:size]
+
+
+async def put(store: EmbeddedStore, name: bytes, version: int) -> None:
+    writer = store.writer(BUCKET, None)
+    await writer.write(content(name, version))
+    segment = await writer.finish()
+    await store.put(BUCKET, name, segment, f"{version}", Attributes(), None, ALWAYS, GUARD)
+
+
+async def get(store: EmbeddedStore, name: bytes) -> tuple[str, bytes]:
+    opened = await store.open(BUCKET, name)
+    try:
+        return opened.info.etag, b"".join([piece async for piece in opened.read(0, opened.info.size)])
+    finally:
+        opened.close()
+
+
+class Writer:
+    """Puts, overwrites and deletes one name again and again, and knows what may be there."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.sure: int | None = None  # version acknowledged last; None: deleted
+        self.unsure: list[int | None] = []  # outcomes that nobody knows
+        self.acknowledged = 0
+
+    async def run(self, store: EmbeddedStore, stop: asyncio.Event) -> None:
+        version = 0
+        while not stop.is_set():
+            version += 1
+            wanted = None if version % 5 == 0 else version
+            try:
+                if wanted is None:
+                    await store.delete(BUCKET, [self.name], GUARD)
+                else:
+                    await put(store, self.name, version)
+            except StoreFailed:
+                self.unsure.append(wanted)
+                continue
+            except Overloaded:
+                continue
+            self.sure, self.unsure = wanted, []
+            self.acknowledged += 1
+
+    async def check(self, store: EmbeddedStore, there: set[bytes]) -> None:
+        possible = {self.sure, *self.unsure}
+        if self.name not in there:
+            assert None in possible, f"{self.name!r} was acknowledged and is gone"
+            return
+        etag, data = await get(store, self.name)
+        assert int(etag) in possible, f"{self.name!r} is version {etag}, not one of {possible}"
+        assert data == content(self.name, int(etag))
+
+
+def on_disk(committer: CommitterProcess) -> set[str]:
+    folder = Path(committer.config.data_dir, "segments")
+    return {f"{path.parent.name}/{path.name}" for path in folder.rglob("*") if path.is_file()}
+
+
+def referred(committer: CommitterProcess) -> set[str]:
+    """Files that the index refers to. In a process of its own: this one may have the environment open."""
+    script = (
+        "import lmdb, sys; e = lmdb.open(sys.argv[1], max_dbs=16, readonly=True, map_size=1 << 30)\n"
+        "f = e.open_db(b'files', create=False)\n"
+        "with e.begin() as t:\n for k, _ in t.cursor(f): print(k[:8].hex() + '/' + k[8:].hex())"
+    )
+    argv = [sys.executable, "-c", script, committer.config.data_dir + "/index"]
+    return set(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.split())
+
+
+async def test_the_committer_is_killed_again_and_again(committer: CommitterProcess) -> None:
+    store = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
+    writers = [Writer(b"name %d" % number) for number in range(24)]
+    chance = random.Random(1)
+    for _ in range(6):
+        stop = asyncio.Event()
+        running = [asyncio.ensure_future(writer.run(store, stop)) for writer in writers]
+        await asyncio.sleep(chance.uniform(0.05, 0.4))
+        committer.kill()
+        await asyncio.to_thread(committer.start)
+        await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.gather(*running)
+        listing = await store.list_objects(BUCKET, b"", b"", b"", 1000)
+        there = {entry.name for entry in listing.entries}
+        for writer in writers:
+            await writer.check(store, there)
+        usage = await store.usage(BUCKET)
+        assert (usage.objects, usage.size) == (len(there), sum(entry.size for entry in listing.entries))
+    assert sum(writer.acknowledged for writer in writers) > 100
+    await store.close()
+    committer.stop()
+    committer.start()  # with this worker gone, its files are looked at
+    deadline = time.monotonic() + 10
+    while on_disk(committer) != referred(committer):
+        assert time.monotonic() < deadline, "garbage of the crashes was not collected, or files are missing"
+        await asyncio.sleep(0.1)
+
+
+def worker_main() -> None:
+    """A worker that uploads large objects for ever, telling each acknowledged name on its standard output."""
+    from cooper_gateway.config import GatewayConfig
+    from cooper_gateway.crypto.keyring import Keyring
+
+    config = msgspec.json.decode(sys.argv[1], type=GatewayConfig)
+
+    async def main() -> None:
+        store = EmbeddedStore(config, Keyring.load(config.kek_file), asyncio.get_running_loop())
+
+        async def one(number: int) -> None:
+            for turn in range(10_000):
+                name = b"%s %d %d" % (sys.argv[2].encode(), number, turn)
+                await put(store, name, turn)
+                print(name.decode(), flush=True)
+
+        async def multipart() -> None:
+            upload_id = await store.create_upload(BUCKET, UploadInfo(b"never completed", 1, Attributes()), GUARD)
+            for number in range(1, 10_000):
+                writer = store.writer(BUCKET, None)
+                await writer.write(b"p" * 100_000)
+                await store.put_part(
+                    BUCKET, b"never completed", upload_id, number, await writer.finish(), "e", None, GUARD
+                )
+
+        await asyncio.gather(multipart(), *(one(number) for number in range(16)))
+
+    asyncio.run(main())
+
+
+async def test_a_worker_is_killed_and_its_garbage_collected(committer: CommitterProcess) -> None:
+    acknowledged: set[bytes] = set()
+    for turn in range(3):
+        argv = [sys.executable, __file__, msgspec.json.encode(committer.config).decode(), f"worker{turn}"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        worker = subprocess.Popen(argv, stdout=subprocess.PIPE, env=env)
+        await asyncio.sleep(1.2)
+        worker.kill()
+        told, _ = worker.communicate(timeout=10)
+        lines = told.split(b"\n")[:-1]  # the last one may be cut
+        assert lines, "the worker wrote nothing"
+        acknowledged |= set(lines)
+    deadline = time.monotonic() + 10
+    while on_disk(committer) != referred(committer):
+        assert time.monotonic() < deadline, "garbage of the workers was not collected, or files are missing"
+        await asyncio.sleep(0.1)
+    store = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
+    there: set[bytes] = set()
+    after = b""
+    while True:
+        listing = await store.list_objects(BUCKET, b"", b"", after, 1000)
+        there |= {entry.name for entry in listing.entries}
+        if listing.resume is None:
+            break
+        after = listing.resume
+    assert acknowledged <= there
+    for name in there:
+        etag, data = await get(store, name)
+        assert data == content(name, int(etag))
+    usage = await store.usage(BUCKET)
+    assert usage.objects == len(there)
+    await store.close()
+
+
+def test_every_sync_that_is_promised_is_made(committer: CommitterProcess) -> None:
+    """A committed index is never opened without its durability: no flag that gives it up is set."""
+    committer.stop()
+    script = (
+        "import sys; from support.store_process import *\nc = msgspec.json.decode(sys.argv[1], type=GatewayConfig)\n"
+        "print(Committer(c, Keyring.load(c.kek_file), refuse_revoked)._index.env.flags())"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [sys.executable, "-c", script, msgspec.json.encode(committer.config).decode()]
+    flags = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30, env=env).stdout
+    for flag in ("'sync': True", "'metasync': True", "'writemap': False", "'map_async': False", "'meminit': True"):
+        assert flag in flags
+
+
+if __name__ == "__main__":
+    worker_main()
