@@ -141,7 +141,8 @@ class Exchange:
             self._sent = len(body)
             data += body
         self._wire.write(data)
-        self._finish(keep_alive)
+        self._observe()
+        self._wire.exchange_done(keep_alive)
 
     async def _stream(self, response: Response, stream: AsyncIterator[bytes]) -> None:
         """Send a body as it comes. Once the head is out, only cutting the connection can tell that something failed."""
@@ -171,7 +172,8 @@ class Exchange:
             if close is not None:
                 await close()
         if left == 0:
-            self._finish(keep_alive)
+            self._observe()
+            wire.exchange_done(keep_alive)
         else:
             wire.abort()
 
@@ -186,10 +188,6 @@ class Exchange:
         # With a body half read the next request's beginning could not be found.
         complete = self._raw is None or self._raw.ended
         return complete and self._head.keep_alive and not self._context.stopping
-
-    def _finish(self, keep_alive: bool) -> None:
-        self._observe()
-        self._wire.exchange_done(keep_alive)
 
     def _observe(self) -> None:
         if self._observed:

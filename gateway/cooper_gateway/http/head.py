@@ -26,7 +26,7 @@ _VERSIONS: Final = {"HTTP/1.1": 1, "HTTP/1.0": 0}
 _TARGET_BYTES: Final = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
 _NO_CONTROLS: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HOST: Final = re.compile(r"[A-Za-z0-9._~%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
+_HOST: Final = re.compile(r"[A-Za-z0-9._~%-]{1,255}(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 
 #: Headers that decide who asks, for what, or how long the body is: a second one is refused, never merged.
 _SINGLE: Final = frozenset(
@@ -97,15 +97,15 @@ def parse_head(section: bytes, limits: HttpLimits) -> Head:
     if raw_target.translate(None, _TARGET_BYTES):
         raise S3Error("InvalidURI", "The path has bytes that must be percent-encoded.")
     _validate(section)
-    headers = _fields(lines)
+    headers = _fields(lines[1:])
     host = headers.get("host")
     # RFC 9112, 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any request message that
     # contains more than one Host header field line or a Host header field with an invalid field value".
     if host is None:
         if minor == 1:
             raise malformed("the Host header is missing")
-    elif not _is_host(host):
-        raise malformed("the Host header is not a host name or address")
+    else:
+        _check_host(host)
     length, chunked = _body_framing(headers, minor)
     connection = headers.get("connection")
     keep_alive = minor == 1 if connection is None else _keep_alive(connection, minor)
@@ -138,22 +138,27 @@ def _validate(section: bytes) -> None:
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
-    """The header lines after the request line, names in lower case. Raises S3Error."""
+    """Header lines as a dictionary, names in lower case. llhttp has seen that each has a colon. Raises S3Error."""
+    headers = {_field_name(name): value.strip(" \t") for name, _, value in [line.partition(":") for line in lines]}
+    return headers if len(headers) == len(lines) else _merged_fields(lines)
+
+
+def _merged_fields(lines: list[str]) -> dict[str, str]:
+    """The same where a header is repeated: an error, or its values joined with a comma (RFC 9110, 5.3)."""
     headers: dict[str, str] = {}
-    for line in lines[1:]:
-        spelled, colon, value = line.partition(":")
+    for line in lines:
+        spelled, _, value = line.partition(":")
         name = _field_name(spelled)
-        if not colon:
-            raise malformed("a header line has no colon")
         value = value.strip(" \t")
         if name in headers:
-            _check_repeated(name)
+            if name in _SINGLE or name.startswith(_SINGLE_PREFIXES):
+                raise malformed(f"the header {name} is there more than once")
             value = f"{headers[name]},{value}"
         headers[name] = value
     return headers
 
 
-@lru_cache(1024)  # a client spells its headers alike in every request
+@lru_cache(256)  # a client spells its headers alike in every request
 def _field_name(spelled: str) -> str:
     # RFC 9112, 5.1: "No whitespace is allowed between the field name and colon"; 5.2: "A server that receives an
     # obs-fold … MUST either reject the message … or replace": such a line begins with white space.
@@ -162,14 +167,10 @@ def _field_name(spelled: str) -> str:
     return sys.intern(spelled.lower())
 
 
-def _check_repeated(name: str) -> None:
-    if name in _SINGLE or name.startswith(_SINGLE_PREFIXES):
-        raise malformed(f"the header {name} is there more than once")
-
-
-@lru_cache(1024)
-def _is_host(value: str) -> bool:
-    return _HOST.fullmatch(value) is not None
+@lru_cache(256)  # what raises is not kept
+def _check_host(value: str) -> None:
+    if not _HOST.fullmatch(value):
+        raise malformed("the Host header is not a host name or address")
 
 
 def _body_framing(headers: dict[str, str], minor: int) -> tuple[int, bool]:
