@@ -122,6 +122,14 @@ class AccessKeyStatus(Status):
         AccessKeyId | None, Field(description="The key's id: the ACCESS_KEY in the Secret. It is no secret.")
     ] = None
     secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None
+    proven_record: Annotated[
+        str | None,
+        Field(
+            max_length=128,
+            description="Version of the key's record that every gateway worker was last seen to follow. When the "
+            "record is at another one, the workers are asked again.",
+        ),
+    ] = None
     binding: Annotated[
         Binding | None,
         Field(description="The Secret with the credentials, in the form of the Service Binding specification."),

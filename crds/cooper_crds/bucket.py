@@ -116,7 +116,8 @@ class BucketStatus(Status):
         Conditions,
         Field(
             description="What is true of the Bucket. Ready: it can be used, and the key in the Secret works. "
-            "Provisioned: the bucket exists. CredentialsReady: the key works and is delivered."
+            "Provisioned: the bucket exists. CredentialsReady: the key works and is delivered. Revoked: every gateway "
+            "refuses every key on it."
         ),
     ] = []
     bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None

@@ -89,6 +89,30 @@ class HttpGateways:
 
         return await self._prove(region, key, verdict)
 
+    async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """Every worker must refuse the bucket to the key, whatever the key may do there."""
+
+        def verdict(response: Response) -> str:
+            code = _code(response)
+            return "" if response.status == 403 and code == "KeyAccessRevoked" else f"answers {code}"
+
+        denied = await self._prove(region, key, verdict, bucket)
+        if not denied.complete:
+            return denied
+        # A key that is revoked itself is told the same. It never comes back to life: if it works now, it did then.
+        return await self.prove_works(region, key, [bucket.name])
+
+    async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """Every worker must let the key to the bucket; `AccessDenied` says that the key may do other things there."""
+
+        def verdict(response: Response) -> str:
+            code = _code(response)
+            return "" if response.status == 200 or code == "AccessDenied" else f"answers {code}"
+
+        # A worker that does not know of the grant denies access too: it must list the bucket first.
+        works = await self.prove_works(region, key, [bucket.name])
+        return await self._prove(region, key, verdict, bucket) if works.complete else works
+
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
         """Objects and bytes. Raises GatewayUnavailable."""
         answer = await self._operate(region, "GET", "x-cooper-usage", bucket)
@@ -115,8 +139,12 @@ class HttpGateways:
 
     # Probes
 
-    async def _prove(self, region: RegionRecord, key: KeyRecord, verdict: Verdict) -> Proof:
-        ask = self._question("GET", "/", {}, {}, region, key, PROBE_TIMEOUT)
+    async def _prove(
+        self, region: RegionRecord, key: KeyRecord, verdict: Verdict, bucket: BucketRecord | None = None
+    ) -> Proof:
+        """Have the key list its buckets, or with `bucket` that one's objects (none of them)."""
+        path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
+        ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
         replicas = self._known(region)
         results = await asyncio.gather(*(_probe(replica, ask, verdict) for replica in replicas))
         waiting = [problem for result in results for problem in result.waiting_for.split("; ") if problem]
@@ -134,9 +162,8 @@ class HttpGateways:
         key = self._system_key()
         if key is None:
             raise GatewayUnavailable("the operator has no key yet")
-        path = "/" if bucket is None else "/" + quote(bucket.name, safe="")
         headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id}
-        ask = self._question(method, path, {question: ""}, headers, region, key, OPERATE_TIMEOUT)
+        ask = self._question(method, _path(bucket), {question: ""}, headers, region, key, OPERATE_TIMEOUT)
         response = None
         for replica in self._known(region):
             await replica.meet(_hello)
@@ -188,6 +215,10 @@ class HttpGateways:
                 replica.close()
         self._replicas[region.name] = now
         return list(now.values())
+
+
+def _path(bucket: BucketRecord | None) -> str:
+    return "/" if bucket is None else "/" + quote(bucket.name, safe="")
 
 
 async def _hello(connection: Connection) -> Response:

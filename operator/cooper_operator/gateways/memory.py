@@ -44,6 +44,16 @@ class MemoryGateways:
         self.calls.append(f"prove_denied {key.access_key_id}")
         return await self._prove(lambda known: not _accepts(known, key, []))
 
+    async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """Every worker must refuse the bucket to a key that works."""
+        self.calls.append(f"prove_bucket_denied {bucket.name}")
+        return await self._prove(lambda known: _lets(known, key, bucket) is False)
+
+    async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """Every worker must let the key to the bucket."""
+        self.calls.append(f"prove_bucket_allowed {bucket.name}")
+        return await self._prove(lambda known: _lets(known, key, bucket) is True)
+
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
         """Objects and bytes. Raises GatewayUnavailable."""
         found = self._operate("usage", bucket)
@@ -95,6 +105,14 @@ class MemoryGateways:
 
 def _name(record: Record) -> str:
     return record.access_key_id if isinstance(record, KeyRecord) else f"{type(record).__name__} {record.name}"
+
+
+def _lets(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> bool | None:
+    """Whether a worker lets the key to the bucket; None when that cannot be told, as the key does not work there."""
+    held = known.get(f"BucketRecord {bucket.name}")
+    if not isinstance(held, BucketRecord) or held.data_id != bucket.data_id or held.retained:
+        return None
+    return held.api_access == "Allowed" if _accepts(known, key, [bucket.name]) else None
 
 
 def _accepts(known: dict[str, Record], key: KeyRecord, buckets: list[str]) -> bool:

@@ -57,6 +57,14 @@ class Gateways(Protocol):
         """Ask every worker of every replica with the key: each must answer KeyAccessRevoked or InvalidAccessKeyId."""
         ...
 
+    async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """Ask every worker for the bucket with a key that works and is granted on it: each must refuse the bucket."""
+        ...
+
+    async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
+        """The same, and each must let the key to the bucket, as far as the key's actions go."""
+        ...
+
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
         """Objects and bytes. Raises GatewayUnavailable."""
         ...

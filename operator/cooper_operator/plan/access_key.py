@@ -76,10 +76,14 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
     blocked = snapshot.blocked
     delivered_as = _delivered_as(snapshot, home, use)
     status = _status(snapshot, None if use is None else use.key.access_key_id, delivered_as, problem)
+    proven = None
+    if use is not None and _stopped(snapshot) is None and any(isinstance(step, ProveWorks) for step in steps):
+        proven = key_record_name(use.key.access_key_id)
+        status = status.model_copy(update={"proven_record": use.usable and use.usable.version})
     not_after = snapshot.access_key.spec.not_after
     # A Secret that is not ours wakes nobody when it goes: look again.
     again = blocked is not None or (problem is not None and problem[0] is SECRET_CONFLICT)
-    return Plan(until_blocked(steps, blocked), status, retry=again, requeue_at=not_after)
+    return Plan(until_blocked(steps, blocked), status, proven=proven, retry=again, requeue_at=not_after)
 
 
 def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: _Use) -> list[Step]:
@@ -90,18 +94,23 @@ def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: _Use) -> li
     elif use.usable.record != use.key:
         steps.append(UpdateRecord(use.usable, use.key))
     to_deliver = delivery(snapshot, home, use.key)
-    proven = use.problem is not None or _settled(snapshot, use.key.access_key_id)
+    proven = use.problem is not None or _settled(snapshot, use.usable)
     if home.record is not None and (steps or to_deliver or not proven):
         steps.append(ProveWorks(home.record, use.key, use.resolved.listed))
     return steps + to_deliver
 
 
-def _settled(snapshot: AccessKeySnapshot, access_key_id: str) -> bool:
-    """Whether this key was proven to work before: the status says so of this generation."""
+def _settled(snapshot: AccessKeySnapshot, usable: KnownRecord | None) -> bool:
+    """Whether the key was proven to work before: the status says so of this generation, and of its record as it is.
+
+    The record changes without the generation when a Bucket that is granted comes or goes.
+    """
     meta, status = snapshot.access_key.metadata, snapshot.access_key.status
     return (
         status is not None
-        and status.access_key_id == access_key_id
+        and usable is not None
+        and status.access_key_id == key_in(usable).access_key_id
+        and status.proven_record == usable.version
         and holds(status.conditions, "Ready", meta.generation)
     )
 
@@ -138,6 +147,7 @@ def _status(
         conditions=conditions(before.conditions, said, snapshot.now, generation),
         state="Pending" if delivered_as is None else "Active",
         access_key_id=access_key_id or before.access_key_id,
+        proven_record=before.proven_record,
         secret_name=delivered_as or before.secret_name,
         binding=None if delivered_as is None else Binding(name=delivered_as),
     )

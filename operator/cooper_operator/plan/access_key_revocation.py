@@ -55,7 +55,7 @@ def plan_revoked(
     if keys and home.record is None:
         said = (ready, _no_region(home))
         return Plan(tuple(steps), _status(snapshot, said, state), retry=True)
-    if home.record is not None and (revoking or not _refused(snapshot)):
+    if home.record is not None and (revoking or not _refused(snapshot, keys)):
         steps += [_prove(found, home.record) for found in keys]
     steps += [DeleteRecord(found) for found in keys[1:]]
     steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
@@ -65,7 +65,10 @@ def plan_revoked(
     refused = (REFUSED_EVERYWHERE, "every worker of every gateway refuses the key")
     denied = Say("Revoked", "True", *(refused if keys else (NEVER_ISSUED, "no key is there that could be used")))
     gone = Say("Delivered", "False", *_REASONS[state])
-    return Plan(tuple(steps), _status(snapshot, (ready, gone, denied), state))
+    status = _status(snapshot, (ready, gone, denied), state)
+    newest = keys[0] if keys else None
+    status = status.model_copy(update={"proven_record": newest and newest.version})
+    return Plan(tuple(steps), status, proven=newest and newest.name)
 
 
 def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStatus]:
@@ -91,10 +94,13 @@ def _prove(found: KnownRecord, region: RegionRecord) -> ProveDenied:
     return ProveDenied(region, msgspec.structs.replace(key_in(found), state="Revoked"))
 
 
-def _refused(snapshot: AccessKeySnapshot) -> bool:
-    """Whether every worker's refusal was seen before, of this generation."""
+def _refused(snapshot: AccessKeySnapshot, keys: list[KnownRecord]) -> bool:
+    """Whether every worker's refusal of the only key was seen before, of this generation and its record as it is."""
     status = snapshot.access_key.status
-    return status is not None and holds(status.conditions, "Revoked", snapshot.access_key.metadata.generation)
+    if status is None or len(keys) > 1:
+        return False
+    known = not keys or status.proven_record == keys[0].version
+    return known and holds(status.conditions, "Revoked", snapshot.access_key.metadata.generation)
 
 
 def _no_region(home: Home) -> Say:

@@ -4,8 +4,9 @@ from cooper_crds.bucket import Bucket, BucketStatus
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
-from cooper_operator.plan import bucket_access_key, bucket_deletion
+from cooper_operator.plan import bucket_access_key, bucket_api_access, bucket_deletion
 from cooper_operator.plan.bucket_access_key import Credentials
+from cooper_operator.plan.bucket_api_access import ApiAccess
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import (
     API_ACCESS_REVOKED,
@@ -59,6 +60,14 @@ def record_of(found: KnownRecord | None, uid: str) -> BucketRecord | None:
     return None
 
 
+def proof_due(bucket: Bucket, owned: KnownRecord | None) -> bool:
+    """Whether a key will be needed to prove how the bucket's API access stands."""
+    record = record_of(owned, bucket.metadata.uid)
+    if record is None or bucket.metadata.deletion_timestamp is not None:
+        return False
+    return not bucket_api_access.noted(bucket) or record != wanted_record(bucket, record.name)
+
+
 def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     """What to do for a Bucket, and what to say about it."""
     bucket = snapshot.bucket
@@ -72,8 +81,9 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     record_steps, record = _record_steps(snapshot, home)
     steps += record_steps
     key = bucket_access_key.plan(snapshot, home.name, problem is not None)
-    steps += key.steps
-    status = _status(snapshot, home, record, problem, key)
+    api_access = bucket_api_access.plan(snapshot, home, record, bool(record_steps))
+    steps += [*key.steps, *api_access.steps]
+    status = _status(snapshot, home, record, problem, key, api_access)
     return Plan(until_blocked(steps, snapshot.blocked), status, retry=snapshot.blocked is not None)
 
 
@@ -148,13 +158,18 @@ def _record_steps(snapshot: BucketSnapshot, home: Home) -> tuple[list[Step], Buc
 
 
 def _status(
-    snapshot: BucketSnapshot, home: Home, record: BucketRecord, problem: _Problem | None, key: Credentials
+    snapshot: BucketSnapshot,
+    home: Home,
+    record: BucketRecord,
+    problem: _Problem | None,
+    key: Credentials,
+    api_access: ApiAccess,
 ) -> BucketStatus:
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
     provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is served")
-    said = (_ready(bucket, problem, key), provisioned, key.said)
+    said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said)
     usage = snapshot.usage
     return BucketStatus(
         observed_generation=generation,
@@ -168,11 +183,13 @@ def _status(
     )
 
 
-def _ready(bucket: Bucket, problem: _Problem | None, key: Credentials) -> Say:
+def _ready(bucket: Bucket, problem: _Problem | None, key: Credentials, no_access: _Problem | None) -> Say:
     if problem is not None:
         return Say("Ready", "False", *problem)
     if bucket.spec.api_access == "Revoked":
         return Say("Ready", "False", API_ACCESS_REVOKED, "spec.apiAccess is Revoked: every key is refused")
+    if no_access is not None:
+        return Say("Ready", "False", *no_access)
     if key.said.status == "True" or not bucket.spec.credentials.enabled:
         return Say("Ready", "True", BUCKET_SERVED, "the bucket is served")
     return Say("Ready", "False", key.said.reason, key.said.message)

@@ -3,7 +3,7 @@
 import msgspec
 
 from cooper_crds.names import access_key_id
-from cooper_crds.records import Grant, KeyRecord, Owner
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_operator.plan.snapshot import AccessKeySnapshot, KnownRecord
 
 
@@ -30,6 +30,13 @@ def usable_key(keys: list[KnownRecord], now: float) -> KnownRecord | None:
     key = key_in(keys[0])
     spent = key.state == "Revoked" or (key.not_after is not None and key.not_after <= now)
     return None if spent else keys[0]
+
+
+def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
+    """Whether a key can show how a bucket's API access stands: it is in use, and granted something there."""
+    if key.state != "Active" or (key.not_after is not None and key.not_after <= now):
+        return False
+    return any(grant.bucket == bucket.name and grant.data_id == bucket.data_id for grant in key.grants)
 
 
 def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tuple[Grant, ...]) -> KeyRecord:

@@ -22,10 +22,12 @@ class Plan(Generic[StatusT]):
 
     `status` None: the resource goes away, or there is none. `retry`: look again with back-off, at most `retry_cap`
     seconds apart. `requeue_at`: look again then (Unix seconds). Neither: a change will wake it.
+    `proven` names the record whose version status notes as proven: the steps may write it anew.
     """
 
     steps: tuple[Step, ...]
     status: StatusT | None
+    proven: str | None = None
     retry: bool = False
     retry_cap: float = 30.0
     requeue_at: float | None = None

@@ -52,6 +52,9 @@ API_ACCESS_REVOKED = _normal(
     "ApiAccessRevoked",
     "Every key is refused on the bucket with KeyAccessRevoked. To allow access again set spec.apiAccess to Allowed.",
 )
+API_ACCESS_ALLOWED = _normal(
+    "ApiAccessAllowed", "Nothing to do: keys are served on the bucket; to refuse all of them set spec.apiAccess."
+)
 DELETING = _normal("Deleting", "Wait: the deletion goes on by itself.")
 DELETED_OVER_S3 = _normal("DeletedOverS3", "A client deleted the bucket over S3, and its key was allowed to.")
 

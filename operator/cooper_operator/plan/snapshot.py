@@ -85,6 +85,7 @@ class BucketSnapshot:
     owned: KnownRecord | None  # the record that is this Bucket's, perhaps of an earlier name
     access_key: AccessKey | None  # of the bucket's name, whoever's it is
     now: float  # Unix seconds
+    key: KnownRecord | None = None  # of a key that works on the bucket, read when its API access is to be proven
     usage: BucketUsage | None = None
     blocked: Blocked | None = None
 

@@ -67,6 +67,15 @@ class ProveDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class ProveApiAccess:
+    """Go on only when every worker follows `bucket.api_access`, as seen with a key that is granted on the bucket."""
+
+    region: RegionRecord
+    bucket: BucketRecord
+    key: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverCredentials:
     """Write the Secret: create-only when there is none, else an update of ours. `data` holds no secret key.
 
@@ -136,6 +145,7 @@ Step = (
     | DeleteRecord
     | ProveWorks
     | ProveDenied
+    | ProveApiAccess
     | DeliverCredentials
     | DeleteCredentials
     | CreateAccessKey

@@ -1,7 +1,6 @@
 """Apply: carry out a plan's steps in order, stop at the one that must wait, and write status last, if it differs."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -69,6 +68,7 @@ class Applier:
             do.DeleteRecord: self._delete_record,
             do.ProveWorks: self._prove_works,
             do.ProveDenied: self._prove_denied,
+            do.ProveApiAccess: self._prove_api_access,
             do.DeliverCredentials: self._deliver_credentials,
             do.DeleteCredentials: self._delete_credentials,
             do.CreateAccessKey: self._create_access_key,
@@ -85,7 +85,7 @@ class Applier:
             if blocked is not None:
                 return blocked
         if plan.status is not None and work.obj is not None:
-            await self._write_status(work, plan.status)
+            await self._write_status(work, _with_proven(plan.status, plan.proven, work))
         return None
 
     async def _step(self, step: do.Step, work: Work) -> Blocked | None:
@@ -163,6 +163,11 @@ class Applier:
     async def _prove_denied(self, step: do.ProveDenied, work: Work) -> None:
         await _until_complete(lambda: self._gateways.prove_denied(step.region, step.key))
 
+    async def _prove_api_access(self, step: do.ProveApiAccess, work: Work) -> None:
+        denied = step.bucket.api_access == "Revoked"
+        ask = self._gateways.prove_bucket_denied if denied else self._gateways.prove_bucket_allowed
+        await _until_complete(lambda: ask(step.region, step.bucket, step.key))
+
     # Credentials
 
     async def _deliver_credentials(self, step: do.DeliverCredentials, work: Work) -> None:
@@ -226,13 +231,20 @@ class _Incomplete(Exception):
 
 async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:
     """Repeat a probe for a short while. Raises _Incomplete."""
-    deadline = time.monotonic() + PROVE_FOR
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PROVE_FOR
     pause = _FIRST_PAUSE
     while not (proof := await ask()).complete:
-        if proof.expected == 0 or time.monotonic() + pause > deadline:
+        if proof.expected == 0 or clock() + pause > deadline:
             raise _Incomplete(proof)
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _with_proven(status: Status, proven: str | None, work: Work) -> Status:
+    """The status with the version that the proven record has got by now, where this work wrote it."""
+    written = work.records.get(proven) if proven is not None else None
+    return status if written is None else status.model_copy(update={"proven_record": written.version})
 
 
 def _with_finalizers(obj: Object, *, add: bool) -> Object:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
-from cooper_crds.records import RegionRecord
+from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
-from cooper_operator.plan.bucket import record_of, wanted_name, wanted_region
+from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
+from cooper_operator.plan.keys import key_in, reaches
 from cooper_operator.plan.region import find_home
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
@@ -101,6 +102,7 @@ class Observer:
             claim=claim,
             owned=owned,
             access_key=read_related(child, AccessKey),
+            key=await self._key_that_reaches(owned) if proof_due(bucket, owned) else None,
             usage=await self._usage_when_due(bucket, around, owned),
             now=self._clock(),
             blocked=blocked,
@@ -184,6 +186,16 @@ class Observer:
             return GrantedBucket(None, None)
         record = await self._owned_bucket_record(bucket)
         return GrantedBucket(bucket, record)
+
+    async def _key_that_reaches(self, owned: KnownRecord | None) -> KnownRecord | None:
+        """A key that works on a bucket, or None when there is no such key."""
+        if owned is None or not isinstance(owned.record, BucketRecord):
+            return None
+        for name in sorted(self._index.granted_on(owned.record.data_id)):
+            for found in await self._records([name]):
+                if reaches(key_in(found), owned.record, self._clock()):
+                    return found
+        return None
 
     async def _region_in_use(self, name: str) -> bool:
         for kind in ("Bucket", "AccessKey"):

@@ -1,9 +1,12 @@
-"""Names of the records that exist, by whom they were made for. Only names: each record is read live when it matters."""
+"""Names of the records that exist, by whom they were made for and by the data they grant something on.
+
+Only names: each record is read live when it matters.
+"""
 
 from collections.abc import Iterable
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import Record, RegionRecord
+from cooper_crds.records import KeyRecord, Record, RegionRecord
 
 _REGION_PREFIX = region_record_name("")
 
@@ -14,6 +17,8 @@ class RecordsIndex:
     def __init__(self) -> None:
         self._by_owner: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
+        self._granted_on: dict[str, set[str]] = {}
+        self._grants_of: dict[str, tuple[str, ...]] = {}
         self.regions: set[str] = set()  # names of Regions that have a record
 
     def fill(self, records: Iterable[tuple[str, Record]]) -> None:
@@ -29,6 +34,10 @@ class RecordsIndex:
         self.removed(name)
         self._owner_of[name] = record.owner.uid
         self._by_owner.setdefault(record.owner.uid, set()).add(name)
+        if isinstance(record, KeyRecord):
+            self._grants_of[name] = tuple(grant.data_id for grant in record.grants)
+            for data_id in self._grants_of[name]:
+                self._granted_on.setdefault(data_id, set()).add(name)
 
     def removed(self, name: str) -> None:
         """A record is gone."""
@@ -37,11 +46,21 @@ class RecordsIndex:
         owner = self._owner_of.pop(name, None)
         if owner is None:
             return
-        names = self._by_owner[owner]
-        names.discard(name)
-        if not names:
-            del self._by_owner[owner]
+        _discard(self._by_owner, owner, name)
+        for data_id in self._grants_of.pop(name, ()):
+            _discard(self._granted_on, data_id, name)
 
     def owned_by(self, uid: str) -> set[str]:
         """Names of the records made for the resource with this UID."""
         return set(self._by_owner.get(uid, ()))
+
+    def granted_on(self, data_id: str) -> set[str]:
+        """Names of the records of keys that are granted something on a bucket's data."""
+        return set(self._granted_on.get(data_id, ()))
+
+
+def _discard(names: dict[str, set[str]], of: str, name: str) -> None:
+    held = names.get(of, set())
+    held.discard(name)
+    if not held:
+        names.pop(of, None)

@@ -153,6 +153,49 @@ async def test_only_two_answers_prove_denial(
     assert (await gateways.prove_denied(REGION, KEY)).complete == denied
 
 
+def lets(answers: dict[int, str], *, knows_key: bool = True, listed: bool = True) -> Answer:
+    """By worker, what the key is told of the bucket's objects; and whether it works and lists the bucket at all."""
+
+    def answer(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
+        if by_key(headers) != KEY.access_key_id:
+            return 403, "<Error><Code>AccessDenied</Code></Error>"
+        if target == "/photos?list-type=2&max-keys=0":
+            code = answers.get(worker, answers[0])
+            return (200, "") if code == "" else (403, f"<Error><Code>{code}</Code></Error>")
+        assert target == "/"
+        if not knows_key:
+            return 403, "<Error><Code>KeyAccessRevoked</Code></Error>"
+        return 200, LIST.format(ROW.format("photos") if listed else "")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "works", "denied", "allowed"),
+    [
+        ({0: "KeyAccessRevoked"}, {}, True, False),
+        ({0: "KeyAccessRevoked", 2: ""}, {}, False, False),
+        ({0: "KeyAccessRevoked"}, {"knows_key": False}, False, False),  # so is a key that is revoked itself told
+        ({0: "InvalidAccessKeyId"}, {}, False, False),
+        ({0: ""}, {}, False, True),
+        ({0: "AccessDenied"}, {}, False, True),  # other actions than listing
+        ({0: "AccessDenied"}, {"listed": False}, False, False),  # no grant that the worker knows of
+        ({0: "NoSuchBucket"}, {}, False, False),
+    ],
+)
+async def test_what_a_bucket_answers_proves_its_api_access(
+    gateway: FakeGateway,
+    gateways: HttpGateways,
+    answers: dict[int, str],
+    works: dict[str, bool],
+    denied: bool,
+    allowed: bool,
+) -> None:
+    gateway.answer = lets(answers, **works)
+    assert (await gateways.prove_bucket_denied(REGION, BUCKET, KEY)).complete == denied
+    assert (await gateways.prove_bucket_allowed(REGION, BUCKET, KEY)).complete == allowed
+
+
 async def test_a_worker_that_restarted_is_met_again(gateway: FakeGateway, gateways: HttpGateways) -> None:
     gateway.answer = knows({0, 1, 2}, "photos")
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete

@@ -4,6 +4,7 @@ import pytest
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.fields import timestamp
+from cooper_crds.names import key_record_name
 from cooper_operator.cluster.port import Ref
 from unit.operator.operator_world import ENDPOINT, World, manifest
 
@@ -50,6 +51,8 @@ async def test_credentials_are_not_written_before_every_worker_accepts_the_key(w
 
 async def test_nothing_is_written_when_nothing_changed(world: World) -> None:
     await ready_bucket(world)
+    await world.apply("Bucket", "shut", {"apiAccess": "Revoked"})
+    await world.until_condition("Bucket", "shut", "True", "ApiAccessRevoked", "Revoked")
     await world.apply("AccessKey", "gone", {"grants": [{"bucket": "photos"}], "state": "Revoked"})
     await world.until_condition("AccessKey", "gone", "True", "NeverIssued", "Revoked")
     await world.stop()
@@ -159,6 +162,49 @@ async def test_edits_reach_the_record(world: World) -> None:
     assert record is not None
     assert (record.visibility, record.max_object_size, record.api_access) == ("Public", 1024, "Revoked")
     assert await world.credentials("photos") is not None
+
+
+async def test_revoked_api_access_is_proven_in_every_worker_and_so_is_its_return(world: World) -> None:
+    await ready_bucket(world)
+    world.gateways.stale.add(1)
+    await world.apply("Bucket", "photos", {"apiAccess": "Revoked"})
+    await world.until_condition("Bucket", "photos", "False", "WaitingForGateways", "Revoked")
+    assert "worker 1" in await world.message("Bucket", "photos", "Revoked")
+    await world.until_condition("Bucket", "photos", "False", "ApiAccessRevoked")
+    world.gateways.stale.clear()
+    await world.until_condition("Bucket", "photos", "True", "ApiAccessRevoked", "Revoked")
+    world.gateways.stale.add(0)
+    await world.apply("Bucket", "photos", {"apiAccess": "Allowed"})
+    await world.until_condition("Bucket", "photos", "False", "WaitingForGateways")
+    assert "worker 0" in await world.message("Bucket", "photos")
+    world.gateways.stale.clear()
+    await world.until_ready("Bucket", "photos")
+    await world.until_condition("Bucket", "photos", "False", "ApiAccessAllowed", "Revoked")
+    assert [call for call in world.gateways.calls if "bucket" in call][-1] == "prove_bucket_allowed photos"
+
+
+async def test_a_crash_between_a_grant_from_elsewhere_and_its_proof_leaves_a_probe_to_do(world: World) -> None:
+    await ready_bucket(world)
+    await world.apply("AccessKey", "both", {"grants": [{"bucket": "photos"}, {"bucket": "logs"}]})
+    await world.until_condition("AccessKey", "both", "False", "BucketNotFound")
+    await world.apply("Bucket", "logs", {"credentials": {"enabled": False}})
+    await world.until_ready("AccessKey", "both")
+    await world.settle()
+    await world.stop()
+    key = next(key for key in await world.keys() if key.owner.name == "both")
+    name = key_record_name(key.access_key_id)
+    stored = await world.cluster.get_record(name)
+    assert stored is not None
+    await world.cluster.update_record(stored, key)  # as a crash leaves it: written, and nobody was asked
+    world.gateways.calls.clear()
+    await world.start(region=False)
+    await world.until(lambda: _probed(world, f"prove_works {key.access_key_id}"))
+    await world.settle()
+    assert await world.condition("AccessKey", "both") == ("True", "KeyWorks")
+
+
+async def _probed(world: World, call: str) -> bool:
+    return call in world.gateways.calls
 
 
 async def test_revoke_takes_the_key_and_then_the_secret(world: World) -> None:

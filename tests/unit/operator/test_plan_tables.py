@@ -84,6 +84,17 @@ def said(plan: Plan[Any], type_: str = "Ready") -> tuple[str, str, str]:
     return found.status, found.reason, found.message
 
 
+def condition(type_: str, status: str, generation: int = 1) -> dict[str, Any]:
+    return {
+        "type": type_,
+        "status": status,
+        "reason": "X",
+        "message": "",
+        "lastTransitionTime": timestamp(NOW - 100),
+        "observedGeneration": generation,
+    }
+
+
 FRESH = {"claim": None, "owned": None}
 NO_REGION = Surroundings((), None, ENDPOINT)
 
@@ -227,6 +238,94 @@ def test_bucket(case: str) -> None:
         assert message in text
 
 
+# API access. A key that reaches the bucket is there; status may say that its present state was proven.
+
+SERVED = condition("Revoked", "False") | {"reason": "ApiAccessAllowed"}
+CLOSED = condition("Revoked", "True") | {"reason": "ApiAccessRevoked"}
+SHUT = KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
+REACHES = KnownRecord("key-0", KeyRecord("AKIA2", "s" * 40, Owner("default", "x", "u"), 0), "1")
+NO_CREDENTIALS = {"credentials": {"enabled": False}}
+DETAIL = "worker 1 of 10.0.0.1:9000"
+API_ACCESS = {
+    "allowed, nobody to ask with": ("Allowed", {"key": None}, [], ("False", "ApiAccessAllowed"), "BucketServed"),
+    "allowed, not proven": ("Allowed", {}, ["ProveApiAccess"], ("False", "ApiAccessAllowed"), "BucketServed"),
+    "allowed, proven": ("Allowed", {"said": SERVED}, [], ("False", "ApiAccessAllowed"), "BucketServed"),
+    "allowed, proven for an earlier generation": (
+        "Allowed",
+        {"said": SERVED | {"observedGeneration": 0}},
+        ["ProveApiAccess"],
+        ("False", "ApiAccessAllowed"),
+        "BucketServed",
+    ),
+    "allowed again": ("Allowed", {"said": CLOSED}, ["ProveApiAccess"], ("False", "ApiAccessAllowed"), "BucketServed"),
+    "allowed again, a worker refuses still": (
+        "Allowed",
+        {"said": CLOSED, "blocked": Blocked(do.ProveApiAccess, "incomplete", DETAIL)},
+        [],
+        ("False", "WaitingForGateways"),
+        "WaitingForGateways",
+    ),
+    "revoked, nobody to ask with": ("Revoked", {"key": None}, [], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
+    "revoked": ("Revoked", {"said": SERVED}, ["ProveApiAccess"], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
+    "revoked, proven": ("Revoked", {"said": CLOSED}, [], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
+    "revoked, proven, but the record drifted": (
+        "Revoked",
+        {"said": CLOSED, "owned": CLAIM},
+        ["UpdateRecord", "ProveApiAccess"],
+        ("True", "ApiAccessRevoked"),
+        "ApiAccessRevoked",
+    ),
+    "revoked, a worker serves still": (
+        "Revoked",
+        {"said": SERVED, "blocked": Blocked(do.ProveApiAccess, "incomplete", DETAIL)},
+        [],
+        ("False", "WaitingForGateways"),
+        "ApiAccessRevoked",
+    ),
+    "revoked, gateway away": (
+        "Revoked",
+        {"said": SERVED, "blocked": Blocked(do.ProveApiAccess, "unavailable", DETAIL)},
+        [],
+        ("False", "GatewayUnavailable"),
+        "ApiAccessRevoked",
+    ),
+    "revoked, no region": (
+        "Revoked",
+        {"said": SERVED, "around": NO_REGION},
+        [],
+        ("False", "RegionNotFound"),
+        "RegionNotFound",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", API_ACCESS)
+def test_api_access(case: str) -> None:
+    api_access, given, steps, revoked, ready = API_ACCESS[case]
+    fields: dict[str, Any] = dict(given)
+    found = fields.pop("said", None)
+    status = {"bucketName": "photos", "region": "local", "conditions": [found]} if found else None
+    snapshot = bucket_snapshot(
+        bucket=bucket(status=status, apiAccess=api_access, **NO_CREDENTIALS),
+        **({"owned": SHUT if api_access == "Revoked" else CLAIM, "key": REACHES} | fields),
+    )
+    plan = plan_bucket(snapshot)
+    assert names(plan) == steps
+    assert said(plan, "Revoked")[:2] == revoked
+    assert said(plan)[1] == ready
+    if snapshot.blocked:
+        assert DETAIL in said(plan, "Revoked")[2]
+
+
+def test_while_the_access_key_is_refused_nothing_is_said_of_api_access() -> None:
+    blocked = Blocked(do.CreateAccessKey, "refused", "forbidden here")
+    for api_access in ("Allowed", "Revoked"):
+        fields: dict[str, Any] = {"bucket": bucket(apiAccess=api_access), "key": REACHES, "blocked": blocked}
+        plan = plan_bucket(bucket_snapshot(**fields))
+        assert "ProveApiAccess" not in names(plan)
+        assert said(plan, "Revoked")[:2] == ("False", "WaitingForGateways")
+
+
 def test_a_retained_record_says_so() -> None:
     plan = plan_bucket(bucket_snapshot(bucket=bucket(deleting=True, deletionPolicy="Retain")))
     step = plan.steps[0]
@@ -247,19 +346,19 @@ THEIRS = KnownCredentials("default", "ci", {"a": "b"}, None, "1")
 GRANTED = {"photos": GrantedBucket(bucket(), CLAIM)}
 
 
-def condition(type_: str, status: str, generation: int = 1) -> dict[str, Any]:
-    return {
-        "type": type_,
-        "status": status,
-        "reason": "X",
-        "message": "",
-        "lastTransitionTime": timestamp(NOW - 100),
-        "observedGeneration": generation,
-    }
-
-
-READY = {"accessKeyId": KEY_ID, "secretName": "ci", "state": "Active", "conditions": [condition("Ready", "True")]}
-DENIED = {"accessKeyId": KEY_ID, "state": "Revoked", "conditions": [condition("Revoked", "True")]}
+READY = {
+    "accessKeyId": KEY_ID,
+    "secretName": "ci",
+    "state": "Active",
+    "provenRecord": "1",
+    "conditions": [condition("Ready", "True")],
+}
+DENIED = {
+    "accessKeyId": KEY_ID,
+    "state": "Revoked",
+    "provenRecord": "1",
+    "conditions": [condition("Revoked", "True")],
+}
 
 
 def access_key(deleting: bool = False, status: dict[str, Any] | None = None, **spec: Any) -> AccessKey:
@@ -274,6 +373,7 @@ def key_snapshot(**fields: Any) -> AccessKeySnapshot:
 
 
 REVOKED = KnownRecord("key-0", msgspec.structs.replace(KEY, state="Revoked"), "1")
+EARLIER = KnownRecord("key-x", msgspec.structs.replace(KEY, serial=-1), "1")
 EXPIRED_AT = KnownRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 1), "1")
 HELD = {"records": (KNOWN,), "credentials": OURS}
 LATER = timestamp(NOW + 60)
@@ -285,6 +385,12 @@ ACCESS_KEYS = {
     "settled": ({**HELD, "access_key": access_key(status=READY)}, [], "KeyWorks", "Active"),
     "settled of an earlier generation": (
         {**HELD, "access_key": access_key(status={**READY, "conditions": [condition("Ready", "True", 0)]})},
+        ["ProveWorks"],
+        "KeyWorks",
+        "Active",
+    ),
+    "settled at an earlier record": (
+        {**HELD, "access_key": access_key(status={**READY, "provenRecord": "0"})},
         ["ProveWorks"],
         "KeyWorks",
         "Active",
@@ -400,6 +506,18 @@ ACCESS_KEYS = {
     "revoked and refused": (
         {"records": (REVOKED,), "access_key": access_key(status=DENIED, state="Revoked")},
         [],
+        "Revoked",
+        "Revoked",
+    ),
+    "refused at an earlier record": (
+        {"records": (REVOKED,), "access_key": access_key(status={**DENIED, "provenRecord": "0"}, state="Revoked")},
+        ["ProveDenied"],
+        "Revoked",
+        "Revoked",
+    ),
+    "an earlier key came back": (
+        {"records": (REVOKED, EARLIER), "access_key": access_key(status=DENIED, state="Revoked")},
+        ["UpdateRecord", "ProveDenied", "ProveDenied", "DeleteRecord"],
         "Revoked",
         "Revoked",
     ),
