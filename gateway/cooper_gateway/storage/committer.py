@@ -33,6 +33,7 @@ from cooper_gateway.storage.sync import DirectorySync, SyncFailed
 from cooper_gateway.storage.wire import Reply, Request
 
 _BATCH: Final = 512  # requests of one transaction at most
+_PATH_MAX: Final = 107  # unix(7): "sun_path[108]", with a final null byte
 _LOCK_WAIT: Final = 5.0  # seconds for a dying predecessor to let go
 _READER_CHECK: Final = 60.0  # seconds between looks for readers that died
 _LOOK_AGAIN: Final = 1.0  # seconds after a worker's end: its locks may go later than its socket
@@ -318,6 +319,11 @@ def _listen(path: str) -> socket.socket:
     """A listening packet socket at a path, put there in one step: whoever finds it can connect."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     draft = f"{path}.{os.getpid()}"
+    if len(os.fsencode(draft)) > _PATH_MAX:
+        listener.close()
+        raise StoreUnusable(
+            f"the path of the committer's socket is too long: choose a run directory shorter than {path}"
+        )
     Path(draft).unlink(missing_ok=True)
     listener.bind(draft)
     os.chmod(draft, 0o600)

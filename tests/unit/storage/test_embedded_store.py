@@ -380,6 +380,36 @@ async def test_results_of_completions_are_forgotten_after_a_day(
     store.__init__(committer.config, committer.keyring, asyncio.get_running_loop())
 
 
+def test_a_socket_path_that_the_kernel_does_not_take_is_named(tmp_path: Path) -> None:
+    run = tmp_path / ("r" * 100)
+    run.mkdir()
+    config = config_in(tmp_path, run_dir=str(run))
+    keyring = Keyring.load_or_create(config.kek_file, store_is_empty=True)
+    with pytest.raises(StoreUnusable, match="too long"):
+        Committer(config, keyring, lambda *_: None).run()
+
+
+async def test_memory_does_not_grow_with_the_object(store: EmbeddedStore, bucket: BucketRef) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def move(name: bytes, chunks: int) -> int:
+        chunk = os.urandom(256 * 1024)
+        writer = store.writer(bucket, None)
+        for _ in range(chunks):
+            await writer.write(chunk)
+        await store.put(bucket, name, await writer.finish(), "e", Attributes(), None, ALWAYS, GUARD)
+        opened = await store.open(bucket, name)
+        size = sum([len(piece) async for piece in opened.read(0, opened.info.size)])
+        opened.close()
+        return size
+
+    await move(b"warm", 16)
+    before = resident()
+    assert await move(b"large", 800) == 200 << 20
+    assert resident() - before < 16 << 20
+
+
 MOUNTS = r"""
 22 1 254:1 / / rw,relatime - ext4 /dev/vda rw
 36 22 0:30 / /mnt/with\040space rw - nfs4 server:/x rw
