@@ -1,6 +1,8 @@
 """A real committer in a process of its own, for tests of the embedded store. Run as a program it is that committer."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ def refuse_revoked(access_key_id: str, action: str, data_id: bytes) -> str | Non
 def config_in(folder: Path, **changes: object) -> GatewayConfig:
     """A store in a folder. The socket lies in a short path of its own: the kernel allows 107 bytes."""
     run = tempfile.mkdtemp(prefix="cooper-test-")
+    atexit.register(shutil.rmtree, run, ignore_errors=True)
     base = GatewayConfig("local", str(folder / "data"), run, "", str(folder / "kek"), map_size=1 << 30)
     return msgspec.structs.replace(base, **changes)
 
