@@ -154,6 +154,12 @@ class FolderCluster:
         self._notify_record(record)
         return stored
 
+    async def replace_damaged_record(self, name: str, record: Record) -> str:
+        """See the port."""
+        kept = self._open.records.replace_damaged(name, record)
+        self._notify_record(record)
+        return kept
+
     async def delete_record(self, current: StoredRecord) -> None:
         """See the port."""
         self._open.records.delete(current)

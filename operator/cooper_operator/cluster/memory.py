@@ -56,6 +56,7 @@ class MemoryCluster:
         self._secrets: dict[tuple[str, str], _Secret] = {}
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
+        self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
         self._events = EventLog()
         #: Set it to a reason to make every call raise Unavailable, as an API server that cannot be reached.
         self.unavailable: str | None = None
@@ -177,9 +178,25 @@ class MemoryCluster:
         if self._records.pop(current.name, None) is not None:
             self._notify_record(current.record)
 
-    def damage_record(self, name: str, reason: str = "it is damaged") -> None:
-        """Make a record unreadable."""
-        self._records[name] = DamagedRecord(name, reason)
+    def damage_record(self, name: str, reason: str = "it is damaged", *, replaceable: bool = True) -> None:
+        """Make a record unreadable. Whose it is learns of it, as of any change."""
+        before = self._records.get(name)
+        self._records[name] = DamagedRecord(name, reason, replaceable)
+        if isinstance(before, StoredRecord):
+            self._notify_record(before.record)
+
+    async def replace_damaged_record(self, name: str, record: Record) -> str:
+        """See the port; `set_aside` keeps the damaged one."""
+        self._reach()
+        found = self._records.get(name)
+        if found is None:
+            raise NotFound(f"record {name} does not exist")
+        if isinstance(found, StoredRecord) or not found.replaceable:
+            raise Conflict(f"record {name} is not to be replaced")
+        kept = f"{name}.damaged-{len(self.set_aside)}"
+        self.set_aside[kept] = found
+        self._put_record(name, record)
+        return kept
 
     async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """See the port."""

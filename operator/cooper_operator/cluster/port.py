@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from cooper_crds.records import Record
+from cooper_operator.cluster.record_listing import RecordListing, StoredRecord
 
 Kind = Literal["Region", "Bucket", "AccessKey"]
 Object = Mapping[str, Any]
@@ -65,15 +66,6 @@ class Credentials:
         return f"Credentials({self.namespace}/{self.name}, keys={sorted(self.data)})"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A record and the version it was read at."""
-
-    name: str
-    record: Record
-    version: str
-
-
 class Cluster(Protocol):
     """The port. Reads of one object are live: `None` proves absence, `Unavailable` proves nothing."""
 
@@ -124,8 +116,8 @@ class Cluster(Protocol):
         """Read a record, live. Raises RecordError when it is there and unreadable."""
         ...
 
-    async def list_records(self) -> list[StoredRecord]:
-        """All records, completely."""
+    async def list_records(self) -> RecordListing:
+        """All records, completely; those that cannot be read apart."""
         ...
 
     async def create_record(self, name: str, record: Record) -> StoredRecord:
@@ -138,6 +130,14 @@ class Cluster(Protocol):
 
     async def delete_record(self, current: StoredRecord) -> None:
         """Delete. Raises Conflict; absent already is success."""
+        ...
+
+    async def replace_damaged_record(self, name: str, record: Record) -> str:
+        """Put a record in the place of one that cannot be read, which is kept under the name that is returned.
+
+        The name is claimed all the while. Raises NotFound, and Conflict when the record can be read or is not to be
+        replaced.
+        """
         ...
 
     async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:

@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from cooper_crds.records import Box, Record, RecordError, dump_file, load_file
+import msgspec
+
+from cooper_crds.records import RECORD_VERSION, Box, Record, RecordError, dump_file, load_file
 from cooper_operator.cluster import safe_files
 from cooper_operator.cluster.owners import record_owner
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref, StoredRecord, Unavailable
@@ -89,6 +91,25 @@ class RecordFiles:
         self._known.pop(current.name, None)
         self._seen.pop(current.name, None)
 
+    def replace_damaged(self, name: str, record: Record) -> str:
+        """Replace one that cannot be read; its file is kept beside. Raises NotFound, Conflict."""
+        data = self._dumped(name, record)
+        try:
+            with safe_files.opened(self._root) as folder:
+                found = self._load_from(folder, name)
+                if found is None:
+                    raise NotFound(f"record {name} does not exist")
+                if isinstance(found, StoredRecord) or not found.replaceable:
+                    raise Conflict(f"record {name} is not to be replaced")
+                kept = safe_files.keep_beside(folder, name + _SUFFIX, ".damaged-")
+                safe_files.replace(folder, name + _SUFFIX, data)
+        except safe_files.NotRegular:
+            raise Conflict(f"record {name} is not a regular file") from None
+        except OSError as error:
+            raise Unavailable(f"record {name} cannot be replaced: {error.strerror}") from None
+        self._wrote(name, record, data)
+        return kept
+
     def changed(self) -> set[Ref]:
         """Owners of records that somebody else wrote or removed since the last call."""
         seen = self._signatures()
@@ -105,7 +126,7 @@ class RecordFiles:
             with safe_files.opened(self._root) as folder:
                 return self._load_from(folder, name)
         except safe_files.NotRegular:
-            return DamagedRecord(name, "it is not a regular file")
+            return DamagedRecord(name, "it is not a regular file", replaceable=False)
         except OSError as error:
             raise Unavailable(f"record {name} cannot be read: {error.strerror}") from None
 
@@ -129,7 +150,7 @@ class RecordFiles:
         try:
             record = load_file(data, self._box)
         except RecordError as error:
-            return DamagedRecord(name, str(error))
+            return DamagedRecord(name, str(error), replaceable=not _is_newer(data))
         self._remember_owner(name, record)
         return StoredRecord(name, record, safe_files.digest(data))
 
@@ -174,6 +195,18 @@ class RecordFiles:
                 return {name: s for name, entry in named if _NAME.fullmatch(name) and (s := _stat(entry))}
         except OSError as error:
             raise Unavailable(f"the records folder cannot be read: {error.strerror}") from None
+
+
+class _Version(msgspec.Struct):
+    version: int = 0
+
+
+def _is_newer(data: bytes) -> bool:
+    """Whether a newer version wrote it: that is for an upgrade to read, and nothing is damaged."""
+    try:
+        return msgspec.json.decode(data, type=_Version).version > RECORD_VERSION
+    except msgspec.MsgspecError:
+        return False
 
 
 def _stat(entry: os.DirEntry[str]) -> safe_files.Signature | None:

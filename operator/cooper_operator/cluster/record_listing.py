@@ -1,9 +1,18 @@
-"""A complete listing of records that also tells which of them cannot be used."""
+"""What a cluster says of records: those that can be used, and those that are there and cannot."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cooper_operator.cluster.port import StoredRecord
+from cooper_crds.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record and the version it was read at."""
+
+    name: str
+    record: Record
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +21,7 @@ class DamagedRecord:
 
     name: str
     reason: str
+    replaceable: bool = True  # False: it is no damage that a new record mends, such as a newer version's
 
 
 class RecordListing(list[StoredRecord]):

@@ -114,6 +114,18 @@ def replace(folder: int, name: str, data: bytes) -> None:
     os.fsync(folder)
 
 
+def keep_beside(folder: int, name: str, infix: str) -> str:
+    """Give a file a second name, made of its own, `infix` and its digest; returned. Once for each content."""
+    data, _ = read(folder, name, 1 << 24) or (b"", None)
+    beside = f"{name}{infix}{digest(data)[:12]}"
+    try:
+        os.link(name, beside, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        pass  # the same content was kept before
+    os.fsync(folder)
+    return beside
+
+
 def remove(folder: int, name: str) -> None:
     """Unlink a file, durably. Absent already is success."""
     try:

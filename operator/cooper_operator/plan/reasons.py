@@ -115,8 +115,12 @@ GATEWAY_UNAVAILABLE = _warning(
 )
 RECORD_UNREADABLE = _warning(
     "RecordUnreadable",
-    "A record of this resource cannot be read, so gateways refuse what it allowed. Restore it, or delete it to have it "
-    "made anew.",
+    "Gateways refuse what the record allowed. Put it back from a backup, or delete it: the record of a resource that "
+    "is there is made anew, a key's with a new key.",
+)
+RECORD_REBUILT = _warning(
+    "RecordRebuilt",
+    "Look for what damaged it. Of a key: programs that read the Secret only when they start have to be started again.",
 )
 INVALID_RESOURCE = _warning("InvalidResource", "Correct the fields that the message names.")
 DELETE_NOT_AUTHORIZED = _warning(
@@ -124,6 +128,6 @@ DELETE_NOT_AUTHORIZED = _warning(
 )
 SWEEP_HALTED = _warning(
     "SweepHalted",
-    "Unusually many records have no resource any more; none was touched. Restore the resources if they were lost; if "
-    "they were meant to go, delete the records.",
+    "Unusually many records have no resource any more, or cannot be read; none was touched. Restore what was lost; if "
+    "it was meant to go, delete the records.",
 )

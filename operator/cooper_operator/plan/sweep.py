@@ -37,10 +37,14 @@ def suspects(records: list[KnownRecord], live_uids: set[str]) -> list[KnownRecor
     ]
 
 
+def too_many(touched: int, total: int) -> bool:
+    """Whether a sweep that would touch `touched` of `total` records is to halt."""
+    return touched > A_HANDFUL and touched > total * LARGEST_SHARE
+
+
 def plan_sweep(orphans: list[KnownRecord], total: int) -> Sweep:
     """What to do about orphans that are confirmed, out of `total` records."""
-    halted = len(orphans) > A_HANDFUL and len(orphans) > total * LARGEST_SHARE
-    if halted:
+    if too_many(len(orphans), total):
         return Sweep((), (), True)
     keys = tuple(found for found in orphans if isinstance(found.record, KeyRecord))
     buckets = tuple(found for found in orphans if isinstance(found.record, BucketRecord))

@@ -14,6 +14,7 @@ from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Ref
 from cooper_operator.gateways.port import Gateways
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.apply import Applier
+from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.intents import Intents
 from cooper_operator.reconcile.observe import Observer
 from cooper_operator.reconcile.queue import Queue
@@ -77,7 +78,8 @@ class Operator:
         applier = Applier(cluster, gateways, self._index, new_secret)
         self._reconciler = Reconciler(cluster, observer, applier, Relations(), usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)
-        self._sweeper = Sweeper(cluster, gateways, self._index, self._wake)
+        mender = Mender(cluster, self._index, new_secret, self._wake)
+        self._sweeper = Sweeper(cluster, gateways, self._index, mender, self._wake)
         self._concurrency = concurrency
         self._queue: Queue | None = None
         self._main: asyncio.Task[None] | None = None

@@ -16,14 +16,19 @@ class RelatedUnreadable(Exception):
     """Another resource that matters here cannot be read: nothing may be decided from its absence."""
 
 
-def read(obj: Object, model: type[ResourceT]) -> ResourceT:
+def read_any(obj: Object) -> Region | Bucket | AccessKey:
     """The resource as its model. Raises ManifestError. A status that cannot be read counts as none: it is no memory."""
     try:
-        found = parse(obj, strict=False)
+        return parse(obj, strict=False)
     except ManifestError:
         if "status" not in obj:
             raise
-        found = parse({name: value for name, value in obj.items() if name != "status"}, strict=False)
+        return parse({name: value for name, value in obj.items() if name != "status"}, strict=False)
+
+
+def read(obj: Object, model: type[ResourceT]) -> ResourceT:
+    """The same, of a kind that is known."""
+    found = read_any(obj)
     if not isinstance(found, model):
         raise TypeError(f"{found.kind} is no {model.__name__}")
     return found

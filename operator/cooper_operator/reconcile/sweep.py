@@ -10,6 +10,7 @@ from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.reasons import SWEEP_HALTED
 from cooper_operator.plan.snapshot import KnownRecord
 from cooper_operator.plan.sweep import plan_sweep, retained, revoked, suspects
+from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.reading import known_record
 from cooper_operator.reconcile.records_index import RecordsIndex
 
@@ -19,7 +20,15 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """One sweep at a time. Whatever cannot be read or reached ends it: the next one starts anew."""
 
-    def __init__(self, cluster: Cluster, gateways: Gateways, index: RecordsIndex, wake: Callable[[Ref], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        gateways: Gateways,
+        index: RecordsIndex,
+        mender: Mender,
+        wake: Callable[[Ref], None],
+    ) -> None:
+        self._mender = mender
         self._cluster = cluster
         self._gateways = gateways
         self._index = index
@@ -41,6 +50,7 @@ class Sweeper:
         live: set[str] = set()
         for kind in ("Bucket", "AccessKey"):
             live |= {obj["metadata"]["uid"] for obj in await self._cluster.list_kind(kind)}
+        await self._mender.mend(stored)
         await self._wake_regions(records)
         orphans = [found for found in suspects(records, live) if await self._is_orphan(found)]
         plan = plan_sweep(orphans, len(records))

@@ -372,6 +372,22 @@ async def test_damaged_record_fails_alone_and_keeps_its_name(harness: Harness) -
         await harness.cluster.create_record("key-a", key_record())
 
 
+async def test_damaged_record_is_replaced_and_only_a_damaged_one(harness: Harness) -> None:
+    with pytest.raises(NotFound):
+        await harness.cluster.replace_damaged_record("key-a", key_record())
+    await harness.cluster.create_record("key-a", key_record())
+    with pytest.raises(Conflict):
+        await harness.cluster.replace_damaged_record("key-a", key_record(2))
+    await harness.damage_record("key-a")
+    assert await harness.cluster.replace_damaged_record("key-a", key_record(3))
+    stored = await harness.cluster.get_record("key-a")
+    assert stored is not None
+    assert stored.record == key_record(3)
+    listed = await harness.cluster.list_records()
+    assert ([each.name for each in listed], listed.damaged) == (["key-a"], ())
+    await harness.cluster.update_record(stored, key_record(4))
+
+
 async def collect(refs: AsyncIterator[Ref], until: set[Ref]) -> set[Ref]:
     seen: set[Ref] = set()
     async with asyncio.timeout(5):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cooper_crds.records import BucketRecord, KeyRecord, Owner, RecordError, load_file
-from cooper_operator.cluster.port import AlreadyExists, Invalid
+from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid
 from unit.cluster.cluster_harness import FakeBox, FolderHarness
 
 KEY = KeyRecord("AKIAAAAAAAAAAAAAAAAA", "secret-of-the-key", Owner("default", "photos", "u"), 1)
@@ -98,3 +98,28 @@ async def test_repaired_record_counts_again(folder: FolderHarness) -> None:
     assert (await folder.cluster.list_records()).damaged
     place(folder).write_bytes(good)
     assert await folder.cluster.get_record("key-a") == stored
+
+
+async def test_damaged_file_is_kept_beside_the_one_that_replaces_it(folder: FolderHarness) -> None:
+    await folder.cluster.create_record("key-a", KEY)
+    for _ in range(2):  # the same content twice is kept once
+        place(folder).write_bytes(b"{")
+        kept = await folder.cluster.replace_damaged_record("key-a", KEY)
+    assert kept.startswith("key-a.json.damaged-")
+    assert sorted(os.listdir(folder.cluster.records_dir)) == ["key-a.json", kept]
+    assert (folder.cluster.records_dir / kept).read_bytes() == b"{"
+    await folder.reopen()
+    assert [each.name for each in await folder.cluster.list_records()] == ["key-a"]
+
+
+@pytest.mark.parametrize("newer", [{"version": 2}, {"version": 2, "kind": "bucket", "unknown": 1}])
+async def test_record_of_a_newer_version_is_not_replaced(folder: FolderHarness, newer: dict[str, object]) -> None:
+    await folder.cluster.create_record("bucket-photos", BUCKET)
+    file = place(folder, "bucket-photos")
+    content = json.dumps(json.loads(file.read_bytes()) | newer)
+    file.write_text(content)
+    (damaged,) = (await folder.cluster.list_records()).damaged
+    assert not damaged.replaceable
+    with pytest.raises(Conflict):
+        await folder.cluster.replace_damaged_record("bucket-photos", BUCKET)
+    assert file.read_text() == content

@@ -1,0 +1,60 @@
+"""Records that cannot be read: whose they are is told by their names, and what they said by the resources.
+
+A Region's and a Bucket's record are made from nothing but their resource (a bucket's data bears the resource's UID), so
+they are rebuilt as they were. A key's secret is in its record only: the key is given up for a tombstone of its serial,
+after which planning goes on as after any revocation, with a new key of the next serial.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
+from cooper_crds.records import KeyRecord, Owner, Record
+from cooper_crds.region import Region
+from cooper_operator.plan.bucket import wanted_record
+from cooper_operator.plan.region import region_record
+
+#: How many keys of an AccessKey are tried for the one that a record's name tells, when its status names that key.
+_SERIALS: Final = 1000
+#: And when its status does not: former keys of it, or one that was made just before a crash.
+_OTHER_SERIALS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The one resource that a record was made for, and what is to stand in its place. A tombstone has no secret yet."""
+
+    owner: Region | Bucket | AccessKey
+    record: Record
+
+
+def rebuild(name: str, resources: Sequence[Region | Bucket | AccessKey]) -> Rebuilt | None:
+    """What can be known of a record by its name. None: no resource, or more than one, says that it is its own."""
+    found = [Rebuilt(each, record) for each in resources if (record := _record(name, each)) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def _record(name: str, resource: Region | Bucket | AccessKey) -> Record | None:
+    if isinstance(resource, Region):
+        return region_record(resource) if region_record_name(resource.metadata.name) == name else None
+    if isinstance(resource, Bucket):
+        provisioned = resource.status.bucket_name if resource.status is not None else None
+        if provisioned is None or bucket_record_name(provisioned) != name:
+            return None
+        return wanted_record(resource, provisioned)
+    return _tombstone(name, resource)
+
+
+def _tombstone(name: str, access_key: AccessKey) -> KeyRecord | None:
+    meta, status = access_key.metadata, access_key.status
+    known = status.access_key_id if status is not None else None
+    current = known is not None and key_record_name(known) == name
+    for serial in range(_SERIALS if current else _OTHER_SERIALS):
+        key_id = access_key_id(meta.uid, serial)
+        if key_record_name(key_id) == name:
+            owner = Owner(meta.namespace, meta.name, meta.uid)
+            return KeyRecord(access_key_id=key_id, secret_key="", owner=owner, serial=serial, state="Revoked")
+    return None
