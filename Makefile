@@ -30,6 +30,7 @@ check: $(STAMP)
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cooper_crds.schema --check charts/cooper/crds
+	@$(BIN)/python -m cooper_operator.troubleshooting --check docs/troubleshooting.md
 
 format: $(STAMP)
 	@$(BIN)/ruff format .
@@ -37,6 +38,7 @@ format: $(STAMP)
 
 generate: $(STAMP)
 	@$(BIN)/python -m cooper_crds.schema charts/cooper/crds
+	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
 
 bench: $(STAMP)
 	@$(BIN)/python bench/small_objects.py

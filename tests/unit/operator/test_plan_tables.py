@@ -18,7 +18,6 @@ from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
 from cooper_operator.plan.intents import IntentSnapshot, decide
 from cooper_operator.plan.plan import Plan
-from cooper_operator.plan.reasons import REASONS
 from cooper_operator.plan.region import plan_region, region_record
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
@@ -686,11 +685,3 @@ def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
     system = KnownRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
     kept = KnownRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
     assert suspects([system, kept, RECORDED, KNOWN, CLAIM], {KEY_UID}) == [CLAIM]
-
-
-def test_every_reason_has_advice_and_is_camel_case() -> None:
-    for name, reason in REASONS.items():
-        assert name == reason.name
-        assert name[0].isupper()
-        assert name.isalnum()
-        assert reason.advice.endswith(".")
