@@ -1,8 +1,8 @@
 """A Bucket's apiAccess: what its record says is true of the Bucket once every worker was seen to follow it.
 
 A worker is asked with one key that works on the bucket, since API access is the bucket's: it holds for all keys alike.
-Without such a key there is nobody whom a worker could let in, and whoever gets a key later is known to a worker only
-by a record that is newer than the bucket's.
+Where no key works, nobody can ask. That is no proof of refusal: a worker that lags behind the records may still honour
+a key or a grant that is gone from them.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from cooper_operator.plan.reasons import (
     API_ACCESS_ALLOWED,
     API_ACCESS_REVOKED,
     GATEWAY_UNAVAILABLE,
+    NO_KEY_TO_ASK_WITH,
     WAITING_FOR_GATEWAYS,
     Reason,
 )
@@ -27,6 +28,8 @@ _PROVEN = {
     "Allowed": ("False", API_ACCESS_ALLOWED.name),
     "Revoked": ("True", API_ACCESS_REVOKED.name),
 }
+
+_NOBODY = Say("Revoked", "Unknown", NO_KEY_TO_ASK_WITH, "the record says Revoked, and no key can show it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ def noted(bucket: Bucket) -> bool:
 def plan(snapshot: BucketSnapshot, home: Home, record: BucketRecord, changed: bool) -> ApiAccess:
     """Prove what `record` says, unless that was done. `changed`: the record is written by this plan."""
     proven = _proven(record)
-    if (noted(snapshot.bucket) and not changed) or snapshot.key is None:
+    if noted(snapshot.bucket) and not changed:
         return ApiAccess((), proven)
+    if snapshot.key is None:
+        return ApiAccess((), proven if record.api_access == "Allowed" else _NOBODY)
     if home.record is None:
         problem = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
         return ApiAccess((), Say("Revoked", "False", problem[0], f"no gateway can be asked: {problem[1]}"), problem)

@@ -99,6 +99,11 @@ API_ACCESS_ALLOWED = _normal(
     "`spec.apiAccess` of the Bucket is Allowed, and every worker follows it.",
     "Nothing to do: keys are served on the bucket; to refuse all of them set spec.apiAccess.",
 )
+NO_KEY_TO_ASK_WITH = _normal(
+    "NoKeyToAskWith",
+    "`spec.apiAccess` of the Bucket is Revoked, and no key works on it with which gateways could be asked.",
+    "Nothing to do: the bucket's record refuses every key. To see it confirmed, grant an AccessKey something on it.",
+)
 DELETING = _normal(
     "Deleting",
     "The resource is being deleted, and its keys are being revoked.",

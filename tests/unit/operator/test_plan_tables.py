@@ -264,7 +264,20 @@ API_ACCESS = {
         ("False", "WaitingForGateways"),
         "WaitingForGateways",
     ),
-    "revoked, nobody to ask with": ("Revoked", {"key": None}, [], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
+    "revoked, nobody to ask with": (
+        "Revoked",
+        {"key": None, "said": SERVED},
+        [],
+        ("Unknown", "NoKeyToAskWith"),
+        "ApiAccessRevoked",
+    ),
+    "revoked, proven, and then nobody to ask with": (
+        "Revoked",
+        {"key": None, "said": CLOSED},
+        [],
+        ("True", "ApiAccessRevoked"),
+        "ApiAccessRevoked",
+    ),
     "revoked": ("Revoked", {"said": SERVED}, ["ProveApiAccess"], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
     "revoked, proven": ("Revoked", {"said": CLOSED}, [], ("True", "ApiAccessRevoked"), "ApiAccessRevoked"),
     "revoked, proven, but the record drifted": (
