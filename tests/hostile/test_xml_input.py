@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from cooper_gateway.protocol import xml
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.xml import MAX_DOCUMENT, read_complete, read_delete
 
@@ -64,6 +65,36 @@ def test_deletes(case):
     assert caught.value.code == "MalformedXML"
     assert "root:" not in caught.value.message
     assert time.perf_counter() - began < 2
+
+
+#: name -> a document of about 2 MiB, and how many elements of it may be looked at.
+FLOODS = {
+    "rows": ("<Object><Key>a</Key></Object>" * 70_000, 2 * xml.MAX_DELETES + 10),
+    "empty rows": ("<Object/>" * 220_000, xml.MAX_DELETES + 10),
+    "other elements": ("".join(f"<a{number}/>" for number in range(200_000)), 5),
+    "other elements in an object": (
+        "<Object>" + "".join(f"<a{number}/>" for number in range(200_000)) + "</Object>",
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FLOODS)
+def test_a_flood_of_elements_is_refused_where_it_begins(case, monkeypatch):
+    # Counted, not timed: parsing all of it would hold up every other client of the worker.
+    inner, most = FLOODS[case]
+    begun = []
+    start = xml._Reader._start
+
+    def counted(reader, name, attributes):
+        begun.append(name)
+        start(reader, name, attributes)
+
+    monkeypatch.setattr(xml._Reader, "_start", counted)
+    with pytest.raises(S3Error) as caught:
+        read_delete(delete(inner).encode())
+    assert caught.value.code == "MalformedXML"
+    assert len(begun) <= most
 
 
 @pytest.mark.parametrize(

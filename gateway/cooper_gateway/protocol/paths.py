@@ -12,9 +12,10 @@ from cooper_crds.names import MAX_OBJECT_NAME_BYTES, bucket_name_problem
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
 
-# RFC 3986, 2.1: a percent sign is followed by two hex digits. Bytes outside the visible range never appear raw.
-_BAD_TARGET: Final = re.compile(rb"[\x00-\x20\x7f#]|%(?![0-9A-Fa-f]{2})")
+# RFC 3986, 2.1: a percent sign is followed by two hex digits. Which bytes may stand raw is framing's to judge.
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+#: A token (RFC 9110, 5.6.2): what may stand as a header's name.
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PUBLIC: Final = b"/public/"
 #: Parameters that are never headers in disguise: those of the signature, and checksums, which SDKs compute over the
 #: empty body they have when they presign (Amazon S3 ignores them there too).
@@ -35,27 +36,14 @@ _NEVER_HEADERS: Final = (
 )
 
 
-def split_target(raw_url: bytes) -> tuple[bytes, bytes]:
-    """Split a request target into its raw path and raw query.
-
-    Only the origin form is served (RFC 9112, 3.2.1). Raises S3Error InvalidURI.
-    """
-    if not raw_url.startswith(b"/"):
-        raise S3Error("InvalidURI", "The request target must be a path that begins with a slash.")
-    if _BAD_TARGET.search(raw_url):
-        raise S3Error(
-            "InvalidURI", "The request target has a raw space, control character or #, or an incomplete %-escape."
-        )
-    path, _, query = raw_url.partition(b"?")
-    return path, query
-
-
 def parse_target(request: Request) -> None:
     """Fill in bucket, name, query and public_path from the raw path and query. Raises S3Error.
 
     In a presigned request, x-amz-* query parameters that SDKs moved there from the headers become headers again.
     """
     path = request.path
+    if b"%" in path and _BAD_ESCAPE.search(path):
+        raise S3Error("InvalidURI", "The path has an incomplete %-escape.")
     public = path.startswith(_PUBLIC)
     bucket, _, name = path[len(_PUBLIC) if public else 1 :].partition(b"/")
     request.public_path = public
@@ -135,6 +123,8 @@ def _bucket(raw: bytes) -> str:
 
 
 def _parameter(raw: bytes) -> str:
+    if b"%" in raw and _BAD_ESCAPE.search(raw):
+        raise S3Error("InvalidURI", "The query has an incomplete %-escape.")
     try:
         text = unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
@@ -149,6 +139,9 @@ def _restore_hoisted_headers(request: Request) -> None:
         name = parameter.lower()
         if not name.startswith("x-amz-") or name.startswith(_NEVER_HEADERS):
             continue
+        # Framing checks the names of headers; this one did not pass there, and would be sent back with the object.
+        if not _TOKEN.fullmatch(parameter):
+            raise S3Error("InvalidArgument", f"The query parameter {name!r:.100} cannot be the name of a header.")
         if name in request.headers:
             raise S3Error("InvalidArgument", f"{name} is there both as a header and as a query parameter.")
         if "\r" in value or "\n" in value:

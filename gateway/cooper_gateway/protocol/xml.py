@@ -5,7 +5,7 @@ not know: what could be misread is not read.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -23,8 +23,6 @@ MAX_DOCUMENT: Final = 2 << 20
 MAX_DELETES: Final = 1000
 #: "Part number of part being uploaded. This is a positive integer between 1 and 10,000."
 MAX_PARTS: Final = 10_000
-
-_MAX_DEPTH: Final = 3
 
 #: What a document renders: element names with text, a number, a truth, bytes of a name, or elements of their own.
 Value = str | int | bool | bytes | Sequence[tuple[str, "Value"]]
@@ -49,11 +47,17 @@ class CompletedPart:
 
 
 class _Reader:
-    """Collects the leaves of a document: (path of element names, text), and where each inner element ends."""
+    """Collects the leaves of a document, below its root and below each inner element.
 
-    def __init__(self, root: str, inner: str) -> None:
+    What is not expected is refused where it begins: a document full of it costs no more than its first element.
+    """
+
+    def __init__(self, root: str, leaves: Set[str], inner: str, inner_leaves: Set[str], most: int) -> None:
         self._root = root
-        self._inner = inner  # the element that repeats below the root
+        self._inner = inner  # the element that repeats below the root, at most `most` times
+        self._most = most
+        #: Elements that may begin, by depth.
+        self._expected = ({root}, leaves | {inner}, inner_leaves)
         self._path: list[str] = []
         self._text: list[str] = []
         self._current: dict[str, str] = {}
@@ -87,7 +91,11 @@ class _Reader:
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         self._path.append(name)
         depth = len(self._path)
-        if depth > _MAX_DEPTH or (depth == 1 and name != self._root) or (depth == 3 and self._path[1] != self._inner):
+        if (
+            depth > len(self._expected)
+            or name not in self._expected[depth - 1]
+            or (depth == len(self._expected) and self._path[1] != self._inner)
+        ):
             raise S3Error("MalformedXML", f"The element {'/'.join(self._path):.200} is not expected here.")
         self._no_text()
 
@@ -95,6 +103,8 @@ class _Reader:
         depth = len(self._path)
         if depth == 2 and name == self._inner:
             self._no_text()
+            if len(self.rows) == self._most:
+                raise S3Error("MalformedXML", f"{self._root} may name at most {self._most}, this names more.")
             self.rows.append(self._current)
             self._current = {}
         elif depth > 1:
@@ -114,21 +124,23 @@ class _Reader:
         self._text.clear()
 
 
+#: Elements of Delete/Object that make a deletion conditional.
+_CONDITIONS: Final = frozenset({"ETag", "LastModifiedTime", "Size"})
+
+
 def read_delete(body: bytes) -> DeleteRequest:
     """Read the body of DeleteObjects. Raises S3Error MalformedXML, NotImplemented, KeyTooLongError."""
-    reader = _Reader("Delete", "Object")
+    reader = _Reader("Delete", {"Quiet"}, "Object", {"Key", "VersionId"} | _CONDITIONS, MAX_DELETES)
     reader.read(body)
-    _known(reader.leaves, {"Quiet"}, "Delete")
-    if not 1 <= len(reader.rows) <= MAX_DELETES:
-        raise S3Error("MalformedXML", f"Delete must name 1 to {MAX_DELETES} objects, this names {len(reader.rows)}.")
+    if not reader.rows:
+        raise S3Error("MalformedXML", f"Delete must name 1 to {MAX_DELETES} objects, this names none.")
     names: list[bytes] = []
     for row in reader.rows:
-        conditions = row.keys() & {"ETag", "LastModifiedTime", "Size"}
+        conditions = row.keys() & _CONDITIONS
         if conditions:
             raise S3Error("NotImplemented", f"Deleting on conditions ({', '.join(sorted(conditions))}) does not exist.")
         if row.get("VersionId", "null") not in ("", "null"):
             raise S3Error("NotImplemented", "There are no object versions here; leave out VersionId.")
-        _known(row, {"Key", "VersionId"}, "Delete/Object")
         if not row.get("Key"):
             raise S3Error("MalformedXML", "Every Delete/Object needs a Key.")
         names.append(check_name(row["Key"].encode()))
@@ -140,11 +152,11 @@ _PART_CHECKSUMS: Final = {f"Checksum{name}": name for name in ALGORITHMS}
 
 def read_complete(body: bytes) -> list[CompletedPart]:
     """Read the body of CompleteMultipartUpload. Raises S3Error MalformedXML, InvalidPartOrder."""
-    reader = _Reader("CompleteMultipartUpload", "Part")
+    known = {"PartNumber", "ETag", *_PART_CHECKSUMS}
+    reader = _Reader("CompleteMultipartUpload", frozenset(), "Part", known, MAX_PARTS)
     reader.read(body)
-    _known(reader.leaves, set(), "CompleteMultipartUpload")
-    if not 1 <= len(reader.rows) <= MAX_PARTS:
-        raise S3Error("MalformedXML", f"An upload has 1 to {MAX_PARTS} parts, this names {len(reader.rows)}.")
+    if not reader.rows:
+        raise S3Error("MalformedXML", f"An upload has 1 to {MAX_PARTS} parts, this names none.")
     parts = [_part(row) for row in reader.rows]
     for before, after in pairwise(parts):
         if before.number >= after.number:
@@ -153,7 +165,6 @@ def read_complete(body: bytes) -> list[CompletedPart]:
 
 
 def _part(row: dict[str, str]) -> CompletedPart:
-    _known(row, {"PartNumber", "ETag", *_PART_CHECKSUMS}, "CompleteMultipartUpload/Part")
     number = row.get("PartNumber", "").strip()
     if not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= MAX_PARTS:
         raise S3Error("MalformedXML", f"PartNumber must be a number from 1 to {MAX_PARTS}.")
@@ -162,12 +173,6 @@ def _part(row: dict[str, str]) -> CompletedPart:
         raise S3Error("MalformedXML", f"Part {number} needs its ETag.")
     checksums = {_PART_CHECKSUMS[name]: value.strip() for name, value in row.items() if name in _PART_CHECKSUMS}
     return CompletedPart(int(number), etag, checksums)
-
-
-def _known(leaves: Iterable[str], known: set[str], where: str) -> None:
-    unknown = set(leaves) - known
-    if unknown:
-        raise S3Error("MalformedXML", f"The element {where}/{min(unknown):.100} is not known.")
 
 
 def _refuse(*_: object) -> int:

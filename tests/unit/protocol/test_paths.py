@@ -4,11 +4,11 @@ import pytest
 
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
-from cooper_gateway.protocol.paths import check_name, parse_copy_source, parse_target, split_target
+from cooper_gateway.protocol.paths import check_name, parse_copy_source, parse_target
 
 
 def parsed(target: bytes, **headers: str) -> Request:
-    path, query = split_target(target)
+    path, _, query = target.partition(b"?")
     request = Request("GET", path, query, dict(headers))
     parse_target(request)
     return request
@@ -48,13 +48,6 @@ def test_targets(target, bucket, name, public):
 @pytest.mark.parametrize(
     ("target", "code"),
     [
-        (b"", "InvalidURI"),
-        (b"*", "InvalidURI"),
-        (b"http://elsewhere/photos/a", "InvalidURI"),
-        (b"/photos/a b", "InvalidURI"),
-        (b"/photos/a#b", "InvalidURI"),
-        (b"/photos/a\r\nb", "InvalidURI"),
-        (b"/photos/a\x00", "InvalidURI"),
         (b"/photos/%", "InvalidURI"),
         (b"/photos/%4", "InvalidURI"),
         (b"/photos/%zz", "InvalidURI"),
@@ -132,12 +125,17 @@ def test_headers_that_presigning_moved_to_the_query_come_back(query, headers):
         (b"x-amz-meta-a=1", {"x-amz-meta-a": "2"}),
         (b"x-amz-meta-a=1&X-Amz-Meta-A=1", {}),
         (b"x-amz-meta-a=%0D%0Aset-cookie:x", {}),
+        # Such an object could be stored, and never be sent again.
+        (b"x-amz-meta-a%0D%0Aset-cookie:x=1", {}),
+        (b"x-amz-meta-a:%20b=1", {}),
+        (b"x-amz-meta-a%20=1", {}),
+        (b"x-amz-meta-a%C3%BC=1", {}),
+        (b"x-amz-meta-a%E2%84%AA=1", {}),  # a Kelvin sign, lower case of which is an ASCII k
     ],
 )
 def test_headers_that_cannot_come_back(query, headers):
-    path, query_string = split_target(b"/photos/a?" + query + b"&" + PRESIGNED)
     with pytest.raises(S3Error, match="x-amz-meta-a"):
-        parse_target(Request("PUT", path, query_string, dict(headers)))
+        parse_target(Request("PUT", b"/photos/a", query + b"&" + PRESIGNED, dict(headers)))
 
 
 @pytest.mark.parametrize(
