@@ -91,8 +91,8 @@ class TinyPipeline:
             self.events.append(f"stream closed with {size} left")
             self.closed.set()
 
-    def still_allowed(self, call: TinyCall) -> bool:
-        return self.allowed
+    def withdrawn(self, call: TinyCall) -> S3Error | None:
+        return None if self.allowed else S3Error("KeyAccessRevoked")
 
     def explain(self, error: Exception, call: TinyCall | None, request_id: str) -> S3Error:
         return to_s3_error(error, may_know_absence=True)

@@ -56,6 +56,7 @@ class S3Connection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "_written",
+        "stalled_since",
         "write_paused",
     )
 
@@ -81,6 +82,7 @@ class S3Connection(asyncio.Protocol):
         self._sending = Progress(context.now)
         self._waiter: asyncio.Future[None] | None = None
         self.write_paused = False
+        self.stalled_since: float | None = None  # when writing was paused, in the loop's seconds
 
     # The transport's side.
 
@@ -133,12 +135,14 @@ class S3Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
         self.write_paused = True
+        self.stalled_since = self._context.now
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self._phase is Phase.CLOSING:
             return
         self.write_paused = False
+        self.stalled_since = None
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -216,7 +220,7 @@ class S3Connection(asyncio.Protocol):
         elif self._phase is Phase.LINGER and now - self._since > limits.linger_seconds:
             self._close()
         exchange = self._exchange
-        if exchange is not None and exchange.streaming and not exchange.still_allowed():
+        if exchange is not None and exchange.streaming and exchange.withdrawn() is not None:
             self.abort()
 
     def close_if_idle(self) -> None:
@@ -234,10 +238,14 @@ class S3Connection(asyncio.Protocol):
             self._close()
 
     def _tick_body(self, now: float) -> None:
-        raw = self._raw
-        if raw is None:
+        raw, exchange = self._raw, self._exchange
+        if raw is None or exchange is None:
             return
-        if not raw.waits_for_client:
+        # Nothing of it could be committed: so it must not go on filling the disk.
+        error = exchange.withdrawn()
+        if error is not None:
+            self._fail_body(raw, error)
+        elif not raw.waits_for_client:
             self._receiving.reset(raw.received, now)
         elif self._receiving.stalled(raw.received, now, self._limits.least_progress, self._limits.body_seconds):
             self._fail_body(raw, S3Error("RequestTimeout"))

@@ -14,6 +14,11 @@ from cooper_gateway.http.request_ids import RequestIds
 class Connection(Protocol):
     """A connection, as its worker sees it."""
 
+    @property
+    def stalled_since(self) -> float | None:
+        """Since when its client has not taken what is written for it, in the loop's seconds; None when it does."""
+        ...
+
     def tick(self, now: float) -> None:
         """Once a second; `now` in the loop's seconds."""
         ...
@@ -77,3 +82,16 @@ class Context:
         self.common = common_block(self._clock(), self.host_id)
         for connection in list(self.connections):
             connection.tick(self.now)
+        self._cut_crowd()
+
+    def _cut_crowd(self) -> None:
+        """Cut the readers that have stalled longest when there are too many: nobody needs a key to be one."""
+        before = self.now - self.limits.crowded_seconds
+        stalled = [
+            (since, number, connection)
+            for number, connection in enumerate(self.connections)
+            if (since := connection.stalled_since) is not None and since < before
+        ]
+        excess = len(stalled) - self.limits.stalled
+        for _, _, connection in sorted(stalled)[: max(excess, 0)]:
+            connection.abort()

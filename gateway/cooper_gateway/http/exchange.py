@@ -102,9 +102,9 @@ class Exchange:
             self._task.cancel()
         self._observe()
 
-    def still_allowed(self) -> bool:
-        """Whether the records still allow this request; checked every second of a stream."""
-        return self._call is not None and self._context.pipeline.still_allowed(self._call)
+    def withdrawn(self) -> S3Error | None:
+        """Why the records do not allow this request any more; None while they do."""
+        return None if self._call is None else self._context.pipeline.withdrawn(self._call)
 
     async def _run(self, response: Response | None) -> None:
         if response is None:

@@ -19,6 +19,10 @@ class HttpLimits:
     pipelined_bytes: int = 64 << 10  # later requests that wait while one is answered
     linger_bytes: int = 64 << 10  # of a refused body, read and dropped so that the client sees the answer
     linger_seconds: float = 2.0
+    # Readers that stall hold what was read for them, about half a MiB each. As long as they are few they have
+    # `write_seconds`; of more than `stalled` those that have stalled longest, and for `crowded_seconds`, are cut.
+    stalled: int = 256
+    crowded_seconds: float = 5.0  # to take half a MiB
     connections: int = 20_000  # per worker; one more is answered SlowDown and closed
 
 

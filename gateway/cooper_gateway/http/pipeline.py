@@ -123,8 +123,11 @@ class Pipeline:
             response.headers[_ENCRYPTION] = _OURS
         return response
 
-    def still_allowed(self, call: Call) -> bool:
-        """Whether the records as they are now would still admit this call: asked every second of a stream."""
+    def withdrawn(self, call: Call) -> S3Error | None:
+        """Why the records as they are now would not admit this call; None when they would.
+
+        Asked every second while bytes come or go.
+        """
         try:
             now = self._clock()
             directory = self._directory_source()
@@ -133,16 +136,19 @@ class Pipeline:
             if isinstance(principal, KeyHolder):
                 key = directory.key(principal.key.access_key_id)
                 if key is None:
-                    return False
+                    return S3Error("InvalidAccessKeyId")
                 principal = KeyHolder(key)
             name = call.request.bucket
             bucket = None if name is None else directory.bucket(name)
             if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
-                return False  # another bucket has that name now
-            return authorize(principal, call.route.action, name, bucket, now) is None
-        except Exception:  # whatever it was, a stream that cannot be shown to be allowed ends
-            log.exception("request %s: the records could not be read again; cutting the stream", call.request_id)
-            return False
+                return S3Error("NoSuchBucket")  # another bucket has that name now
+            code = authorize(principal, call.route.action, name, bucket, now)
+            return None if code is None else S3Error(code)
+        except S3Error as error:
+            return error
+        except Exception:  # whatever it was, what cannot be shown to be allowed ends
+            log.exception("request %s: the records could not be read again; cutting it", call.request_id)
+            return S3Error("InternalError")
 
     def explain(self, error: Exception, call: Call | None, request_id: str) -> S3Error:
         """What to tell the client. Faults of our own are logged, without anything of the request's."""

@@ -260,6 +260,40 @@ def test_a_stream_no_longer_allowed_is_cut(loop: str) -> None:
     with_server(loop, test)
 
 
+def test_a_body_no_longer_allowed_is_refused_while_it_comes(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        writer.write(put("/a", 1 << 40) + b"begun")
+        await eventually(lambda: bool(rig.pipeline.events))
+        await asyncio.sleep(0.1)
+        assert rig.server.connections == 1, "refused although it is allowed"
+        rig.pipeline.allowed = False
+        answer = await asyncio.wait_for(reader.read(-1), 5)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"<Code>KeyAccessRevoked</Code>" in answer
+        writer.close()
+
+    with_server(loop, test)
+
+
+def test_of_too_many_stalled_readers_the_longest_stalled_are_cut(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        held: list[asyncio.StreamWriter] = []
+        for _ in range(6):
+            _, writer = await rig.connect(receive_buffer=4096)
+            writer.write(f"GET /stream/{1 << 40} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.transport.pause_reading()  # pyright: ignore
+            held.append(writer)
+        await eventually(lambda: rig.server.connections == 2)
+        await asyncio.sleep(0.3)
+        assert rig.server.connections == 2, "as few as these may stall until the write time-out"
+        assert await rig.still_serves()
+        for writer in held:
+            writer.transport.abort()
+
+    with_server(loop, test, replace(DEFAULT_LIMITS, stalled=2, crowded_seconds=0.1))
+
+
 def test_a_stalled_reader_is_cut_and_the_stream_released(loop: str) -> None:
     async def test(rig: Rig) -> None:
         _, writer = await rig.connect(receive_buffer=4096)

@@ -219,14 +219,19 @@ async def test_only_what_touches_objects_claims_encryption() -> None:
         assert ("x-amz-server-side-encryption" in answer.headers) is claims
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "the key is revoked": {"the_key": REVOKED},
-    "the key is gone": {"the_key": None},
-    "the key's time is over": {"the_key": replace(KEY, not_after=NOW - 1)},
-    "the grant is gone": {"the_key": replace(KEY, grants=())},
-    "the bucket is gone": {"buckets": {}},
-    "the bucket's access is revoked": {"buckets": {"photos": replace(PHOTOS, api_access="Revoked")}},
-    "the records are too old": {"verified": NOW - 90000},
+#: name -> what changes in the records, and what is told to a client that is sending.
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "the key is revoked": ({"the_key": REVOKED}, "KeyAccessRevoked"),
+    "the key is gone": ({"the_key": None}, "InvalidAccessKeyId"),
+    "the key's time is over": ({"the_key": replace(KEY, not_after=NOW - 1)}, "KeyAccessRevoked"),
+    "the grant is gone": ({"the_key": replace(KEY, grants=())}, "AccessDenied"),
+    "the bucket is gone": ({"buckets": {}}, "NoSuchBucket"),
+    "the bucket is another": ({"buckets": {"photos": replace(PHOTOS, data_id=PUBLIC.data_id)}}, "NoSuchBucket"),
+    "the bucket's access is revoked": (
+        {"buckets": {"photos": replace(PHOTOS, api_access="Revoked")}},
+        "KeyAccessRevoked",
+    ),
+    "the records are too old": ({"verified": NOW - 90000}, "ServiceUnavailable"),
 }
 
 
@@ -234,26 +239,29 @@ CHANGES: dict[str, dict[str, Any]] = {
 async def test_a_stream_is_allowed_only_as_long_as_its_request_would_be(change: str) -> None:
     gateway = await with_cats()
     call = gateway.pipeline.admit(fresh(GET), None, "1")
-    assert gateway.pipeline.still_allowed(call)
-    for name, value in CHANGES[change].items():
+    assert gateway.pipeline.withdrawn(call) is None
+    changes, code = CHANGES[change]
+    for name, value in changes.items():
         setattr(gateway.records, name, value)
-    assert not gateway.pipeline.still_allowed(call)
+    error = gateway.pipeline.withdrawn(call)
+    assert error is not None
+    assert error.code == code
 
 
 async def test_an_anonymous_stream_ends_when_the_bucket_turns_private_or_is_another() -> None:
     gateway = await with_cats()
     call = gateway.pipeline.admit(unsigned("GET", "/shared/cat"), None, "1")
-    assert gateway.pipeline.still_allowed(call)
+    assert gateway.pipeline.withdrawn(call) is None
     for bucket in (replace(PUBLIC, visibility="Private"), replace(PUBLIC, data_id=PHOTOS.data_id)):
         gateway.records.buckets["shared"] = bucket
-        assert not gateway.pipeline.still_allowed(call)
+        assert gateway.pipeline.withdrawn(call) is not None
 
 
 async def test_records_that_cannot_be_read_end_a_stream(caplog: pytest.LogCaptureFixture) -> None:
     gateway = await with_cats()
     call = gateway.pipeline.admit(fresh(GET), None, "1")
     gateway.pipeline = Pipeline(lambda: 1 / 0, MemoryStore(), clock=lambda: NOW)  # type: ignore[arg-type, return-value]
-    assert not gateway.pipeline.still_allowed(call)
+    assert gateway.pipeline.withdrawn(call) is not None
 
 
 async def test_a_fault_is_logged_with_its_request_id_and_nothing_of_the_request(
