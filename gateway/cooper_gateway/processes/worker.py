@@ -5,13 +5,16 @@ import contextlib
 import gc
 import signal
 import socket
+from dataclasses import replace
 from typing import Final
 
 import uvloop
 
+from cooper_gateway.http.limits import DEFAULT_LIMITS
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.server import S3Server, serve
 from cooper_gateway.processes.child import Child
+from cooper_gateway.processes.descriptors import raise_limit, share
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.storage.embedded import EmbeddedStore
 
@@ -35,9 +38,12 @@ async def _serve(child: Child) -> None:
     file = MeasurementsFile(f"{handover.config.run_dir}/metrics", handover.label)
     measurements = file.load()
     records = child.records()
-    store = EmbeddedStore(handover.config, child.keyring(), loop)
+    shares = share(raise_limit())
+    store = EmbeddedStore(handover.config, child.keyring(), loop, shares.reading)
     pipeline = Pipeline(records.refresh, store, observer=measurements.observe)
-    server = await serve(socket.socket(fileno=handover.listener), pipeline, handover.index, handover.count)
+    limits = replace(DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, shares.connections))
+    listener = socket.socket(fileno=handover.listener)
+    server = await serve(listener, pipeline, handover.index, handover.count, limits)
     _settle_memory()
     child.ready()
     await _until(stop, server, measurements, file)

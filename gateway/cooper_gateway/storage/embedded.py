@@ -18,6 +18,7 @@ from cooper_gateway.storage.entries import ObjectRecord, PartRecord, State
 from cooper_gateway.storage.index import Index, open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.multipart import Uploads
+from cooper_gateway.storage.open_files import OpenFiles
 from cooper_gateway.storage.port import (
     Attributes,
     BucketClosed,
@@ -46,14 +47,23 @@ _T = TypeVar("_T")
 _THREADS: Final = 8
 _ATTEMPTS: Final = 8  # of a write that depends on what it read
 _SLICE: Final = 128  # records opened before others have a turn
+_MOST_FILES: Final = 512  # unless whoever shares out the process's descriptors says otherwise
 _INDEX_WAIT: Final = 10.0  # seconds for the committer to make the index
 
 
 class EmbeddedStore:
     """`Store` of a worker. The committer must have been started."""
 
-    def __init__(self, config: GatewayConfig, sealer: Sealer, loop: asyncio.AbstractEventLoop) -> None:
-        """Open for reading. Raises StoreUnusable when no committer makes the index in time."""
+    def __init__(
+        self,
+        config: GatewayConfig,
+        sealer: Sealer,
+        loop: asyncio.AbstractEventLoop,
+        most_files: int = _MOST_FILES,
+    ) -> None:
+        """Open for reading; readers hold at most so many files. Raises StoreUnusable when no committer makes the index
+        in time.
+        """
         self._layout = Layout(config.data_dir)
         self._sealer = sealer
         self._index = _wait_for_index(self._layout, config.map_size)
@@ -61,7 +71,8 @@ class EmbeddedStore:
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._client = CommitterClient(config.committer_path, loop)
         self._directories = SegmentDirectories(self._layout, self._client)
-        self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor)
+        files = OpenFiles(most_files)
+        self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor, files)
         self._uploads = Uploads(self._index, self._keys, self._client)
         self._made: set[bytes] = set()  # buckets that are known to have a key and a row
 

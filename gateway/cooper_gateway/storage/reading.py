@@ -15,6 +15,7 @@ from cooper_gateway.storage.entries import Header, Kind, ObjectRecord, Piece, St
 from cooper_gateway.storage.index import Index
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.names_tree import Value
+from cooper_gateway.storage.open_files import OpenFiles
 from cooper_gateway.storage.port import (
     BucketClosed,
     BucketRef,
@@ -42,7 +43,9 @@ class Found(NamedTuple):
 class Reader:
     """Finds and opens objects."""
 
-    def __init__(self, layout: Layout, index: Index, keys: BucketKeys, sealer: Sealer, executor: Executor) -> None:
+    def __init__(
+        self, layout: Layout, index: Index, keys: BucketKeys, sealer: Sealer, executor: Executor, files: OpenFiles
+    ) -> None:
         self._layout = layout
         self._index = index
         self._keys = keys
@@ -50,6 +53,7 @@ class Reader:
         self._overhead = sealer.frame_overhead
         self._header = sealer.header_size
         self._executor = executor
+        self._files = files
 
     def find(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes) -> Found:
         """The object of a name. Raises NoSuchName, BucketClosed, Damaged."""
@@ -93,22 +97,33 @@ class Reader:
             found, info, sources = self._locate(bucket, name)
             if found.header == missing:
                 break  # files are removed only after the index has changed: this one is lost
+            count = sum(source.data is None for source in sources)
+            self._files.take(count)
             opening = loop.run_in_executor(self._executor, _open_files, sources)
             try:
                 await asyncio.shield(opening)
             except FileNotFoundError:
+                self._files.give_back(count)
                 missing = found.header
                 continue  # overwritten or deleted after we looked, and removed already: look again
             except asyncio.CancelledError:
-                opening.add_done_callback(lambda _, sources=sources: _close_files(sources))
+                opening.add_done_callback(lambda _, sources=sources: self._release(sources))
                 raise
             except OSError as error:
+                self._files.give_back(count)
                 if error.errno in _TOO_MANY_FILES:
                     raise Overloaded("too many files are open") from error
                 raise StoreFailed(f"a segment cannot be opened: {error.strerror}") from error
             geometry = (self._frame, self._overhead, self._header)
-            return StoredObject(info, found.sealer, sources, geometry, self._executor, lambda: _where(bucket, name))
+            return StoredObject(
+                info, found.sealer, sources, geometry, self._executor, lambda: _where(bucket, name), self._release
+            )
         raise Damaged(f"{_where(bucket, name)}: its segment file is missing")
+
+    def _release(self, sources: list["_Source"]) -> None:
+        """Close an object's files, once and for all."""
+        _close_files(sources)
+        self._files.give_back(sum(source.data is None for source in sources))
 
     def _locate(self, bucket: BucketRef, name: bytes) -> tuple[Found, ObjectInfo, list["_Source"]]:
         with self._index.read() as txn:
@@ -193,6 +208,7 @@ class StoredObject:
         geometry: tuple[int, int, int],
         executor: Executor,
         where: Callable[[], str],
+        release: Callable[[list[_Source]], None],
     ) -> None:
         self.info: ObjectInfo = info
         self._sealer = sealer
@@ -200,6 +216,7 @@ class StoredObject:
         self._frame, self._overhead, self._header = geometry
         self._executor = executor
         self._where = where
+        self._release = release
         self._reading: asyncio.Future[bytes] | None = None
         self._closed = False
 
@@ -223,9 +240,9 @@ class StoredObject:
             return
         self._closed = True
         if self._reading is not None and not self._reading.done():
-            self._reading.add_done_callback(lambda _: _close_files(self._sources))
+            self._reading.add_done_callback(lambda _: self._release(self._sources))
         else:
-            _close_files(self._sources)
+            self._release(self._sources)
 
     async def _read_file(self, source: _Source, start: int, end: int) -> AsyncIterator[bytes]:
         """Batches of frames from a thread, the next one read while this one is handed out."""

@@ -431,3 +431,27 @@ MOUNTS = r"""
 )
 def test_the_file_system_is_the_one_of_the_longest_mount_point(path: str, kind: str) -> None:
     assert file_system_type(MOUNTS, path) == kind
+
+
+async def test_readers_leave_descriptors_to_others(committer: CommitterProcess, bucket: BucketRef) -> None:
+    store = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop(), most_files=2)
+    await put(store, bucket, b"large", b"x" * LARGE)
+    await put(store, bucket, b"small", b"x")
+    held = [await store.open(bucket, b"large") for _ in range(2)]
+    with pytest.raises(Overloaded):
+        await store.open(bucket, b"large")
+    assert await get(store, bucket, b"small") == b"x", "what lies inline costs no descriptor"
+    held[0].close()
+    held[0].close()
+    held.append(await store.open(bucket, b"large"))
+    with pytest.raises(Overloaded):
+        await store.open(bucket, b"large")
+    for opened in held:
+        opened.close()
+    await store.delete(bucket, [b"large"], GUARD)
+    for _ in range(3):
+        with pytest.raises(NoSuchName):
+            await store.open(bucket, b"large")
+    await put(store, bucket, b"large", b"y" * LARGE)
+    assert await get(store, bucket, b"large") == b"y" * LARGE
+    await store.close()
