@@ -69,14 +69,16 @@ class HttpGateways:
         self._replicas.clear()
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Every worker must accept the key and list the buckets."""
-        expected = {name.encode() for name in buckets}
+        """Every worker must accept the key and list the buckets, and none that is not granted (any more)."""
+        expected, granted = {name.encode() for name in buckets}, {grant.bucket.encode() for grant in key.grants}
 
         def verdict(response: Response) -> str:
             if response.status != 200:
                 return f"answers {_code(response)}"
-            missing = expected - set(_BUCKET_NAME.findall(response.body))
-            return f"does not know bucket {min(missing).decode()} yet" if missing else ""
+            listed = set(_BUCKET_NAME.findall(response.body))
+            if missing := expected - listed:
+                return f"does not know bucket {min(missing).decode()} yet"
+            return f"still lists bucket {min(listed - granted).decode()}" if listed - granted else ""
 
         return await self._prove(region, key, verdict)
 

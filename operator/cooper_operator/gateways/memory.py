@@ -35,14 +35,14 @@ class MemoryGateways:
         return self.data.setdefault(data_id, MemoryBucket())
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Every worker must know the key and the buckets."""
+        """Every worker must know the key and list the buckets, and none that is not granted."""
         self.calls.append(f"prove_works {key.access_key_id}")
         return await self._prove(lambda known: _accepts(known, key, buckets))
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the key."""
         self.calls.append(f"prove_denied {key.access_key_id}")
-        return await self._prove(lambda known: not _accepts(known, key, []))
+        return await self._prove(lambda known: not _works(known, key))
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the bucket to a key that works."""
@@ -115,9 +115,14 @@ def _lets(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> boo
     return held.api_access == "Allowed" if _accepts(known, key, [bucket.name]) else None
 
 
+def _works(known: dict[str, Record], key: KeyRecord) -> bool:
+    held = known.get(key.access_key_id)
+    return isinstance(held, KeyRecord) and held.state == "Active" and held.secret_key == key.secret_key
+
+
 def _accepts(known: dict[str, Record], key: KeyRecord, buckets: list[str]) -> bool:
     held = known.get(key.access_key_id)
-    if not isinstance(held, KeyRecord) or held.state != "Active" or held.secret_key != key.secret_key:
+    if not isinstance(held, KeyRecord) or not _works(known, key):
         return False
     listed = {grant.bucket for grant in held.grants if f"BucketRecord {grant.bucket}" in known}
-    return listed.issuperset(buckets)
+    return listed.issuperset(buckets) and listed.issubset(grant.bucket for grant in key.grants)

@@ -50,7 +50,8 @@ class Gateways(Protocol):
     """The port. `region` tells which gateways; addresses are the adapter's business."""
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Ask every worker of every replica with the key: each must accept it and list the buckets."""
+        """Ask every worker of every replica with the key: each must accept it and list the buckets,
+        and none that it is not granted."""
         ...
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:

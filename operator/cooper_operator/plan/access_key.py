@@ -94,25 +94,23 @@ def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: _Use) -> li
     elif use.usable.record != use.key:
         steps.append(UpdateRecord(use.usable, use.key))
     to_deliver = delivery(snapshot, home, use.key)
-    proven = use.problem is not None or _settled(snapshot, use.usable)
+    proven = _settled(snapshot, use)
     if home.record is not None and (steps or to_deliver or not proven):
         steps.append(ProveWorks(home.record, use.key, use.resolved.listed))
     return steps + to_deliver
 
 
-def _settled(snapshot: AccessKeySnapshot, usable: KnownRecord | None) -> bool:
+def _settled(snapshot: AccessKeySnapshot, use: _Use) -> bool:
     """Whether the key was proven to work before: the status says so of this generation, and of its record as it is.
 
-    The record changes without the generation when a Bucket that is granted comes or goes.
+    The record changes without the generation when a Bucket that is granted comes or goes. With a problem the key is
+    not ready, and still its record is proven: grants may have been withdrawn.
     """
-    meta, status = snapshot.access_key.metadata, snapshot.access_key.status
-    return (
-        status is not None
-        and usable is not None
-        and status.access_key_id == key_in(usable).access_key_id
-        and status.proven_record == usable.version
-        and holds(status.conditions, "Ready", meta.generation)
-    )
+    meta, status, usable = snapshot.access_key.metadata, snapshot.access_key.status, use.usable
+    if status is None or usable is None or status.access_key_id != key_in(usable).access_key_id:
+        return False
+    ready = use.problem is not None or holds(status.conditions, "Ready", meta.generation)
+    return ready and status.proven_record == usable.version
 
 
 def _stopped(snapshot: AccessKeySnapshot) -> Blocked | None:

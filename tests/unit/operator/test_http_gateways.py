@@ -11,14 +11,15 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from cooper_crds.records import BucketRecord, KeyRecord, Owner, RegionRecord
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_operator.gateways.http import HttpGateways
 from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Usage
 from cooper_operator.gateways.sign import sign
 
 REGION = RegionRecord("local", "us-east-1")
 OWNER = Owner("default", "photos", "uid")
-KEY = KeyRecord("AKIAIOSFODNN7EXAMPLE", "s" * 40, OWNER, 0)
+GRANTS = tuple(Grant(name, f"data-of-{name}", ()) for name in ("photos", "logs", "logs-2"))
+KEY = KeyRecord("AKIAIOSFODNN7EXAMPLE", "s" * 40, OWNER, 0, GRANTS)
 SYSTEM = KeyRecord("AKIASYSTEM2222222222", "t" * 40, OWNER, 0, system=True)
 BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER)
 
@@ -123,6 +124,15 @@ async def test_a_bucket_that_a_worker_does_not_list_is_waited_for(gateway: FakeG
     proof = await gateways.prove_works(REGION, KEY, ["photos", "logs"])
     assert proof.proven == 0
     assert "does not know bucket logs" in proof.waiting_for
+
+
+async def test_a_bucket_whose_grant_was_withdrawn_is_not_to_be_listed(
+    gateway: FakeGateway, gateways: HttpGateways
+) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos", "withdrawn")
+    proof = await gateways.prove_works(REGION, KEY, ["photos"])
+    assert proof.proven == 0
+    assert "still lists bucket withdrawn" in proof.waiting_for
 
 
 async def test_connections_are_kept(gateway: FakeGateway, gateways: HttpGateways) -> None:
