@@ -52,6 +52,7 @@ class Context:
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self.crowded = False  # connections run short, as of the last tick
         self._emptied: asyncio.Event | None = None
         self._clock = clock
         self.now = self.loop.time()  # as of the last tick
@@ -80,6 +81,7 @@ class Context:
         """Once a second: the Date header, and every connection's time-outs and rechecks."""
         self.now = self.loop.time()
         self.common = common_block(self._clock(), self.host_id)
+        self.crowded = 4 * len(self.connections) > 3 * self.limits.connections
         for connection in list(self.connections):
             connection.tick(self.now)
         self._cut_crowd()

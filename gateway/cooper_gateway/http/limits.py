@@ -22,7 +22,7 @@ class HttpLimits:
     # Readers that stall hold what was read for them, about half a MiB each. As long as they are few they have
     # `write_seconds`; of more than `stalled` those that have stalled longest, and for `crowded_seconds`, are cut.
     stalled: int = 256
-    crowded_seconds: float = 5.0  # to take half a MiB
+    crowded_seconds: float = 5.0  # to take half a MiB; with 3 of 4 connections in use, also to send a header section
     connections: int = 20_000  # per worker; one more is answered SlowDown and closed
 
 

@@ -411,6 +411,27 @@ def test_connections_over_the_limit_are_told_to_slow_down(loop: str) -> None:
     with_server(loop, test, replace(DEFAULT_LIMITS, connections=2))
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /hello HT"])
+def test_when_connections_run_short_the_silent_make_room(loop: str, sent: bytes) -> None:
+    async def test(rig: Rig) -> None:
+        connected = [await rig.connect() for _ in range(3)]
+        for _, writer in connected:
+            writer.write(sent)
+        await asyncio.sleep(0.3)
+        assert rig.server.connections == 3, "closed although there is room"
+        connected.append(await rig.connect())
+        await eventually(lambda: rig.server.connections == 1)
+        assert await rig.still_serves()
+        connected[-1][1].write(GET)
+        assert (await read_answer(connected[-1][0]))[2] == b"hello", (
+            "the one that came last has not been silent for long"
+        )
+        for _, writer in connected:
+            writer.close()
+
+    with_server(loop, test, replace(DEFAULT_LIMITS, connections=4, crowded_seconds=0.1))
+
+
 @pytest.mark.parametrize("path", [b"/crash", b"/split"])
 def test_an_inner_failure_tells_nothing_and_the_connection_lives(loop: str, path: bytes) -> None:
     async def test(rig: Rig) -> None:
