@@ -429,7 +429,7 @@ def test_when_connections_run_short_the_silent_make_room(loop: str, sent: bytes)
         for _, writer in connected:
             writer.close()
 
-    with_server(loop, test, replace(DEFAULT_LIMITS, connections=4, crowded_seconds=0.1))
+    with_server(loop, test, replace(DEFAULT_LIMITS, connections=4, crowded_seconds=0.2, linger_seconds=0.0))
 
 
 @pytest.mark.parametrize("path", [b"/crash", b"/split"])
