@@ -112,7 +112,8 @@ class RawBody:
                 self._flow.begin_body()
         while not self._pieces:
             if self._error is not None:
-                raise self._error
+                # Another one each time: raised, it holds the frames that it passes, and those hold us.
+                raise S3Error(self._error.code, self._error.message)
             if self._ended:
                 return None
             self._waiter = asyncio.get_running_loop().create_future()

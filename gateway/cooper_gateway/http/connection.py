@@ -56,7 +56,6 @@ class S3Connection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "_written",
-        "stalled_since",
         "write_paused",
     )
 
@@ -82,7 +81,6 @@ class S3Connection(asyncio.Protocol):
         self._sending = Progress(context.now)
         self._waiter: asyncio.Future[None] | None = None
         self.write_paused = False
-        self.stalled_since: float | None = None  # when writing was paused, in the loop's seconds
 
     # The transport's side.
 
@@ -90,7 +88,7 @@ class S3Connection(asyncio.Protocol):
         """A client is there."""
         # uvloop's transports do not derive from asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._limits.queue_bytes)
+        self._transport.set_write_buffer_limits(high=self._limits.write_bytes)
         connections = self._context.connections
         connections.add(self)
         if self._context.stopping:
@@ -135,14 +133,14 @@ class S3Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
         self.write_paused = True
-        self.stalled_since = self._context.now
+        self._context.stalls(self)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self._phase is Phase.CLOSING:
             return
         self.write_paused = False
-        self.stalled_since = None
+        self._context.moves(self)
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -159,7 +157,10 @@ class S3Connection(asyncio.Protocol):
         """Wait until the write buffer is under its low-water mark."""
         if self.write_paused:
             self._waiter = self._context.loop.create_future()
-            await self._waiter
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -14,11 +14,6 @@ from cooper_gateway.http.request_ids import RequestIds
 class Connection(Protocol):
     """A connection, as its worker sees it."""
 
-    @property
-    def stalled_since(self) -> float | None:
-        """Since when its client has not taken what is written for it, in the loop's seconds; None when it does."""
-        ...
-
     def tick(self, now: float) -> None:
         """Once a second; `now` in the loop's seconds."""
         ...
@@ -49,6 +44,7 @@ class Context:
         self.host_id = f"worker-{index}-of-{count}"
         self.request_ids = RequestIds()
         self.connections: set[Connection] = set()
+        self._stalled: dict[Connection, float] = {}  # whose client does not take what is written, by when it began
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
@@ -58,8 +54,19 @@ class Context:
         self.now = self.loop.time()  # as of the last tick
         self.common = common_block(clock(), self.host_id)
 
+    def stalls(self, connection: Connection) -> None:
+        """The connection's client does not take what is written for it. Nobody needs a key to be one of many such."""
+        self._stalled[connection] = self.loop.time()
+        if len(self._stalled) > self.limits.most_stalled:
+            self._cut_longest_stalled()
+
+    def moves(self, connection: Connection) -> None:
+        """It does again, or the connection is cut."""
+        self._stalled.pop(connection, None)
+
     def discard(self, connection: Connection) -> None:
         """A connection is gone."""
+        self.moves(connection)
         self.connections.discard(connection)
         if not self.connections and self._emptied is not None:
             self._emptied.set()
@@ -84,16 +91,11 @@ class Context:
         self.crowded = 4 * len(self.connections) > 3 * self.limits.connections
         for connection in list(self.connections):
             connection.tick(self.now)
-        self._cut_crowd()
-
-    def _cut_crowd(self) -> None:
-        """Cut the readers that have stalled longest when there are too many: nobody needs a key to be one."""
         before = self.now - self.limits.crowded_seconds
-        stalled = [
-            (since, number, connection)
-            for number, connection in enumerate(self.connections)
-            if (since := connection.stalled_since) is not None and since < before
-        ]
-        excess = len(stalled) - self.limits.stalled
-        for _, _, connection in sorted(stalled)[: max(excess, 0)]:
-            connection.abort()
+        while len(self._stalled) > self.limits.stalled and next(iter(self._stalled.values())) < before:
+            self._cut_longest_stalled()
+
+    def _cut_longest_stalled(self) -> None:
+        longest = next(iter(self._stalled))
+        self.moves(longest)
+        longest.abort()

@@ -98,8 +98,11 @@ class Exchange:
 
     def cancel(self) -> None:
         """The client has left: stop the handler."""
-        if self._task is not None:
-            self._task.cancel()
+        # Let go of it: a cancelled task keeps its frames, which hold us and the bytes that were on their way, and the
+        # collector seldom comes by.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
         self._observe()
 
     def withdrawn(self) -> S3Error | None:

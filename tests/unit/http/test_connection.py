@@ -1,6 +1,7 @@
 """One connection after the head is understood: order, bodies, flow control, time-outs, ends. On both event loops."""
 
 import asyncio
+import gc
 import hashlib
 import socket
 import struct
@@ -9,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from cooper_gateway.http.exchange import Exchange
 from cooper_gateway.http.limits import DEFAULT_LIMITS
 from support.http_rig import LOOPS, Rig, read_answer, with_server
 
@@ -294,6 +296,23 @@ def test_of_too_many_stalled_readers_the_longest_stalled_are_cut(loop: str) -> N
     with_server(loop, test, replace(DEFAULT_LIMITS, stalled=2, crowded_seconds=0.1))
 
 
+def test_never_more_than_so_many_readers_stall(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        held: list[asyncio.StreamWriter] = []
+        for _ in range(6):
+            _, writer = await rig.connect(receive_buffer=4096)
+            writer.write(f"GET /stream/{1 << 40} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.transport.pause_reading()  # pyright: ignore
+            held.append(writer)
+        await eventually(lambda: rig.server.connections == 3)
+        assert await rig.still_serves()
+        for writer in held:
+            writer.transport.abort()
+
+    # No tick comes: the limit does not wait for one.
+    with_server(loop, test, replace(DEFAULT_LIMITS, most_stalled=3), tick_seconds=60)
+
+
 def test_a_stalled_reader_is_cut_and_the_stream_released(loop: str) -> None:
     async def test(rig: Rig) -> None:
         _, writer = await rig.connect(receive_buffer=4096)
@@ -430,6 +449,37 @@ def test_when_connections_run_short_the_silent_make_room(loop: str, sent: bytes)
             writer.close()
 
     with_server(loop, test, replace(DEFAULT_LIMITS, connections=4, crowded_seconds=0.2, linger_seconds=0.0))
+
+
+CUT_SHORT = {
+    "download": f"GET /stream/{1 << 40} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "upload": put("/a", 1 << 40) + b"x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("what", CUT_SHORT)
+def test_what_was_cut_short_is_freed_without_the_collector(loop: str, what: str) -> None:
+    """A worker collects seldom: a cycle would keep the bytes that were on their way, a leak for whoever hangs up."""
+
+    async def test(rig: Rig) -> None:
+        _, writer = await rig.connect(receive_buffer=4096)
+        writer.write(CUT_SHORT[what])
+        await eventually(lambda: bool(rig.pipeline.events))
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await eventually(lambda: not _exchanges())
+
+    gc.collect()
+    assert not _exchanges()
+    gc.disable()
+    try:
+        with_server(loop, test)
+    finally:
+        gc.enable()
+
+
+def _exchanges() -> list[object]:
+    return [thing for thing in gc.get_objects() if isinstance(thing, Exchange)]
 
 
 @pytest.mark.parametrize("path", [b"/crash", b"/split"])
