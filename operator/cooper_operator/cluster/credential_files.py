@@ -75,6 +75,11 @@ class CredentialFiles:
         uid = self._owner_uid((namespace, name), found)
         return Credentials(namespace, name, parse(found.text or b""), uid, found.version)
 
+    def owned(self, namespace: str, uid: str) -> list[Credentials]:
+        """The files that were made for an owner, live."""
+        noted = sorted(key for key, note in self._notes.items() if key[0] == namespace and note.owner.uid == uid)
+        return [found for key in noted if (found := self.get(*key)) is not None and found.owner_uid == uid]
+
     def create(self, namespace: str, name: str, data: Mapping[str, str], owner: Owner) -> None:
         """Create-only. Raises AlreadyExists, Invalid."""
         if not _valid(namespace, name):

@@ -117,6 +117,10 @@ class FolderCluster:
         """See the port."""
         return self._open.credentials.get(namespace, name)
 
+    async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
+        """See the port."""
+        return self._open.credentials.owned(namespace, owner_uid)
+
     async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
         """See the port. Raises Invalid, too, when no `.env` file can hold the data."""
         self._open.credentials.create(namespace, name, data, _owner(owner))

@@ -105,6 +105,15 @@ class MemoryCluster:
         secret = self._secrets.get((namespace, name))
         return secret and Credentials(namespace, name, dict(secret.data), secret.owner_uid, secret.version)
 
+    async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
+        """See the port."""
+        self._reach()
+        return [
+            Credentials(*key, dict(secret.data), owner_uid, secret.version)
+            for key, secret in sorted(self._secrets.items())
+            if key[0] == namespace and secret.owner_uid == owner_uid
+        ]
+
     async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
         """See the port."""
         self._reach()

@@ -100,6 +100,10 @@ class Cluster(Protocol):
         """Read a Secret, live, whoever made it."""
         ...
 
+    async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
+        """All Secrets of a namespace that were made for the owner with this UID, whatever their names."""
+        ...
+
     async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
         """Create-only, controlled by `owner` (its UID). Raises AlreadyExists."""
         ...

@@ -15,10 +15,10 @@ def secret_name(snapshot: AccessKeySnapshot) -> str:
 
 
 def own_secrets(snapshot: AccessKeySnapshot) -> list[KnownCredentials]:
-    """The Secrets that were made for this AccessKey: of the name asked for, and of a former one."""
-    uid = snapshot.access_key.metadata.uid
-    found = (snapshot.credentials, snapshot.former_credentials)
-    return [each for each in found if each is not None and not is_foreign(each, uid)]
+    """The Secrets that were made for this AccessKey: of the name asked for, and of others."""
+    found = snapshot.credentials
+    asked_for = [] if found is None or is_foreign(found, snapshot.access_key.metadata.uid) else [found]
+    return [*asked_for, *snapshot.other_credentials]
 
 
 def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
@@ -31,14 +31,14 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
 
 
 def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[Step]:
-    """Bring the Secret to what it is to hold; then take away ours of a former name."""
+    """Bring the Secret to what it is to hold; then take away ours of other names."""
     if obstacle(snapshot, home) is not None or home.region is None:
         return []
     steps: list[Step] = []
     data = credentials_data(key.access_key_id, home.endpoint, home.region.spec.tag, [g.bucket for g in key.grants])
     if snapshot.credentials is None or not holds_key(snapshot.credentials, data, key.secret_key):
         steps.append(DeliverCredentials(secret_name(snapshot), data, key, snapshot.credentials))
-    return steps + [DeleteCredentials(each) for each in own_secrets(snapshot) if each is snapshot.former_credentials]
+    return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
 
 
 def holder(snapshot: AccessKeySnapshot, access_key_id: str) -> str | None:

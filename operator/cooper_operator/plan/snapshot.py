@@ -107,7 +107,7 @@ class AccessKeySnapshot:
     buckets: Mapping[str, GrantedBucket]  # by the name that a grant bears
     records: tuple[KnownRecord, ...]  # all key records of this AccessKey
     credentials: KnownCredentials | None  # of the name that the spec asks for, whoever's it is
-    former_credentials: KnownCredentials | None  # of the name in status, where it is another
+    other_credentials: tuple[KnownCredentials, ...]  # ours under other names: of a former spec, or left by a crash
     now: float  # Unix seconds
     blocked: Blocked | None = None
 

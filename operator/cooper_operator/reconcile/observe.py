@@ -20,7 +20,6 @@ from cooper_operator.plan.snapshot import (
     BucketSnapshot,
     BucketUsage,
     GrantedBucket,
-    KnownCredentials,
     KnownRecord,
     RegionSnapshot,
     Snapshot,
@@ -114,21 +113,19 @@ class Observer:
         names = [right.bucket for right in key.spec.grants]
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
-        before = key.status.secret_name if key.status is not None else None
-        former = before if before != wanted else None
+        owned = await self._cluster.list_credentials(namespace, key.metadata.uid)
         return AccessKeySnapshot(
             access_key=key,
             around=around,
             buckets=dict(zip(names, granted, strict=True)),
             records=await self._records(self._key_record_names(key)),
-            credentials=await self._secret(namespace, wanted),
-            former_credentials=await self._secret(namespace, former),
+            credentials=known_credentials(await self._cluster.get_credentials(namespace, wanted)),
+            other_credentials=tuple(
+                found for each in owned if each.name != wanted and (found := known_credentials(each)) is not None
+            ),
             now=self._clock(),
             blocked=blocked,
         )
-
-    async def _secret(self, namespace: str, name: str | None) -> KnownCredentials | None:
-        return None if name is None else known_credentials(await self._cluster.get_credentials(namespace, name))
 
     async def _look(self, ref: Ref, observed: Observed) -> Object | None:
         obj = await self._cluster.get(ref)

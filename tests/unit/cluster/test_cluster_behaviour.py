@@ -268,6 +268,22 @@ async def test_foreign_credentials_are_neither_updated_nor_deleted(harness: Harn
     assert await harness.cluster.get_credentials("default", "photos") == foreign
 
 
+async def test_credentials_are_found_by_their_owner_whatever_their_names(harness: Harness) -> None:
+    key = await harness.cluster.create(access_key())
+    other = await harness.cluster.create(access_key(name="other"))
+    for name in ("photos", "app"):
+        await harness.cluster.create_credentials("default", name, CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "other", CREDENTIALS, other)
+    await harness.set_credentials("default", "theirs", {"THEIRS": "1"})
+    uid = key["metadata"]["uid"]
+    found = await harness.cluster.list_credentials("default", uid)
+    assert sorted((each.name, each.owner_uid) for each in found) == [("app", uid), ("photos", uid)]
+    assert await harness.cluster.list_credentials("elsewhere", uid) == []
+    for each in found:
+        await harness.cluster.delete_credentials(each)
+    assert await harness.cluster.list_credentials("default", uid) == []
+
+
 async def test_credentials_update_conflicts_when_they_changed(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
     await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)

@@ -380,7 +380,7 @@ def access_key(deleting: bool = False, status: dict[str, Any] | None = None, **s
 
 
 def key_snapshot(**fields: Any) -> AccessKeySnapshot:
-    snapshot = AccessKeySnapshot(access_key(), AROUND, GRANTED, (), None, None, NOW)
+    snapshot = AccessKeySnapshot(access_key(), AROUND, GRANTED, (), None, (), NOW)
     return replace(snapshot, **fields)
 
 
@@ -425,7 +425,7 @@ ACCESS_KEYS = {
             "records": (KNOWN,),
             "access_key": access_key(status=READY, secretName="app"),
             "credentials": replace(THEIRS, name="app"),
-            "former_credentials": OURS,
+            "other_credentials": (OURS,),
         },
         [],
         "SecretConflict",
@@ -435,7 +435,7 @@ ACCESS_KEYS = {
         {
             "records": (KNOWN,),
             "access_key": access_key(status=READY, secretName="app"),
-            "former_credentials": OURS,
+            "other_credentials": (OURS,),
         },
         ["ProveWorks", "DeliverCredentials", "DeleteCredentials"],
         "KeyWorks",
@@ -549,6 +549,12 @@ ACCESS_KEYS = {
     "active again, but a bucket is missing": (
         {"records": (REVOKED,), "buckets": {}},
         [],
+        "BucketNotFound",
+        "Pending",
+    ),
+    "nothing usable, and a bucket is missing": (
+        {"records": (REVOKED,), "credentials": OURS, "buckets": {}},
+        ["DeleteCredentials"],
         "BucketNotFound",
         "Pending",
     ),
