@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -45,6 +46,8 @@ class CommitterClient:
         self._buffer = bytearray(wire.PACKET + 4096)
         self._closed = False
         self._connecting: asyncio.Task[None] | None = None
+        self._untold: list[Request] = []  # not answered ones, for the next connection
+        self.on_lost: Callable[[], None] = lambda: None  # called when what was told may not have been heard
         self._reconnect()
 
     async def ask(self, request: Request) -> str:
@@ -64,9 +67,11 @@ class CommitterClient:
             self._pending.pop(request.id, None)
 
     def tell(self, request: Request) -> None:
-        """Send a request that is not answered. Lost when there is no connection."""
+        """Send a request that is not answered, on the next connection when there is none. See `on_lost`."""
         if self._link is not None:
             self._post(request)
+        elif not self._closed:
+            self._untold.append(request)
 
     def close(self) -> None:
         """Give up the connection and everything that waits."""
@@ -153,6 +158,7 @@ class CommitterClient:
             if not future.done():
                 future.set_exception(StoreFailed(reason))
         if not self._closed:
+            self.on_lost()
             self._reconnect()
 
     def _reconnect(self) -> None:
@@ -173,6 +179,9 @@ class CommitterClient:
             self._link = link
             self._loop.add_reader(link.fileno(), self._receive)
             self._connected.set()
+            untold, self._untold = self._untold, []
+            for request in untold:
+                self._post(request)
             return
 
     async def _wait_connected(self) -> None:

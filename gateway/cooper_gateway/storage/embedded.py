@@ -71,6 +71,7 @@ class EmbeddedStore:
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._client = CommitterClient(config.committer_path, loop)
         self._directories = SegmentDirectories(self._layout, self._client)
+        self._client.on_lost = self._directories.give_up
         files = OpenFiles(most_files)
         self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor, files)
         self._uploads = Uploads(self._index, self._keys, self._client)
@@ -253,11 +254,12 @@ class EmbeddedStore:
 
 
 async def _committing(stored: StoredSegment, work: Awaitable[_T]) -> _T:
-    """Wait for a commit. Unless it certainly did not happen, the segment may be referred to: it is never abandoned."""
+    """Wait for a commit. Where nobody knows its outcome the segment is abandoned: the committer, which reads that only
+    after the request itself, removes nothing that the index refers to."""
     try:
         result = await work
     except (StoreFailed, asyncio.CancelledError):
-        stored.committed()
+        stored.abandon()
         raise
     except StoreError:
         raise  # refused: the segment is still the writer's to abort

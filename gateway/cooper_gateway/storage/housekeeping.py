@@ -10,7 +10,6 @@ import os
 import queue
 import threading
 from collections import deque
-from itertools import islice
 from typing import Any
 
 import lmdb
@@ -45,20 +44,29 @@ class Housekeeping:
         with self._index.read() as txn, txn.cursor(self._index.garbage) as cursor:
             garbage = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
         self._keys.clear_drafts()
-        self.remove(garbage)
+        try:
+            self.remove(garbage)
+        except OSError:
+            _log.exception("a bucket's key could not be shredded: its row stays, and the next start tries again")
         self.look_for_orphans()
 
     def remove(self, garbage: list[bytes]) -> None:
-        """Remove what a commit dropped. A bucket's key is gone when this returns. Raises OSError when it is not."""
-        files: list[bytes] = []
+        """Remove what a commit dropped. A bucket's key is gone when this returns.
+
+        Raises the first OSError of a key that could not be shredded, once everything else was seen to.
+        """
+        if files := [key for key in garbage if not key.startswith(KEY_GARBAGE)]:
+            self._queue.put(files)
+        problem: OSError | None = None
         for key in garbage:
             if key.startswith(KEY_GARBAGE):
-                self._keys.shred(key[len(KEY_GARBAGE) :])
-                self._removed.append(key)
-            else:
-                files.append(key)
-        if files:
-            self._queue.put(files)
+                try:
+                    self._keys.shred(key[len(KEY_GARBAGE) :])
+                    self._removed.append(key)
+                except OSError as error:
+                    problem = problem or error
+        if problem is not None:
+            raise problem
 
     def abandon(self, directory_id: bytes, segment_id: bytes) -> None:
         """A worker gave up a file of its own."""
@@ -106,8 +114,9 @@ class Housekeeping:
     def forget_removed(self, txn: lmdb.Transaction) -> None:
         """Drop the rows of garbage that is gone, and directories that became empty, within a commit."""
         emptied: set[bytes] = set()
-        self._forgetting = len(self._removed)
-        for key in islice(self._removed, self._forgetting):
+        removed = list(self._removed)  # a copy in one step: the unlinker adds to it meanwhile
+        self._forgetting = len(removed)
+        for key in removed:
             txn.delete(key, db=self._index.garbage)
             if key.startswith(FILE_GARBAGE):
                 emptied.add(key[1 : 1 + DIRECTORY_ID])
@@ -147,7 +156,7 @@ class Housekeeping:
             known |= _with_prefix(txn, self._index.garbage, FILE_GARBAGE + directory_id)
         for name in os.listdir(path):
             if name not in known:
-                (path / name).unlink()
+                (path / name).unlink(missing_ok=True)  # the unlinker may have been told of it, too
                 _log.info("removed %s/%s: it was never acknowledged", directory_id.hex(), name)
         sync_directory(path)
         with self._index.env.begin(write=True) as txn:

@@ -57,7 +57,15 @@ class SegmentDirectory:
     def committed(self) -> None:
         """One of its files is the index's matter now."""
         self._uncommitted -= 1
-        if self.full and not self._uncommitted:
+        self._retire_if_done()
+
+    def give_up(self) -> None:
+        """Take no more files. The committer sweeps it once none of its files waits for a commit."""
+        self._room = 0
+        self._retire_if_done()
+
+    def _retire_if_done(self) -> None:
+        if self.full and not self._uncommitted and self._descriptor >= 0:
             self.close()
             self._teller.tell(wire.Retire(0, b"", self.directory_id))
 
@@ -86,6 +94,12 @@ class SegmentDirectories:
         if self._current is None or self._current.full:
             self._current = self._make()
         return self._current
+
+    def give_up(self) -> None:
+        """The committer may not have heard which files were abandoned: a sweep of the whole directory finds them."""
+        if self._current is not None:
+            current, self._current = self._current, None
+            current.give_up()
 
     def close(self) -> None:
         """Let go of the current directory's lock."""
