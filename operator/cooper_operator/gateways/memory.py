@@ -42,7 +42,7 @@ class MemoryGateways:
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the key."""
         self.calls.append(f"prove_denied {key.access_key_id}")
-        return await self._prove(lambda known: not _works(known, key))
+        return await self._prove(lambda known: _refuses(known, key))
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the bucket to a key that works."""
@@ -113,6 +113,12 @@ def _lets(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> boo
     if not isinstance(held, BucketRecord) or held.data_id != bucket.data_id or held.retained:
         return None
     return held.api_access == "Allowed" if _accepts(known, key, [bucket.name]) else None
+
+
+def _refuses(known: dict[str, Record], key: KeyRecord) -> bool:
+    """Whether a worker says that the key is none. Told another secret it says nothing of the key: it knows it."""
+    held = known.get(key.access_key_id)
+    return not isinstance(held, KeyRecord) or (held.state != "Active" and held.secret_key == key.secret_key)
 
 
 def _works(known: dict[str, Record], key: KeyRecord) -> bool:

@@ -11,7 +11,7 @@ from cooper_crds.meta import Binding
 from cooper_crds.names import key_record_name
 from cooper_crds.records import KeyRecord
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
-from cooper_operator.plan.delivery import delivery, holder, obstacle, own_secrets, secret_name
+from cooper_operator.plan.delivery import delivery, holder, obstacle, secret_name, withdrawal
 from cooper_operator.plan.grants import Problem, Resolved, resolve
 from cooper_operator.plan.keys import key_in, keys_of, usable_key, wanted_key
 from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
@@ -29,7 +29,6 @@ from cooper_operator.plan.region import Home, find_home
 from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, KnownRecord
 from cooper_operator.plan.steps import (
     AddFinalizer,
-    DeleteCredentials,
     IssueKey,
     ProveDenied,
     ProveWorks,
@@ -79,7 +78,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         use = _Use(wanted_key(snapshot, keys, resolved.grants), usable, resolved, problem)
         steps += _issue_and_deliver(snapshot, home, use)
     else:
-        steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]  # whatever they hold works no more
+        steps += withdrawal(snapshot, None)
     if home.record is not None:
         # The newest record keeps the count of keys: it stays until the next key's is there.
         steps += retire(former if use is not None else former[1:], home.record)

@@ -33,12 +33,17 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
 def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[Step]:
     """Bring the Secret to what it is to hold; then take away ours of other names."""
     if obstacle(snapshot, home) is not None or home.region is None:
-        return []
+        return withdrawal(snapshot, key.access_key_id)
     steps: list[Step] = []
     data = credentials_data(key.access_key_id, home.endpoint, home.region.spec.tag, [g.bucket for g in key.grants])
     if snapshot.credentials is None or not holds_key(snapshot.credentials, data, key.secret_key):
         steps.append(DeliverCredentials(secret_name(snapshot), data, key, snapshot.credentials))
     return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
+
+
+def withdrawal(snapshot: AccessKeySnapshot, in_use: str | None) -> list[Step]:
+    """Take away our Secrets that hold another key than the one in use, where no other content can be put into them."""
+    return [DeleteCredentials(each) for each in own_secrets(snapshot) if each.data.get(ACCESS_KEY) != in_use]
 
 
 def holder(snapshot: AccessKeySnapshot, access_key_id: str) -> str | None:

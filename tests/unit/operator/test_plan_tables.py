@@ -552,6 +552,17 @@ ACCESS_KEYS = {
         "BucketNotFound",
         "Pending",
     ),
+    "renamed onto a foreign Secret, and the former one holds a former key": (
+        {
+            "records": (KNOWN,),
+            "access_key": access_key(status=READY, secretName="app"),
+            "credentials": replace(THEIRS, name="app"),
+            "other_credentials": (replace(OURS, data={**DATA, "ACCESS_KEY": "AKIAFORMER"}),),
+        },
+        ["ProveWorks", "DeleteCredentials"],
+        "SecretConflict",
+        "Pending",
+    ),
     "nothing usable, and a bucket is missing": (
         {"records": (REVOKED,), "credentials": OURS, "buckets": {}},
         ["DeleteCredentials"],

@@ -1,0 +1,134 @@
+"""Random edits, faults and crashes of the operator; whatever happens, its promises hold, and in the end all is well."""
+
+import asyncio
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cooper_crds.fields import timestamp
+from support.operator_model import Model
+from support.virtual_time import VirtualLoop
+
+BUCKETS = ("aaa", "bbb")
+KEYS = ("aaa", "ci")  # one is a Bucket's name
+SECRETS = ("aaa", "app")
+EXPIRES = (None, 20.0, 1e6)
+Act = tuple[Any, ...]
+
+
+def spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A spec with some of these fields; None leaves one out."""
+    drawn = st.fixed_dictionaries(fields)
+    return drawn.map(lambda found: {name: value for name, value in found.items() if value is not None})
+
+
+_SECRET_NAME = st.sampled_from([None, "app"])
+_ACTIONS = st.sampled_from([None, ["s3:GetObject"]])
+BUCKET_SPEC = spec(
+    apiAccess=st.sampled_from(["Allowed", "Revoked"]),
+    visibility=st.sampled_from([None, "Public"]),
+    deletionPolicy=st.sampled_from(["Delete", "Delete", "Retain"]),
+    credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, secretName=_SECRET_NAME),
+)
+KEY_SPEC = spec(
+    grants=st.lists(st.sampled_from(BUCKETS), min_size=1, unique=True).map(lambda all_: [{"bucket": b} for b in all_]),
+    state=st.sampled_from(["Active", "Active", "Revoked"]),
+    expiresAt=st.sampled_from(EXPIRES),  # seconds from then on
+    secretName=_SECRET_NAME,
+)
+NAMED = [("Bucket", "aaa"), ("Bucket", "bbb"), ("AccessKey", "aaa"), ("AccessKey", "ci")]
+#: What happens, and how often: mostly edits, workers that lag, and crashes; what stops everything is rare.
+ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (4, st.tuples(st.just("bucket"), st.sampled_from(BUCKETS), BUCKET_SPEC)),
+    (5, st.tuples(st.just("key"), st.sampled_from(KEYS), KEY_SPEC)),
+    (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
+    (1, st.tuples(st.just("region"), st.booleans())),
+    (1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS))),
+    (1, st.tuples(st.just("spoil"), st.sampled_from(SECRETS), st.booleans())),
+    (1, st.tuples(st.just("damage"), st.integers(0, 9))),
+    (1, st.tuples(st.just("away"), st.booleans())),
+    (3, st.tuples(st.just("stale"), st.integers(0, 1), st.booleans())),
+    (1, st.tuples(st.just("catch up"), st.integers(0, 1))),
+    (1, st.tuples(st.just("unavailable"), st.booleans())),
+    (2, st.tuples(st.just("fill"), st.sampled_from([0, 0, 3]))),
+    (5, st.tuples(st.just("crash"), st.integers(1, 40))),
+]
+STEP = st.sampled_from([each for weight, each in ACTS for _ in range(weight)]).flatmap(lambda each: each)
+PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])
+#: Lists of lists are long on average, and short ones can still be tried when a failure is being narrowed down.
+STEPS = st.lists(st.lists(st.tuples(STEP, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
+
+
+async def act(model: Model, step: Act) -> None:
+    what, *how = step
+    if what == "bucket":
+        await model.apply("Bucket", how[0], how[1])
+    elif what == "key":
+        expires = how[1].get("expiresAt")
+        timed = {} if expires is None else {"expiresAt": timestamp(model.now() + expires)}
+        await model.apply("AccessKey", how[0], how[1] | timed)
+    elif what == "delete":
+        await model.delete(*how[0])
+    elif what == "region":
+        await (
+            model.apply("Region", "local", {"tag": "x", "default": True}) if how[0] else model.delete("Region", "local")
+        )
+    elif what == "foreign":
+        model.set_foreign(how[0])
+    elif what == "spoil":
+        model.spoil_secret(how[0], remove=how[1])
+    elif what == "damage":
+        model.damage(how[0])
+    elif what == "away":
+        model.gateways.away = how[0]
+    elif what == "stale":
+        (model.gateways.stale.add if how[1] else model.gateways.stale.discard)(how[0])
+    elif what == "catch up":
+        model.gateways.catch_up(how[0])
+    elif what == "unavailable":
+        model.cluster.unavailable = "maintenance" if how[0] else None
+    elif what == "fill":
+        await model.fill(how[0])
+    else:
+        await model.crash_within(how[0])
+
+
+async def live(steps: list[tuple[Act, float]], seed: int) -> list[str]:
+    """A whole life; returns the promises that were broken."""
+    model = Model(seed)
+    await model.apply("Region", "local", {"tag": "us-east-1", "default": True})
+    for name in BUCKETS:
+        await model.apply("Bucket", name, {})
+    await model.apply("AccessKey", "ci", {"grants": [{"bucket": name} for name in BUCKETS]})
+    model.start()
+    await asyncio.sleep(3)
+    try:
+        for step, pause in steps:
+            await act(model, step)
+            await asyncio.sleep(pause)
+            model.check_refusals()
+        await model.converge()
+        await model.check_end()
+    finally:
+        await model.stop()
+    return model.violations
+
+
+def test_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
+    soak = request.config.getoption("--soak")
+
+    @settings(
+        max_examples=3000 if soak else 60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    @given(STEPS, st.integers(0, 2**32))
+    def check(steps: list[tuple[Act, float]], seed: int) -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            assert runner.run(live(steps, seed)) == []
+
+    check()

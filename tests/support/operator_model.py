@@ -1,0 +1,391 @@
+"""An operator under random edits, faults and crashes, and what must hold whatever happens."""
+
+import asyncio
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.conditions import Condition, find_condition
+from cooper_crds.names import key_record_name
+from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref
+from cooper_operator.gateways.system_key import SystemKey
+from cooper_operator.plan.keys import reaches
+from cooper_operator.reconcile.operator import Intervals, Operator
+from cooper_operator.reconcile.reading import read
+from support.lagging_gateways import LaggingGateways, LoggedCluster, View
+
+_T = TypeVar("_T")
+EPOCH = 1_800_000_000.0
+NEVER = 1e9
+FOREIGN = {"password": "mine"}
+#: Reasons for which a resource that can be read is not ready although everything runs and nothing is lost.
+LASTING = {
+    "ApiAccessRevoked",
+    "NameTaken",
+    "SecretConflict",
+    "AccessKeyConflict",
+    "BucketNotFound",
+    "BucketNotReady",
+    "Revoked",
+    "Expired",
+}
+_WRITES = ("create", "update", "delete", "replace")
+
+
+class Ports:
+    """One life of the operator: its calls take a moment, and at one of them it dies, before or after it was done."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.dead = asyncio.Event()
+        self.left: int | None = None  # calls until it dies
+        self.writes: list[str] = []
+
+    def __call__(self, port: Any) -> Any:
+        return _Port(self, port)
+
+    async def call(self, name: str, action: Callable[[], Awaitable[_T]]) -> _T:
+        if self._rng.random() < 0.5:
+            await asyncio.sleep(self._rng.choice((0.0, 0.001, 0.02)))
+        last = self._dies()
+        if last and self._rng.random() < 0.5:
+            await self._die()
+        if self.dead.is_set():
+            await self._die()
+        if name.split("_")[0] in _WRITES:
+            self.writes.append(name)
+        result = await action()
+        if last:
+            await self._die()
+        if self._rng.random() < 0.3:
+            await asyncio.sleep(0)
+        return result
+
+    def _dies(self) -> bool:
+        if self.left is None:
+            return False
+        self.left -= 1
+        return self.left == 0
+
+    async def _die(self) -> None:
+        self.dead.set()
+        await asyncio.get_running_loop().create_future()
+
+
+class _Port:
+    def __init__(self, ports: Ports, port: Any) -> None:
+        self._ports = ports
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        if name == "watch":
+            return method
+        return lambda *args: self._ports.call(name, lambda: method(*args))
+
+
+class _Watched(LoggedCluster):
+    """Calls back after each write that promises something."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.delivered: Callable[[Mapping[str, str]], None]
+        self.said: Callable[[Object], None]
+
+    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
+        await super().create_credentials(namespace, name, data, owner)
+        self.delivered(data)
+
+    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
+        await super().update_credentials(current, data, owner)
+        self.delivered(data)
+
+    async def update_status(self, obj: Object) -> Object:
+        written = await super().update_status(obj)
+        self.said(written)
+        return written
+
+
+class _Unexpected(logging.Handler):
+    """Exceptions that the operator logs because nobody expected them."""
+
+    def __init__(self, violations: list[str]) -> None:
+        super().__init__()
+        self._violations = violations
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._violations.append(f"unexpected: {record.getMessage()}: {record.exc_info[1]!r}")
+
+
+class Model:
+    """The world as people and misfortune change it. `violations` collects promises that were broken."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+        random.seed(seed)
+        numbers = itertools.count(1)
+        self.violations: list[str] = []
+        self.cluster = _Watched(self.now, lambda: f"00000000-0000-4000-8000-{next(numbers):012d}")
+        self.cluster.delivered = self._check_delivered
+        self.cluster.said = self._check_said
+        self.gateways = LaggingGateways(self.cluster)
+        self.foreign: set[str] = set()
+        self._delivered: set[str] = set()
+        self.ports = Ports(self._rng)
+        self._operator: Operator | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._unexpected = _Unexpected(self.violations)
+
+    def now(self) -> float:
+        return EPOCH + asyncio.get_running_loop().time()
+
+    # The operator's lives
+
+    def start(self) -> None:
+        logger = logging.getLogger("cooper_operator")
+        logger.handlers, logger.propagate = [self._unexpected], False
+        self.ports = Ports(self._rng)
+        self._operator = Operator(
+            self.ports(self.cluster),
+            self.ports(self.gateways),
+            system_key=SystemKey(),
+            clock=self.now,
+            default_endpoint="http://127.0.0.1:9000",
+            intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0),
+        )
+        self._running = asyncio.create_task(self._operator.run())
+
+    async def stop(self) -> None:
+        if self._operator is not None and self._running is not None:
+            await self._operator.stop()
+            await self._running
+        self._operator = self._running = None
+
+    async def crash_within(self, calls: int) -> None:
+        """Let the operator die at one of its next calls, at the latest after five seconds; another one is started."""
+        self.ports.left = calls
+        try:
+            async with asyncio.timeout(5):
+                await self.ports.dead.wait()
+        except TimeoutError:
+            pass
+        await self.stop()
+        await asyncio.sleep(self._rng.choice((0.0, 1.0, 40.0)))
+        self.start()
+
+    # What people do
+
+    async def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+        metadata = {"name": name} if kind == "Region" else {"name": name, "namespace": "default"}
+        manifest = {"apiVersion": "cooper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+        try:
+            await self.cluster.apply(manifest)
+        except ClusterError:
+            pass  # the API server does not take every edit
+
+    async def delete(self, kind: Any, name: str) -> None:
+        ref = Ref(kind, "" if kind == "Region" else "default", name)
+        try:
+            obj = await self.cluster.get(ref)
+            if obj is not None:
+                await self.cluster.delete(ref, obj["metadata"]["uid"])
+        except ClusterError:
+            pass
+
+    def set_foreign(self, name: str) -> None:
+        """Somebody else makes a Secret, where there is none."""
+        if ("default", name) not in self.cluster._secrets:
+            self.cluster.set_credentials("default", name, FOREIGN)
+            self.foreign.add(name)
+
+    def spoil_secret(self, name: str, *, remove: bool) -> None:
+        """Somebody edits or removes a Secret that is the operator's."""
+        if name in self.foreign or ("default", name) not in self.cluster._secrets:
+            return
+        if remove:
+            self.cluster.remove_credentials("default", name)
+        else:
+            self.cluster.set_credentials("default", name, {"ACCESS_KEY": "edited"})
+
+    def damage(self, number: int) -> None:
+        """Damage some record but the operator's own key."""
+        names = sorted(self.cluster._records)
+        names = [n for n in names if not (isinstance(found := self.cluster.stored(n), KeyRecord) and found.system)]
+        if names:
+            self.cluster.damage_record(names[number % len(names)])
+
+    async def fill(self, objects: int) -> None:
+        """Clients write objects in all buckets that are open, or delete those that are anywhere."""
+        for name in list(self.cluster._records):
+            found = self.cluster.stored(name)
+            if objects and isinstance(found, BucketRecord) and not self.gateways.bucket(found.data_id).closed:
+                self.gateways.bucket(found.data_id).objects = objects
+        for bucket in self.gateways.data.values():
+            bucket.objects = min(bucket.objects, objects)
+
+    # What must hold at every write
+
+    def _check_delivered(self, data: Mapping[str, str]) -> None:
+        key_id, secret = data.get("ACCESS_KEY", ""), data.get("SECRET_KEY", "")
+        self._delivered.add(key_id)
+        record = self.cluster.stored(key_record_name(key_id))
+        if record is None:
+            return  # damaged or removed since it was proven
+        if not all(_knows(view, key_id, secret) for view in self.gateways.views()):
+            self.violations.append(f"delivered key {key_id} that not every worker accepts")
+
+    def _check_said(self, obj: Object) -> None:
+        self._check_refusal(obj)
+        if obj["kind"] == "AccessKey":
+            self._check_ready(read(obj, AccessKey))
+
+    def _check_refusal(self, obj: Object) -> None:
+        if obj["kind"] == "AccessKey":
+            self._check_revoked(read(obj, AccessKey))
+        elif obj["kind"] == "Bucket":
+            self._check_bucket(read(obj, Bucket))
+
+    def _check_revoked(self, access_key: AccessKey) -> None:
+        meta, status = access_key.metadata, access_key.status
+        if status is None or not _holds(status.conditions, "Revoked", meta.generation):
+            return
+        for key in (key for view in self.gateways.views() for key in _keys(view)):
+            if key.owner.uid == meta.uid and self._could_be_used(key):
+                self.violations.append(f"{meta.name} is said to be revoked, and a worker honours its key")
+
+    def _check_ready(self, access_key: AccessKey) -> None:
+        meta, status = access_key.metadata, access_key.status
+        if status is None or not _holds(status.conditions, "Ready", meta.generation):
+            return
+        record = self.cluster.stored(key_record_name(status.access_key_id or ""))
+        if not isinstance(record, KeyRecord):
+            return  # damaged or removed since it was proven
+        granted = {grant.bucket for grant in record.grants}
+        for view in self.gateways.views():
+            known = _knows(view, record.access_key_id, record.secret_key)
+            if known is None:
+                self.violations.append(f"{meta.name} is said to be ready, and a worker does not accept its key")
+            elif not {grant.bucket for grant in known.grants if f"bucket-{grant.bucket}" in view} <= granted:
+                self.violations.append(f"{meta.name} is said to be ready, and a worker honours a withdrawn grant")
+
+    def _check_bucket(self, bucket: Bucket) -> None:
+        meta, status = bucket.metadata, bucket.status
+        if status is None or not _holds(status.conditions, "Revoked", meta.generation):
+            return
+        for view in self.gateways.views():
+            known = view.get(f"bucket-{status.bucket_name}")
+            if not isinstance(known, BucketRecord) or known.data_id != meta.uid or known.api_access != "Allowed":
+                continue
+            if any(self._could_be_used(key) and reaches(key, known, self.now()) for key in _keys(view)):
+                self.violations.append(f"Bucket {meta.name} is said to be revoked, and a worker serves it")
+
+    def _could_be_used(self, key: KeyRecord) -> bool:
+        """Whether a worker that knows the key so honours it, and somebody has it.
+
+        A key that was never delivered may be unknown to a worker that learns of it late, and at once of its end.
+        """
+        expired = key.not_after is not None and key.not_after <= self.now()
+        return key.state == "Active" and not expired and key.access_key_id in self._delivered
+
+    def check_refusals(self) -> None:
+        """What was said to be refused stays so while the spec is the same, and so does what was deleted."""
+        for entry in list(self.cluster._objects.entries.values()):
+            self._check_refusal(entry.obj)
+        live = self.cluster._objects.uids
+        for key in (key for view in self.gateways.views() for key in _keys(view)):
+            if key.owner.uid not in live and self._could_be_used(key):
+                self.violations.append(f"{key.owner.name} is gone, and a worker honours its key")
+
+    # What must hold in the end
+
+    async def converge(self) -> None:
+        """Let everything run again, and time pass; then do as told about records that nothing can replace."""
+        self.cluster.unavailable, self.gateways.away = None, False
+        self.gateways.stale.clear()
+        await self.fill(0)
+        await self.apply("Region", "local", {"tag": "us-east-1", "default": True})
+        if self._operator is None or self.ports.dead.is_set():
+            await self.stop()
+            self.start()
+        self.ports.left = None
+        await asyncio.sleep(130)
+        self.check_refusals()
+        damaged = (await self.cluster.list_records()).damaged
+        for each in damaged:
+            self.cluster.drop_record(each.name)
+        if damaged:
+            for worker in range(self.gateways.workers):
+                self.gateways.catch_up(worker)
+            await asyncio.sleep(130)
+
+    async def check_end(self) -> None:
+        """Everything that was deleted is gone, everything else is as it says, and nobody is left over."""
+        self.violations += self._leftovers()
+        for entry in list(self.cluster._objects.entries.values()):
+            self._check_said(entry.obj)
+            self.violations += self._unsettled(entry.obj)
+        if any(dict(self.cluster._secrets["default", name].data) != FOREIGN for name in self.foreign):
+            self.violations.append("a Secret of somebody else was changed")
+        await self.stop()
+        self.gateways.calls.clear()
+        self.start()
+        await asyncio.sleep(25)
+        if (writes := self.ports.writes) and writes != ["create_record", "delete_record"]:
+            self.violations.append(f"a restart of what is settled writes: {writes}")
+        if self.gateways.calls:
+            self.violations.append(f"a restart of what is settled asks: {self.gateways.calls}")
+
+    def _leftovers(self) -> Iterator[str]:
+        live = self.cluster._objects.uids
+        active: dict[str, int] = {}
+        for name in self.cluster._records:
+            record = self.cluster.stored(name)
+            if isinstance(record, KeyRecord) and not record.system:
+                active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active")
+                if record.owner.uid not in live:
+                    yield f"record {name} has no owner left"
+        yield from (f"{uid} has {count} keys" for uid, count in active.items() if count > 1)
+        for (_, name), secret in self.cluster._secrets.items():
+            if secret.owner_uid is None:
+                continue
+            record = self.cluster.stored(key_record_name(secret.data.get("ACCESS_KEY", "")))
+            if not isinstance(record, KeyRecord) or record.owner.uid != secret.owner_uid or record.state != "Active":
+                yield f"Secret {name} holds no key that is in use"
+
+    def _unsettled(self, obj: Object) -> Iterator[str]:
+        meta = obj["metadata"]
+        ref = f"{obj['kind']} {meta['name']}"
+        if meta.get("deletionTimestamp"):
+            yield f"{ref} is deleted and still there"
+            return
+        conditions = [Condition.model_validate(each) for each in (obj.get("status") or {}).get("conditions", [])]
+        ready = find_condition(conditions, "Ready")
+        if ready is None or ready.observed_generation != meta["generation"]:
+            yield f"{ref} was not looked at"
+        elif ready.status != "True" and ready.reason not in LASTING:
+            yield f"{ref} is not ready: {ready.reason}: {ready.message}"
+        over = ready is not None and ready.reason in ("Revoked", "Expired") and obj["kind"] == "AccessKey"
+        if over and not _holds(conditions, "Revoked", meta["generation"]):
+            yield f"{ref} is not said to be refused"
+
+
+def _holds(conditions: list[Condition], type_: str, generation: int) -> bool:
+    found = find_condition(conditions, type_)
+    return found is not None and found.status == "True" and found.observed_generation == generation
+
+
+def _keys(view: View) -> list[KeyRecord]:
+    return [each for each in view.values() if isinstance(each, KeyRecord)]
+
+
+def _knows(view: View, key_id: str, secret: str) -> KeyRecord | None:
+    """The key as a worker knows it, if it would accept it."""
+    held = view.get(key_record_name(key_id))
+    works = isinstance(held, KeyRecord) and held.state == "Active" and held.secret_key == secret
+    return held if works and isinstance(held, KeyRecord) else None
