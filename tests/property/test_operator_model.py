@@ -54,7 +54,7 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (1, st.tuples(st.just("catch up"), st.integers(0, 1))),
     (1, st.tuples(st.just("unavailable"), st.booleans())),
     (2, st.tuples(st.just("fill"), st.sampled_from([0, 0, 3]))),
-    (5, st.tuples(st.just("crash"), st.integers(1, 40))),
+    (5, st.tuples(st.just("crash"), st.integers(1, 10))),
 ]
 STEP = st.sampled_from([each for weight, each in ACTS for _ in range(weight)]).flatmap(lambda each: each)
 PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])

@@ -38,12 +38,15 @@ _WRITES = ("create", "update", "delete", "replace")
 
 
 class Ports:
-    """One life of the operator: its calls take a moment, and at one of them it dies, before or after it was done."""
+    """One life of the operator: its calls take a moment, and at one of its writes it dies, before or after it is done.
+
+    Dying at a read is like dying after the write before it.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self.dead = asyncio.Event()
-        self.left: int | None = None  # calls until it dies
+        self.left: int | None = None  # writes until it dies
         self.writes: list[str] = []
 
     def __call__(self, port: Any) -> Any:
@@ -52,12 +55,11 @@ class Ports:
     async def call(self, name: str, action: Callable[[], Awaitable[_T]]) -> _T:
         if self._rng.random() < 0.5:
             await asyncio.sleep(self._rng.choice((0.0, 0.001, 0.02)))
-        last = self._dies()
-        if last and self._rng.random() < 0.5:
+        writes = name.split("_")[0] in _WRITES
+        last = writes and self._dies()
+        if self.dead.is_set() or (last and self._rng.random() < 0.3):
             await self._die()
-        if self.dead.is_set():
-            await self._die()
-        if name.split("_")[0] in _WRITES:
+        if writes:
             self.writes.append(name)
         result = await action()
         if last:
@@ -167,9 +169,9 @@ class Model:
             await self._running
         self._operator = self._running = None
 
-    async def crash_within(self, calls: int) -> None:
-        """Let the operator die at one of its next calls, at the latest after five seconds; another one is started."""
-        self.ports.left = calls
+    async def crash_within(self, writes: int) -> None:
+        """Let the operator die at one of its next writes, at the latest after five seconds; another one is started."""
+        self.ports.left = writes
         try:
             async with asyncio.timeout(5):
                 await self.ports.dead.wait()
@@ -243,7 +245,9 @@ class Model:
     def _check_said(self, obj: Object) -> None:
         self._check_refusal(obj)
         if obj["kind"] == "AccessKey":
-            self._check_ready(read(obj, AccessKey))
+            self._check_accepted(read(obj, AccessKey))
+        elif obj["kind"] == "Bucket":
+            self._check_served(read(obj, Bucket))
 
     def _check_refusal(self, obj: Object) -> None:
         if obj["kind"] == "AccessKey":
@@ -259,20 +263,21 @@ class Model:
             if key.owner.uid == meta.uid and self._could_be_used(key):
                 self.violations.append(f"{meta.name} is said to be revoked, and a worker honours its key")
 
-    def _check_ready(self, access_key: AccessKey) -> None:
+    def _check_accepted(self, access_key: AccessKey, *, always: bool = False) -> None:
+        """A key that is said to be ready works everywhere, and serves nowhere what was withdrawn."""
         meta, status = access_key.metadata, access_key.status
-        if status is None or not _holds(status.conditions, "Ready", meta.generation):
+        if status is None or not (always or _holds(status.conditions, "Ready", meta.generation)):
             return
         record = self.cluster.stored(key_record_name(status.access_key_id or ""))
-        if not isinstance(record, KeyRecord):
+        if not isinstance(record, KeyRecord) or (always and record.state != "Active"):
             return  # damaged or removed since it was proven
         granted = {grant.bucket for grant in record.grants}
         for view in self.gateways.views():
             known = _knows(view, record.access_key_id, record.secret_key)
             if known is None:
-                self.violations.append(f"{meta.name} is said to be ready, and a worker does not accept its key")
+                self.violations.append(f"{meta.name} is ready, and a worker does not accept its key")
             elif not {grant.bucket for grant in known.grants if f"bucket-{grant.bucket}" in view} <= granted:
-                self.violations.append(f"{meta.name} is said to be ready, and a worker honours a withdrawn grant")
+                self.violations.append(f"{meta.name} is settled, and a worker honours a withdrawn grant")
 
     def _check_bucket(self, bucket: Bucket) -> None:
         meta, status = bucket.metadata, bucket.status
@@ -284,6 +289,19 @@ class Model:
                 continue
             if any(self._could_be_used(key) and reaches(key, known, self.now()) for key in _keys(view)):
                 self.violations.append(f"Bucket {meta.name} is said to be revoked, and a worker serves it")
+
+    def _check_served(self, bucket: Bucket) -> None:
+        """A bucket that is said to be ready lets in whoever has a key, if anybody has."""
+        meta, status = bucket.metadata, bucket.status
+        if status is None or not _holds(status.conditions, "Ready", meta.generation):
+            return
+        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        for view in self.gateways.views():
+            known = view.get(f"bucket-{status.bucket_name}")
+            if not isinstance(known, BucketRecord) or known.data_id != meta.uid or known.api_access == "Allowed":
+                continue
+            if any(isinstance(key, KeyRecord) and reaches(key, known, self.now()) for key in stored):
+                self.violations.append(f"Bucket {meta.name} is said to be ready, and a worker refuses it")
 
     def _could_be_used(self, key: KeyRecord) -> bool:
         """Whether a worker that knows the key so honours it, and somebody has it.
@@ -329,6 +347,8 @@ class Model:
         self.violations += self._leftovers()
         for entry in list(self.cluster._objects.entries.values()):
             self._check_said(entry.obj)
+            if entry.obj["kind"] == "AccessKey":
+                self._check_accepted(read(entry.obj, AccessKey), always=True)
             self.violations += self._unsettled(entry.obj)
         if any(dict(self.cluster._secrets["default", name].data) != FOREIGN for name in self.foreign):
             self.violations.append("a Secret of somebody else was changed")
