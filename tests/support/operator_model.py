@@ -296,11 +296,12 @@ class Model:
         if status is None or not _holds(status.conditions, "Ready", meta.generation):
             return
         stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        keys = [key for key in stored if isinstance(key, KeyRecord) and self._could_be_used(key)]
         for view in self.gateways.views():
             known = view.get(f"bucket-{status.bucket_name}")
             if not isinstance(known, BucketRecord) or known.data_id != meta.uid or known.api_access == "Allowed":
                 continue
-            if any(isinstance(key, KeyRecord) and reaches(key, known, self.now()) for key in stored):
+            if any(reaches(key, known, self.now()) for key in keys):
                 self.violations.append(f"Bucket {meta.name} is said to be ready, and a worker refuses it")
 
     def _could_be_used(self, key: KeyRecord) -> bool:
