@@ -10,6 +10,14 @@ from cooper_crds.fields import NamespaceName, RegionName, ResourceName, Timestam
 API_VERSION: Final = "cooper.dev/v1alpha1"
 DEFAULT_NAMESPACE: Final = "default"
 
+#: Annotation that says how a deletion stands, where deletions can be called off (in a folder, not on Kubernetes).
+#: Only Cooper writes it.
+DELETION: Final = "cooper.dev/deletion"
+#: What is irrevocable begins: the deletion can no longer be called off.
+DELETION_FINAL: Final = "final"
+#: The deletion was called off, and what it had begun is yet to be undone.
+DELETION_RECALLED: Final = "recalled"
+
 #: "The total size of annotations must not exceed 256 KiB" (Kubernetes, ObjectMeta validation).
 MAX_ANNOTATIONS_BYTES: Final = 256 << 10
 

@@ -84,6 +84,23 @@ def test_a_retained_bucket_keeps_its_data_and_its_name(rig: Rig) -> None:
     rig.wait_condition("Bucket", "thief", reason="NameTaken")
 
 
+def test_a_manifest_put_back_calls_the_deletion_off_and_the_advice_for_keeping_the_objects_works(rig: Rig) -> None:
+    rig.apply("back.yaml", bucket("back"))
+    s3 = rig.client("back")
+    s3.put_object(Bucket="back", Key="k", Body=b"v")
+    (rig.resources / "back.yaml").unlink()
+    rig.wait_condition("Bucket", "back", reason="BucketNotEmpty")
+    rig.apply("back.yaml", bucket("back", deletionPolicy="Retain"))
+    rig.wait_condition("Bucket", "back")
+    assert s3.get_object(Bucket="back", Key="k")["Body"].read() == b"v", "the same key and the same objects"
+    s3.put_object(Bucket="back", Key="k2", Body=b"v")
+    (rig.resources / "back.yaml").unlink()
+    eventually("the bucket gone", lambda: not rig.condition("Bucket", "back"), pause=0.2)
+    rig.apply("back.yaml", bucket("back"))
+    found = rig.wait_condition("Bucket", "back", reason="NameTaken")
+    assert "holds the retained data of the former Bucket back of this namespace" in found["message"]
+
+
 def test_two_buckets_that_claim_one_name(rig: Rig) -> None:
     rig.apply("claim-a.yaml", bucket("claim-a", bucketName="claimed"))
     rig.wait_condition("Bucket", "claim-a")

@@ -45,6 +45,7 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (4, st.tuples(st.just("bucket"), st.sampled_from(BUCKETS), BUCKET_SPEC)),
     (5, st.tuples(st.just("key"), st.sampled_from(KEYS), KEY_SPEC)),
     (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
+    (3, st.tuples(st.just("recall"), st.sampled_from(NAMED), st.sampled_from([0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 1.0]))),
     (1, st.tuples(st.just("region"), st.booleans())),
     (1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS))),
     (1, st.tuples(st.just("spoil"), st.sampled_from(SECRETS), st.booleans())),
@@ -72,6 +73,10 @@ async def act(model: Model, step: Act) -> None:
         await model.apply("AccessKey", how[0], how[1] | timed)
     elif what == "delete":
         await model.delete(*how[0])
+    elif what == "recall":
+        await model.delete(*how[0])
+        await asyncio.sleep(how[1])
+        await model.recall(*how[0])
     elif what == "region":
         await (
             model.apply("Region", "local", {"tag": "x", "default": True}) if how[0] else model.delete("Region", "local")

@@ -200,6 +200,12 @@ class Model:
         except ClusterError:
             pass
 
+    async def recall(self, kind: Any, name: str) -> None:
+        """Somebody puts back the manifest of a resource, if it is being deleted."""
+        ref = Ref(kind, "default", name)
+        if ref in self.cluster._objects.entries and not self.cluster.unavailable:
+            await self.cluster.recall(ref)
+
     def set_foreign(self, name: str) -> None:
         """Somebody else makes a Secret, where there is none."""
         if ("default", name) not in self.cluster._secrets:
@@ -385,6 +391,9 @@ class Model:
         if meta.get("deletionTimestamp"):
             yield f"{ref} is deleted and still there"
             return
+        data = self.gateways.data.get(meta["uid"])
+        if data is not None and (data.closed or data.destroyed):
+            yield f"{ref} is there and its data is {'destroyed' if data.destroyed else 'closed'}"
         conditions = [Condition.model_validate(each) for each in (obj.get("status") or {}).get("conditions", [])]
         ready = find_condition(conditions, "Ready")
         if ready is None or ready.observed_generation != meta["generation"]:

@@ -19,6 +19,7 @@ from typing import Literal
 from cooper_crds.records import Box, Record
 from cooper_operator.cluster.env_text import Owner
 from cooper_operator.cluster.event_log import Event, EventLog
+from cooper_operator.cluster.folder_report import Remark
 from cooper_operator.cluster.folder_watch import FolderWatch
 from cooper_operator.cluster.objects import ref_of
 from cooper_operator.cluster.open_folder import OpenFolder, Sources, new_uid
@@ -60,7 +61,12 @@ class FolderCluster:
     @property
     def problems(self) -> list[Problem]:
         """What is wrong in the folders, in order of file and line."""
-        return self._open.problems
+        return self._open.report.problems
+
+    @property
+    def remarks(self) -> dict[Ref, Remark]:
+        """What there is to say of resources that their own status cannot, since it is about their files."""
+        return {each.ref: each for each in self._open.report.remarks}
 
     def events(self, about: Ref | None = None) -> list[Event]:
         """Events since the start about one resource, or all; the longest unseen first."""

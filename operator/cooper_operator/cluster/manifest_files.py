@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from cooper_crds.manifest import ManifestError, parse
+from cooper_crds.meta import DELETION
 from cooper_operator.cluster import safe_files
 from cooper_operator.cluster.declaration import Declaration
 from cooper_operator.cluster.port import Ref
@@ -159,7 +160,8 @@ def _declared(path: str, document: Document) -> Declared:
     metadata = resource.metadata
     spec = cast(dict[str, Any], content.get("spec") or {})
     ref = Ref(resource.kind, metadata.namespace, metadata.name)
-    return Declared(ref, Declaration(path, document.line, metadata.labels, metadata.annotations, spec))
+    annotations = {key: value for key, value in metadata.annotations.items() if key != DELETION}
+    return Declared(ref, Declaration(path, document.line, metadata.labels, annotations, spec))
 
 
 def _broken(path: str, reason: str) -> Broken:

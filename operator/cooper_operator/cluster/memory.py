@@ -99,6 +99,11 @@ class MemoryCluster:
             return self._objects.create(manifest)
         return self._objects.update({**current, "spec": manifest.get("spec", {})})
 
+    async def recall(self, ref: Ref) -> bool:
+        """Do what putting a manifest back into a resources folder does: see `objects.Objects.recall`."""
+        self._reach()
+        return self._objects.recall(ref)
+
     async def get_credentials(self, namespace: str, name: str) -> Credentials | None:
         """See the port."""
         self._reach()

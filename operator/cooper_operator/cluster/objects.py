@@ -2,8 +2,10 @@
 
     created ──delete, no finalizers──────────────────────────────► removed
        └─────delete──► deletionTimestamp set ──last finalizer off──► removed ──► what it owned is deleted
+                          └──recall──► live again, unless the deletion is final
 
-Both the memory and the folder adapter are made of this. Nothing changes in memory before it is stored.
+Calling a deletion off (recall) is the one thing here that no API server can. Both the memory and the folder adapter are
+made of this. Nothing changes in memory before it is stored.
 """
 
 from collections.abc import Callable, Iterable, Set
@@ -14,7 +16,7 @@ import msgspec
 
 from cooper_crds.fields import timestamp
 from cooper_crds.manifest import ManifestError, Resource, check_update, parse
-from cooper_crds.meta import DEFAULT_NAMESPACE
+from cooper_crds.meta import DEFAULT_NAMESPACE, DELETION, DELETION_FINAL, DELETION_RECALLED
 from cooper_operator.cluster.declaration import Declaration
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, Kind, NotFound, Object, Ref
 
@@ -209,6 +211,19 @@ class Objects:
         elif "deletionTimestamp" not in entry.obj["metadata"]:
             made = {**entry.obj, "metadata": {**entry.obj["metadata"], "deletionTimestamp": timestamp(self._clock())}}
             self._keep(ref, made, entry.declaration)
+
+    def recall(self, ref: Ref) -> bool:
+        """Call a deletion off: the object lives on under its UID. False when its deletion is final, or it has none."""
+        entry = self._entries[ref]
+        metadata = dict(entry.obj["metadata"])
+        annotations: dict[str, str] = metadata.get("annotations", {})
+        if metadata.pop("deletionTimestamp", None) is None or annotations.get(DELETION) == DELETION_FINAL:
+            return False
+        metadata["annotations"] = annotations | {DELETION: DELETION_RECALLED}
+        # Nothing that was observed of the object before its deletion counts as observed of it now.
+        metadata["generation"] += 1
+        self._keep(ref, {**entry.obj, "metadata": metadata}, entry.declaration)
+        return True
 
     def collect(self) -> None:
         """Delete every object all of whose owners are gone, and tell that owned things may be without an owner."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cooper_crds.records import Box
 from cooper_operator.cluster.credential_files import CredentialFiles
+from cooper_operator.cluster.folder_report import FolderReport
 from cooper_operator.cluster.folder_sync import FolderSync
 from cooper_operator.cluster.manifest_files import ManifestFiles
 from cooper_operator.cluster.objects import Objects
@@ -44,7 +45,7 @@ class OpenFolder:
         self._sources = sources
         self._changed = changed
         self._on_removed = removed
-        self._told: list[Problem] | None = None
+        self._told: FolderReport | None = None
         self._unreadable: str | None = None
         self._lock = _locked(sources.state_dir)
         try:
@@ -80,10 +81,11 @@ class OpenFolder:
             self._lock = -1
 
     @property
-    def problems(self) -> list[Problem]:
-        """What is wrong in the folders, in order of file and line."""
+    def report(self) -> FolderReport:
+        """What is wrong in the folders, in order of file and line, and what there is to say of resources."""
         folder = [Problem("", None, self._unreadable)] if self._unreadable else []
-        return [*folder, *self._sync.problems]
+        found = self._sync.report
+        return FolderReport([*folder, *found.problems], found.remarks)
 
     def refresh(self) -> float | None:
         """Follow the folders once. Returns the seconds until a deletion is due. The unreadable becomes a problem."""
@@ -95,10 +97,10 @@ class OpenFolder:
             self._unreadable = None
         except Unavailable as error:
             self._unreadable = str(error)
-        if self.problems != self._told:
-            self._told = self.problems
+        if (report := self.report) != self._told:
+            self._told = report
             try:
-                self._state.save_problems(self._told)
+                self._state.save_report(report)
             except Unavailable as error:
                 self._unreadable = self._unreadable or str(error)
         return due

@@ -1,4 +1,4 @@
-"""What an API server would keep, as files: one per object, one per tombstone, and the list of problems.
+"""What an API server would keep, as files: one per object, one per tombstone, and the report of problems.
 
 Names of files are UIDs and digests, since a resource's name can be as long as a file's name may be, before any suffix.
 """
@@ -12,16 +12,16 @@ import msgspec
 
 from cooper_operator.cluster import safe_files
 from cooper_operator.cluster.declaration import Declaration, Tombstone
+from cooper_operator.cluster.folder_report import FolderReport
 from cooper_operator.cluster.objects import Entry, ref_of
 from cooper_operator.cluster.port import Ref, Unavailable
-from cooper_operator.cluster.problems import Problem
 
 _T = TypeVar("_T")
 _VERSION: Final = 1
 _MAX_SIZE: Final = 8 << 20
 _OBJECTS: Final = "objects"
 _TOMBSTONES: Final = "tombstones"
-_PROBLEMS: Final = "problems.json"
+_REPORT: Final = "report.json"
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -69,20 +69,20 @@ class StateFiles:
         self._unlink(_TOMBSTONES, _tombstone_file(ref))
         self.tombstones.pop(ref, None)
 
-    def save_problems(self, problems: list[Problem]) -> None:
-        """Keep the problems for who looks from another process."""
-        self._write(None, _PROBLEMS, msgspec.json.encode(problems))
+    def save_report(self, report: FolderReport) -> None:
+        """Keep the report for who looks from another process."""
+        self._write(None, _REPORT, msgspec.json.encode(report))
 
-    def load_problems(self) -> list[Problem]:
-        """What `save_problems` kept; none when there is nothing."""
+    def load_report(self) -> FolderReport:
+        """What `save_report` kept; an empty one when there is nothing."""
         try:
             with safe_files.opened(self._root) as folder:
-                found = safe_files.read(folder, _PROBLEMS, _MAX_SIZE)
-            return msgspec.json.decode(found[0], type=list[Problem]) if found else []
+                found = safe_files.read(folder, _REPORT, _MAX_SIZE)
+            return msgspec.json.decode(found[0], type=FolderReport) if found else FolderReport()
         except FileNotFoundError:
-            return []
+            return FolderReport()
         except (OSError, safe_files.NotRegular, msgspec.MsgspecError) as error:
-            raise Unavailable(f"state: {_PROBLEMS} cannot be read: {error}") from None
+            raise Unavailable(f"state: {_REPORT} cannot be read: {error}") from None
 
     def remove_temporaries(self) -> None:
         """Remove what a crash left. Only for the one process that writes here."""

@@ -68,7 +68,10 @@ class MemoryGateways:
 
     async def reopen_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
         """Undo a close, and forget its intent."""
-        self._operate("reopen", bucket).closed = False
+        found = self._operate("reopen", bucket)
+        if found.destroyed:
+            raise GatewayUnavailable("the bucket was destroyed")
+        found.closed = False
         self.requests = [intent for intent in self.requests if intent.data_id != bucket.data_id]
 
     async def destroy_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:

@@ -26,9 +26,10 @@ from cooper_operator.plan.reasons import (
     WAITING_FOR_GATEWAYS,
 )
 from cooper_operator.plan.region import Home, find_home
-from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, KnownRecord
+from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, KnownRecord, was_recalled
 from cooper_operator.plan.steps import (
     AddFinalizer,
+    EndRecall,
     IssueKey,
     ProveDenied,
     ProveWorks,
@@ -44,6 +45,8 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     if access_key.metadata.deletion_timestamp is not None:
         return plan_deletion(snapshot, home)
     first: list[Step] = [] if FINALIZER in access_key.metadata.finalizers else [AddFinalizer()]
+    if was_recalled(access_key.metadata):
+        first.append(EndRecall())  # a key that was revoked on the way is followed by a new one, as ever
     not_after = access_key.spec.not_after
     if access_key.spec.state == "Revoked":
         return plan_revoked(snapshot, home, "Revoked", first)

@@ -12,6 +12,7 @@ from cooper_operator.plan.reasons import (
     API_ACCESS_REVOKED,
     BUCKET_NAME_CHANGED,
     BUCKET_SERVED,
+    GATEWAY_UNAVAILABLE,
     INVALID_BUCKET_NAME,
     NAME_TAKEN,
     NOT_PROVISIONED,
@@ -20,8 +21,8 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home, find_home
-from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, KnownRecord, Surroundings
-from cooper_operator.plan.steps import AddFinalizer, CreateRecord, Step, UpdateRecord
+from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, KnownRecord, Surroundings, was_recalled
+from cooper_operator.plan.steps import AddFinalizer, CreateRecord, EndRecall, ReopenBucket, Step, UpdateRecord
 
 _Problem = tuple[Reason, str]
 
@@ -79,12 +80,27 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     if snapshot.owned is None and problem is not None:
         return _not_provisioned(snapshot, steps, home, problem)
     record_steps, record = _record_steps(snapshot, home)
-    steps += record_steps
+    steps += [*record_steps, *_reopening(snapshot, home, record)]
+    problem = problem or _not_reopened(snapshot)
     key = bucket_access_key.plan(snapshot, home.name, problem is not None)
     api_access = bucket_api_access.plan(snapshot, home, record, bool(record_steps))
     steps += [*key.steps, *api_access.steps]
     status = _status(snapshot, home, record, problem, key, api_access)
     return Plan(until_blocked(steps, snapshot.blocked), status, retry=snapshot.blocked is not None)
+
+
+def _reopening(snapshot: BucketSnapshot, home: Home, record: BucketRecord) -> list[Step]:
+    """After a deletion that was called off. Where no gateway can be asked the bucket stays closed until one can."""
+    if not was_recalled(snapshot.bucket.metadata) or home.record is None:
+        return []
+    return [ReopenBucket(home.record, record), EndRecall()]
+
+
+def _not_reopened(snapshot: BucketSnapshot) -> _Problem | None:
+    blocked = snapshot.blocked
+    if blocked is None or blocked.step is not ReopenBucket:
+        return None
+    return GATEWAY_UNAVAILABLE, f"the deletion was called off; the bucket may still be closed: {blocked.detail}"
 
 
 def _problem(snapshot: BucketSnapshot, home: Home) -> _Problem | None:
@@ -112,13 +128,14 @@ def _changed(bucket: Bucket, home: Home, owned: KnownRecord) -> _Problem | None:
 
 
 def _taken(bucket: Bucket, name: str, claim: KnownRecord) -> str:
-    """Who holds the name, told only within the namespace: other tenants' names are theirs."""
+    """Who holds the name, told only within the namespace: other tenants' names are theirs, and how theirs stand."""
     record = claim.record
     if not isinstance(record, BucketRecord) or record.owner.namespace != bucket.metadata.namespace:
-        return f"the S3 name {name} is taken"
+        return f"the S3 name {name} belongs to another namespace"
     if record.retained:
-        return f"the S3 name {name} holds the retained data of the former Bucket {record.owner.name}"
-    return f"the S3 name {name} belongs to Bucket {record.owner.name}"
+        return f"the S3 name {name} holds the retained data of the former Bucket {record.owner.name} of this namespace"
+    former = "the former " if record.owner.name == bucket.metadata.name else ""
+    return f"the S3 name {name} belongs to {former}Bucket {record.owner.name} of this namespace"
 
 
 def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, problem: _Problem) -> Plan[BucketStatus]:

@@ -1,7 +1,9 @@
 """Deletion of a Bucket. While objects remain nothing is taken away, so that the user can empty it with its key.
 
-deletionPolicy Delete:  close (only when empty) -> AccessKey revoked and gone -> data destroyed -> record -> gone
+deletionPolicy Delete:  close (only when empty) -> AccessKey revoked and gone -> final: data destroyed -> record -> gone
 deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
+
+Until it is final, or the resource is gone, a deletion can be called off: plan.bucket undoes what was begun.
 """
 
 from typing import Final
@@ -14,12 +16,13 @@ from cooper_operator.plan.bucket_access_key import owned_access_key
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, KnownRecord
+from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, KnownRecord, is_final
 from cooper_operator.plan.steps import (
     CloseBucket,
     DeleteAccessKey,
     DeleteRecord,
     DestroyBucket,
+    MakeDeletionFinal,
     RemoveFinalizer,
     Step,
     UpdateRecord,
@@ -43,7 +46,8 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
         status = _status(snapshot, Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}"))
         return Plan((), status, retry=True)
     first = [*_update(snapshot.owned, kept), CloseBucket(home.record, kept)]
-    return _finish(snapshot, first, [DestroyBucket(home.record, kept), DeleteRecord(snapshot.owned)])
+    final = [] if is_final(snapshot.bucket.metadata) else [MakeDeletionFinal()]
+    return _finish(snapshot, first, [*final, DestroyBucket(home.record, kept), DeleteRecord(snapshot.owned)])
 
 
 def _update(owned: KnownRecord, record: BucketRecord) -> list[Step]:

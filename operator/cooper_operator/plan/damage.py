@@ -15,11 +15,11 @@ from cooper_crds.names import access_key_id, bucket_record_name, key_record_name
 from cooper_crds.records import KeyRecord, Owner, Record
 from cooper_crds.region import Region
 from cooper_operator.plan.bucket import wanted_record
+from cooper_operator.plan.keys import SERIALS
 from cooper_operator.plan.region import region_record
 
-#: How many keys of an AccessKey are tried for the one that a record's name tells, when its status names that key.
-_SERIALS: Final = 1000
-#: And when its status does not: former keys of it, or one that was made just before a crash.
+#: How many keys of an AccessKey are tried when its status does not name the one: former keys, or one that was made just
+#: before a crash.
 _OTHER_SERIALS: Final = 8
 
 
@@ -52,7 +52,7 @@ def _tombstone(name: str, access_key: AccessKey) -> KeyRecord | None:
     meta, status = access_key.metadata, access_key.status
     known = status.access_key_id if status is not None else None
     current = known is not None and key_record_name(known) == name
-    for serial in range(_SERIALS if current else _OTHER_SERIALS):
+    for serial in range(SERIALS if current else _OTHER_SERIALS):
         key_id = access_key_id(meta.uid, serial)
         if key_record_name(key_id) == name:
             owner = Owner(meta.namespace, meta.name, meta.uid)

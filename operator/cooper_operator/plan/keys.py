@@ -1,10 +1,15 @@
 """The keys of an AccessKey: one is in use, those before it are on their way out."""
 
+from typing import Final
+
 import msgspec
 
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_operator.plan.snapshot import AccessKeySnapshot, KnownRecord
+
+#: How many keys of an AccessKey are tried for the one that an id tells.
+SERIALS: Final = 1000
 
 
 def key_in(found: KnownRecord) -> KeyRecord:
@@ -46,7 +51,7 @@ def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tup
     if usable is not None:
         return msgspec.structs.replace(key_in(usable), grants=grants, not_after=not_after)
     meta = snapshot.access_key.metadata
-    serial = key_in(keys[0]).serial + 1 if keys else 0
+    serial = _next_serial(snapshot, keys)
     return KeyRecord(
         access_key_id=access_key_id(meta.uid, serial),
         secret_key="",
@@ -55,3 +60,13 @@ def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tup
         grants=grants,
         not_after=not_after,
     )
+
+
+def _next_serial(snapshot: AccessKeySnapshot, keys: list[KnownRecord]) -> int:
+    """One that no key had: an id that was refused is not used again. Where no record is left, status tells the last."""
+    if keys:
+        return key_in(keys[0]).serial + 1
+    meta, status = snapshot.access_key.metadata, snapshot.access_key.status
+    told = status.access_key_id if status is not None else None
+    known = (serial for serial in range(SERIALS) if told is not None and access_key_id(meta.uid, serial) == told)
+    return next(known, -1) + 1

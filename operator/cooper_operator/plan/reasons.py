@@ -109,6 +109,11 @@ DELETING = _normal(
     "The resource is being deleted, and its keys are being revoked.",
     "Wait: the deletion goes on by itself.",
 )
+DELETION_CALLED_OFF = _normal(
+    "DeletionCalledOff",
+    "The manifest was put back into the resources folder while its resource was being deleted.",
+    "The resource goes on as the manifest says. A key that was revoked already is followed by a new one.",
+)
 DELETED_OVER_S3 = _normal(
     "DeletedOverS3",
     "A client asked for DeleteBucket, and the Bucket is being deleted.",
@@ -168,7 +173,7 @@ BUCKET_NAME_CHANGED = _warning(
 NAME_TAKEN = _warning(
     "NameTaken",
     "The S3 name is claimed by another Bucket, or by data that was retained.",
-    "Choose another spec.bucketName: this S3 name belongs to another Bucket.",
+    "Choose another spec.bucketName.",
 )
 ACCESS_KEY_CONFLICT = _warning(
     "AccessKeyConflict",
@@ -209,8 +214,9 @@ REGION_MISMATCH = _warning(
 BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",
     "The Bucket is being deleted and holds objects.",
-    "Delete the bucket's objects, or set spec.deletionPolicy to Retain to keep them without the Bucket. Its keys work "
-    "until then.",
+    "Delete the bucket's objects: its keys work until then. Or set spec.deletionPolicy to Retain: the Bucket goes, its "
+    "objects stay, and they keep the S3 name taken. In a resources folder the manifest, put back, calls the deletion "
+    "off; to keep the objects put it back with Retain and remove it again.",
 )
 GATEWAY_UNAVAILABLE = _warning(
     "GatewayUnavailable",

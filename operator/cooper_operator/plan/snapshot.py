@@ -6,10 +6,21 @@ from typing import Literal
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
+from cooper_crds.meta import DELETION, DELETION_FINAL, DELETION_RECALLED, ObjectMetadata
 from cooper_crds.records import Record, RegionRecord
 from cooper_crds.region import Region
 
 FINALIZER = "cooper.dev/finalizer"
+
+
+def was_recalled(metadata: ObjectMetadata) -> bool:
+    """Whether the resource's deletion was called off, and what it had begun is yet to be undone."""
+    return metadata.deletion_timestamp is None and metadata.annotations.get(DELETION) == DELETION_RECALLED
+
+
+def is_final(metadata: ObjectMetadata) -> bool:
+    """Whether the resource's deletion can no longer be called off."""
+    return metadata.annotations.get(DELETION) == DELETION_FINAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,16 @@ class RemoveFinalizer:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeDeletionFinal:
+    """Go on only when the deletion was not called off, and from then on it cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecall:
+    """Note that what a deletion had begun before it was called off is undone."""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateRecord:
     """Write a record, create-only: for a bucket this is the claim on its name."""
 
@@ -129,6 +139,14 @@ class CloseBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class ReopenBucket:
+    """Undo what CloseBucket did."""
+
+    region: RegionRecord
+    bucket: BucketRecord
+
+
+@dataclass(frozen=True, slots=True)
 class DestroyBucket:
     """Drop a closed bucket's encryption key and uploads."""
 
@@ -139,6 +157,8 @@ class DestroyBucket:
 Step = (
     AddFinalizer
     | RemoveFinalizer
+    | MakeDeletionFinal
+    | EndRecall
     | CreateRecord
     | IssueKey
     | UpdateRecord
@@ -152,5 +172,6 @@ Step = (
     | UpdateAccessKey
     | DeleteAccessKey
     | CloseBucket
+    | ReopenBucket
     | DestroyBucket
 )

@@ -8,12 +8,13 @@ from typing import Any, Final, cast
 import msgspec
 
 from cooper_crds.conditions import Condition
+from cooper_crds.meta import DELETION, DELETION_FINAL
 from cooper_crds.records import KeyRecord
 from cooper_operator.cluster.port import Cluster, Credentials, Invalid, NotFound, Object, Ref, StoredRecord
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
-from cooper_operator.plan.reasons import REASONS
+from cooper_operator.plan.reasons import DELETION_CALLED_OFF, REASONS
 from cooper_operator.plan.secrets import SECRET_KEY
 from cooper_operator.plan.snapshot import FINALIZER, Blocked, KnownCredentials, KnownRecord
 from cooper_operator.reconcile.reading import ref_of, section
@@ -62,6 +63,8 @@ class Applier:
         self._table: dict[type, Callable[[Any, Work], Awaitable[None]]] = {
             do.AddFinalizer: self._add_finalizer,
             do.RemoveFinalizer: self._remove_finalizer,
+            do.MakeDeletionFinal: self._make_deletion_final,
+            do.EndRecall: self._end_recall,
             do.CreateRecord: self._create_record,
             do.IssueKey: self._issue_key,
             do.UpdateRecord: self._update_record,
@@ -75,6 +78,7 @@ class Applier:
             do.UpdateAccessKey: self._update_access_key,
             do.DeleteAccessKey: self._delete_access_key,
             do.CloseBucket: self._close_bucket,
+            do.ReopenBucket: self._reopen_bucket,
             do.DestroyBucket: self._destroy_bucket,
         }
 
@@ -112,6 +116,17 @@ class Applier:
     async def _remove_finalizer(self, step: do.RemoveFinalizer, work: Work) -> None:
         await self._cluster.update(_with_finalizers(work.resource, add=False))
         work.obj = None
+
+    async def _make_deletion_final(self, step: do.MakeDeletionFinal, work: Work) -> None:
+        # A write at the version that was decided on: it fails when the deletion was called off meanwhile.
+        work.obj = await self._cluster.update(_with_deletion(work.resource, DELETION_FINAL))
+
+    async def _end_recall(self, step: do.EndRecall, work: Work) -> None:
+        work.obj = await self._cluster.update(_with_deletion(work.resource, None))
+        reason = DELETION_CALLED_OFF
+        await self._cluster.emit(
+            work.obj, reason.severity, reason.name, f"the deletion was called off. {reason.advice}"
+        )
 
     async def _write_status(self, work: Work, status: Status) -> None:
         before = section(work.resource, "status")
@@ -210,6 +225,9 @@ class Applier:
     async def _close_bucket(self, step: do.CloseBucket, work: Work) -> None:
         await self._gateways.close_bucket(step.region, step.bucket)
 
+    async def _reopen_bucket(self, step: do.ReopenBucket, work: Work) -> None:
+        await self._gateways.reopen_bucket(step.region, step.bucket)
+
     async def _destroy_bucket(self, step: do.DestroyBucket, work: Work) -> None:
         await self._gateways.destroy_bucket(step.region, step.bucket)
 
@@ -252,6 +270,13 @@ def _with_finalizers(obj: Object, *, add: bool) -> Object:
     finalizers = cast(list[str], metadata.get("finalizers") or [])
     others = [each for each in finalizers if each != FINALIZER]
     return {**obj, "metadata": {**metadata, "finalizers": [*others, FINALIZER] if add else others}}
+
+
+def _with_deletion(obj: Object, said: str | None) -> Object:
+    """The resource with its annotation that says how its deletion stands, or without it."""
+    metadata = section(obj, "metadata")
+    others = {key: value for key, value in section(metadata, "annotations").items() if key != DELETION}
+    return {**obj, "metadata": {**metadata, "annotations": others if said is None else others | {DELETION: said}}}
 
 
 def _current(known: KnownRecord, work: Work) -> StoredRecord:

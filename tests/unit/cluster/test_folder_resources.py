@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cooper_operator.cluster.folder_status import read_status
-from cooper_operator.cluster.port import Ref, Unavailable
+from cooper_operator.cluster.port import Conflict, Object, Ref, Unavailable
 from unit.cluster.cluster_harness import FolderHarness, access_key, bucket, region
 
 BUCKET = Ref("Bucket", "default", "photos")
@@ -231,7 +231,13 @@ async def test_document_moved_into_a_broken_file_is_not_deleted(folder: FolderHa
     (folder.resources / "b.yaml").write_text("kind: Bucket\nmetadata: {name: photos\n")
     folder.settle(60)
     assert await uid(folder) == first
-    assert any("not deleted" in problem for problem in folder.problems)
+    kept = "b.yaml: 1 resource (Bucket default/photos) vanished while this cannot be read: it is kept until it can"
+    assert kept in folder.problems
+    remark = read_status(folder.state).remarks[BUCKET]
+    assert (remark.type, remark.text) == (
+        "Held",
+        "no file declares it any more; it is kept while b.yaml cannot be read",
+    )
     assert await uid(folder, OTHER) is None, "a broken file does not hold up what it cannot be about"
 
 
@@ -573,22 +579,167 @@ async def test_document_edited_while_being_deleted_makes_a_new_resource_after(fo
     assert await uid(folder) not in (None, first)
 
 
-async def test_file_put_back_while_being_deleted_makes_a_new_resource_after(folder: FolderHarness) -> None:
+async def being_deleted(folder: FolderHarness) -> Object:
+    """A Bucket whose file was removed, and that a finalizer holds."""
     file = folder.write("a.yaml", bucket())
-    first = await uid(folder)
+    folder.cluster.refresh()
     await hold(folder)
     file.unlink()
     folder.settle()
     obj = await folder.cluster.get(BUCKET)
     assert obj
     assert "deletionTimestamp" in obj["metadata"]
-    folder.write("a.yaml", bucket(deletionPolicy="Retain"))
+    return obj
+
+
+@pytest.mark.parametrize("path", ["a.yaml", "b.yaml"])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_file_put_back_calls_the_deletion_off(folder: FolderHarness, path: str, restart: bool) -> None:
+    before = await being_deleted(folder)
+    if restart:
+        await folder.reopen()
+    folder.write(path, bucket(deletionPolicy="Retain"))
+    folder.settle(60)
+    obj = await folder.cluster.get(BUCKET)
+    assert obj
+    assert obj["metadata"]["uid"] == before["metadata"]["uid"]
+    assert "deletionTimestamp" not in obj["metadata"]
+    assert obj["metadata"]["generation"] > before["metadata"]["generation"]
+    assert obj["metadata"]["annotations"] == {"cooper.dev/deletion": "recalled"}
+    assert obj["metadata"]["finalizers"] == [FINALIZER]
+    assert obj["spec"] == {"deletionPolicy": "Retain"}
+    assert folder.problems == []
+    with pytest.raises(Conflict):
+        await folder.cluster.update(before)  # what was decided before does not pass
+    (folder.resources / path).unlink()
     folder.settle()
     obj = await folder.cluster.get(BUCKET)
     assert obj
-    assert obj["spec"] == {"deletionPolicy": "Retain"}, "an edit reaches a resource that is being deleted"
+    assert "deletionTimestamp" in obj["metadata"], "and it can be deleted again"
+
+
+async def test_file_put_back_after_the_deletion_became_final_makes_a_new_resource(folder: FolderHarness) -> None:
+    before = await being_deleted(folder)
+    metadata = {**before["metadata"], "annotations": {"cooper.dev/deletion": "final"}}
+    await folder.cluster.update({**before, "metadata": metadata})
+    folder.write("a.yaml", bucket(visibility="Public"))
+    folder.settle()
+    obj = await folder.cluster.get(BUCKET)
+    assert obj
+    assert "deletionTimestamp" in obj["metadata"]
+    assert "made anew" in folder.problems[0]
     await release(folder)
-    assert await uid(folder) not in (None, first)
+    again = await folder.cluster.get(BUCKET)
+    folder.cluster.refresh()
+    again = await folder.cluster.get(BUCKET)
+    assert again
+    assert again["metadata"]["uid"] != before["metadata"]["uid"]
+    assert again["spec"] == {"visibility": "Public"}
+
+
+async def test_broken_file_does_not_call_a_deletion_off(folder: FolderHarness) -> None:
+    await being_deleted(folder)
+    (folder.resources / "a.yaml").write_text("a: [")
+    for _ in range(2):
+        folder.settle()
+        obj = await folder.cluster.get(BUCKET)
+        assert obj
+        assert "deletionTimestamp" in obj["metadata"]
+        await folder.reopen()
+
+
+async def test_document_cannot_say_how_its_deletion_stands(folder: FolderHarness) -> None:
+    manifest = bucket()
+    manifest["metadata"]["annotations"] = {"cooper.dev/deletion": "final", "team": "a"}
+    folder.write("a.yaml", manifest)
+    folder.cluster.refresh()
+    obj = await folder.cluster.get(BUCKET)
+    assert obj
+    assert obj["metadata"]["annotations"] == {"team": "a"}
+
+
+async def test_vanished_resource_is_shown_as_being_deleted_at_once(folder: FolderHarness) -> None:
+    file = folder.write("a.yaml", bucket())
+    folder.cluster.refresh()
+    await hold(folder)
+    status = read_status(folder.state)
+    assert not status.is_deleting(status.objects[0])
+    file.unlink()
+    folder.cluster.refresh()
+    status = read_status(folder.state)
+    assert status.is_deleting(status.objects[0])
+    assert status.remarks[BUCKET].type == "Vanished"
+    folder.settle()
+    status = read_status(folder.state)
+    assert status.is_deleting(status.objects[0])
+    assert status.remarks == {}
+    folder.write("a.yaml", bucket())
+    folder.cluster.refresh()
+    status = read_status(folder.state)
+    assert not status.is_deleting(status.objects[0])
+
+
+async def test_several_resources_that_are_held_are_one_problem(folder: FolderHarness) -> None:
+    folder.write("a.yaml", *(bucket(f"photos-{number}") for number in range(5)))
+    folder.cluster.refresh()
+    (folder.resources / "a.yaml").unlink()
+    (folder.resources / "b.yaml").write_text("name: photos-0 photos-1 photos-2 photos-3 photos-4: [")
+    folder.settle()
+    kept = "(Bucket default/photos-0, Bucket default/photos-1, Bucket default/photos-2, …) vanished while"
+    assert any(f"b.yaml: 5 resources {kept}" in problem for problem in folder.problems)
+    assert len(folder.problems) == 2
+    assert {remark.type for remark in read_status(folder.state).remarks.values()} == {"Held"}
+
+
+async def test_status_says_that_a_manifest_is_not_applied(folder: FolderHarness) -> None:
+    folder.write("a.yaml", bucket(visibility="Public"))
+    folder.write("c.yaml", access_key(region="local"))
+    folder.cluster.refresh()
+    folder.write("a.yaml", bucket(visibility="Secret"))
+    folder.write("c.yaml", access_key(region="other"))
+    folder.cluster.refresh()
+    remarks = read_status(folder.state).remarks
+    assert remarks == folder.cluster.remarks
+    assert remarks.keys() == {BUCKET, KEY}
+    assert remarks[BUCKET].type == "NotApplied"
+    text = "Bucket photos: spec.visibility: must be one of Private, Public"
+    assert remarks[BUCKET].text.startswith("spec of a.yaml not applied: line ")
+    assert text in remarks[BUCKET].text
+    assert remarks[KEY].text.startswith("spec of c.yaml not applied: AccessKey photos: spec.region: cannot be changed")
+    folder.write("a.yaml", bucket())
+    folder.write("c.yaml", access_key(region="local"))
+    folder.cluster.refresh()
+    assert read_status(folder.state).remarks == {}
+
+
+async def test_broken_file_of_a_resource_that_another_file_declares_says_nothing_of_it(folder: FolderHarness) -> None:
+    folder.write("a.yaml", bucket())
+    folder.cluster.refresh()
+    folder.write("b.yaml", bucket(visibility="Public"))
+    folder.cluster.refresh()
+    (folder.resources / "b.yaml").write_text("a: [")
+    folder.cluster.refresh()
+    assert read_status(folder.state).remarks == {}
+
+
+async def test_file_that_was_first_stays_the_source(folder: FolderHarness) -> None:
+    folder.write("m.yaml", bucket(visibility="Public"))
+    first = await uid(folder)
+    folder.write("a.yaml", region(), bucket(visibility="Private"))
+    for _ in range(2):
+        folder.settle()
+        obj = await folder.cluster.get(BUCKET)
+        assert obj
+        assert (obj["metadata"]["uid"], obj["spec"]) == (first, {"visibility": "Public"})
+        (problem,) = folder.problems
+        assert problem.startswith("a.yaml:8: Bucket default/photos is declared already in m.yaml:1: that one counts")
+        await folder.reopen()
+    (folder.resources / "m.yaml").unlink()
+    folder.settle(60)
+    obj = await folder.cluster.get(BUCKET)
+    assert obj
+    assert (obj["metadata"]["uid"], obj["spec"]) == (first, {"visibility": "Private"})
+    assert folder.problems == []
 
 
 async def test_second_process_is_told_that_the_state_is_in_use(folder: FolderHarness) -> None:

@@ -49,8 +49,11 @@ def region(name: str = "local", **spec: Any) -> Region:
     return resource("Region", name, f"uid-{name}", {"tag": "us-east-1", "default": True, **spec})
 
 
-def bucket(deleting: bool = False, status: dict[str, Any] | None = None, **spec: Any) -> Bucket:
-    metadata = {"deletionTimestamp": timestamp(NOW)} if deleting else {}
+def bucket(
+    deleting: bool = False, status: dict[str, Any] | None = None, annotation: str | None = None, **spec: Any
+) -> Bucket:
+    metadata: dict[str, Any] = {"deletionTimestamp": timestamp(NOW)} if deleting else {}
+    metadata |= {"annotations": {"cooper.dev/deletion": annotation}} if annotation else {}
     return resource("Bucket", "photos", BUCKET_UID, spec, metadata=metadata, **({"status": status} if status else {}))
 
 
@@ -62,6 +65,14 @@ def own_key(**metadata: Any) -> AccessKey:
 
 RECORD = wanted_record(bucket(), "photos")
 CLAIM = KnownRecord("bucket-photos", RECORD, "1")
+
+
+def claimed(name: str, namespace: str = "default", *, retained: bool = False) -> KnownRecord:
+    """The record of the S3 name, of somebody else."""
+    owner = Owner(namespace, name, "another-uid")
+    return KnownRecord("bucket-photos", BucketRecord("photos", "d", owner, retained=retained), "1")
+
+
 FOREIGN = KnownRecord("bucket-photos", BucketRecord("photos", "d", Owner("elsewhere", "x", "other")), "1")
 REGION = region()
 REGION_RECORD = region_record(REGION)
@@ -129,7 +140,81 @@ BUCKETS = {
         "InvalidBucketName",
         "'-photos'",
     ),
-    "taken": ({"claim": FOREIGN, "owned": None}, [], "NameTaken", "the S3 name photos is taken."),
+    "taken by a Bucket of this namespace": (
+        {"claim": claimed("other"), "owned": None},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to Bucket other of this namespace. Choose another",
+    ),
+    "taken by retained data": (
+        {"claim": claimed("photos", retained=True), "owned": None},
+        [],
+        "NameTaken",
+        "the S3 name photos holds the retained data of the former Bucket photos of this namespace. Choose another",
+    ),
+    "taken by a Bucket of the same name that was before": (
+        {"claim": claimed("photos"), "owned": None},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to the former Bucket photos of this namespace. Choose another",
+    ),
+    "taken by retained data elsewhere": (
+        {"claim": claimed("photos", "elsewhere", retained=True), "owned": None},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "recalled": (
+        {"bucket": bucket(annotation="recalled")},
+        ["ReopenBucket", "EndRecall", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "recalled, gateway away": (
+        {"bucket": bucket(annotation="recalled"), "blocked": Blocked(do.ReopenBucket, "unavailable", "nobody answers")},
+        [],
+        "GatewayUnavailable",
+        "the deletion was called off; the bucket may still be closed: nobody answers",
+    ),
+    "recalled, retained already": (
+        {
+            "bucket": bucket(annotation="recalled"),
+            "owned": KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, retained=True), "1"),
+        },
+        ["UpdateRecord", "ReopenBucket", "EndRecall", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "recalled, its key still going": (
+        {"bucket": bucket(annotation="recalled"), "access_key": own_key(deletionTimestamp=timestamp(NOW))},
+        ["ReopenBucket", "EndRecall"],
+        "WaitingForAccessKey",
+        "is being deleted; a new one follows",
+    ),
+    "recalled, no region": (
+        {"bucket": bucket(annotation="recalled"), "around": NO_REGION},
+        [],
+        "RegionNotFound",
+        "no Region",
+    ),
+    "recalled and deleted again": (
+        {"bucket": bucket(deleting=True, annotation="recalled")},
+        ["CloseBucket", "MakeDeletionFinal", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "deleted, final": (
+        {"bucket": bucket(deleting=True, annotation="final")},
+        ["CloseBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "taken": (
+        {"claim": FOREIGN, "owned": None},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another spec.bucketName.",
+    ),
     "record drifted": (
         {"owned": KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, visibility="Public"), "1")},
         ["UpdateRecord", "CreateAccessKey"],
@@ -171,7 +256,7 @@ BUCKETS = {
     "deleted, never provisioned": ({**FRESH, "bucket": bucket(deleting=True)}, ["RemoveFinalizer"], None, ""),
     "deleted": (
         {"bucket": bucket(deleting=True)},
-        ["CloseBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        ["CloseBucket", "MakeDeletionFinal", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
         None,
         "",
     ),
@@ -211,7 +296,7 @@ BUCKETS = {
     ),
     "deleted, region gone, its record there": (
         {"bucket": bucket(deleting=True), "around": Surroundings((), REGION_RECORD, ENDPOINT)},
-        ["CloseBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        ["CloseBucket", "MakeDeletionFinal", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
         None,
         "",
     ),
