@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.storage.committer import Committer
@@ -19,8 +20,14 @@ from cooper_gateway.storage.committer import Committer
 REVOKED = "REVOKED"
 
 
+#: Data that it lets nobody read.
+UNREADABLE = b"nobody reads it!"
+
+
 def refuse_revoked(access_key_id: str, action: str, data_id: bytes) -> str | None:
-    return "KeyAccessRevoked" if access_key_id == REVOKED else None
+    if access_key_id == REVOKED:
+        return "KeyAccessRevoked"
+    return "AccessDenied" if (action, data_id) == (GET_OBJECT, UNREADABLE) else None
 
 
 def config_in(folder: Path, **changes: object) -> GatewayConfig:

@@ -6,11 +6,13 @@ The signature was verified before anything here runs, so that only the holder of
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
 from cooper_crds.records import BucketRecord, KeyRecord
 from cooper_gateway.access.directory import Directory
+from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.principals import Anonymous, KeyHolder, Principal
 
 DENIED = "AccessDenied"
 REVOKED = "KeyAccessRevoked"
 GONE = "NoSuchBucket"
+TOO_OLD = "ServiceUnavailable"
 
 
 def authorize(
@@ -56,6 +58,10 @@ def recheck(directory: Directory, access_key_id: str, action: str, data_id: byte
     """
     if not access_key_id:
         return DENIED
+    try:
+        fresh_region(directory, now)
+    except RecordsNotFresh:
+        return TOO_OLD
     key = directory.key(access_key_id)
     if key is None:  # the tombstone is gone too: it was a key when the request began
         return REVOKED

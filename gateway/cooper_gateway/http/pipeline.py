@@ -14,6 +14,7 @@ from typing import Final
 from cooper_crds.records import RegionRecord
 from cooper_gateway.access.authorize import authorize, may_know_absence
 from cooper_gateway.access.directory import Directory
+from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.errors import is_fault, to_s3_error
@@ -183,10 +184,7 @@ class Pipeline:
 
 def _fresh_region(directory: Directory, now: float) -> RegionRecord:
     """The region's settings, if the records are recent enough to trust. Raises S3Error ServiceUnavailable."""
-    region = directory.region()
-    if region is None:
-        raise S3Error("ServiceUnavailable", "This gateway has no Region yet: apply one, or wait for its record.")
-    if now - directory.verified_at() > region.max_record_age:
-        # Rather no answer than one that honours what may have been revoked meanwhile.
-        raise S3Error("ServiceUnavailable", "This gateway has not seen its records for too long.")
-    return region
+    try:
+        return fresh_region(directory, now)
+    except RecordsNotFresh as error:
+        raise S3Error("ServiceUnavailable", str(error)) from None

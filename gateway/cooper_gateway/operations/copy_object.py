@@ -63,7 +63,7 @@ async def _rewrite(
             attributes,
             checksum or copied.checksum,
             conditions,
-            call.guard,
+            source.guard,
         )
     finally:
         writer.abort()
@@ -81,7 +81,7 @@ async def _copy(
         conditions = _pinned(conditions, source)
     try:
         if onto_itself and _carried(source.info, algorithm)[2] is None:
-            return await call.store.replace_attributes(call.ref, call.name, attributes, conditions, call.guard)
+            return await call.store.replace_attributes(call.ref, call.name, attributes, conditions, source.guard)
         return await _rewrite(call, source, attributes, algorithm, conditions)
     except ConditionFailed:
         await raise_if_missing(call, conditions)

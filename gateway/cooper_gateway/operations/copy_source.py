@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from cooper_crds.actions import GET_OBJECT
 from cooper_crds.records import BucketRecord
 from cooper_gateway.access.authorize import may_know_absence
@@ -13,7 +15,7 @@ from cooper_gateway.operations.call import Call, bucket_ref
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.paths import parse_copy_source
 from cooper_gateway.protocol.ranges import evaluate_conditions
-from cooper_gateway.storage.port import BucketClosed, NoSuchName, ObjectInfo, OpenObject
+from cooper_gateway.storage.port import BucketClosed, Guard, NoSuchName, ObjectInfo, OpenObject
 
 _PREFIX: Final = "x-amz-copy-source-"
 _CONDITIONS: Final = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
@@ -28,6 +30,7 @@ class Source:
     name: bytes
     opened: OpenObject
     conditional: bool
+    guard: Guard  # what the commit of the copy checks again: the right to write it, and to read this
 
     @property
     def info(self) -> ObjectInfo:
@@ -66,7 +69,9 @@ async def open_source(call: Call) -> AsyncGenerator[Source, None]:
     record = call.authorize_other(GET_OBJECT, bucket)
     opened = await _open(call, record, name)
     try:
-        yield Source(record, name, opened, _check_conditions(call, opened.info))
+        source = bucket_ref(record.data_id, record.name)
+        guard = msgspec.structs.replace(call.guard, source=source.data_id)
+        yield Source(record, name, opened, _check_conditions(call, opened.info), guard)
     finally:
         opened.close()
 

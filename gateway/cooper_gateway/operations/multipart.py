@@ -75,7 +75,7 @@ async def upload_part_copy(call: Call) -> Response:
         try:
             copied = await copy_bytes(source.opened, start, end, writer, upload.checksum_algorithm)
             part = await call.store.put_part(
-                ref, call.name, upload_id, number, copied.segment, copied.etag, copied.checksum, call.guard
+                ref, call.name, upload_id, number, copied.segment, copied.etag, copied.checksum, source.guard
             )
         finally:
             writer.abort()

@@ -6,6 +6,7 @@ from typing import Final
 
 import lmdb
 
+from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.storage import entries, names_tree
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.entries import BucketRow, Header, Kind, Piece, State
@@ -43,7 +44,11 @@ class Batch:
 
     def check_guard(self, guard: Guard | None, data_id: bytes) -> None:
         """Raise Refused when the key may no longer do this. No guard: the store's own doing."""
-        code = self._recheck(guard.access_key_id, guard.action, data_id) if guard is not None else None
+        if guard is None:
+            return
+        code = self._recheck(guard.access_key_id, guard.action, data_id)
+        if code is None and guard.source:
+            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source)
         if code is not None:
             raise Refused(code)
 

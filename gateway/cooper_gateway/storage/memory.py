@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.storage.memory_listing import common_prefix, page_of
 from cooper_gateway.storage.port import (
     Attributes,
@@ -198,7 +199,11 @@ class MemoryStore:
         return self._readable(bucket)
 
     def _allow(self, bucket: BucketRef, guard: Guard) -> None:
-        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id) if self._recheck else None
+        if self._recheck is None:
+            return
+        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id)
+        if code is None and guard.source:
+            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source)
         if code is not None:
             raise Refused(code)
 

@@ -27,6 +27,7 @@ OWNER = Owner("team", "photos", "uid-1")
 BUCKET = BucketRecord("photos", DATA, OWNER)
 PUBLIC = msgspec.structs.replace(BUCKET, visibility="Public")
 RETAINED = msgspec.structs.replace(PUBLIC, retained=True)
+REGION = RegionRecord("local", "local", max_record_age=30.0)
 CUT_OFF = msgspec.structs.replace(BUCKET, api_access="Revoked")
 
 
@@ -126,6 +127,8 @@ def test_only_who_may_list_may_know_absence(principal, known):
 class Records:
     keys: dict[str, KeyRecord]
     buckets: dict[str, BucketRecord]
+    settings: RegionRecord | None = REGION
+    verified: float = NOW
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.keys.get(access_key_id)
@@ -134,10 +137,10 @@ class Records:
         return self.buckets.get(name)
 
     def region(self) -> RegionRecord | None:
-        return None
+        return self.settings
 
     def verified_at(self) -> float:
-        return NOW
+        return self.verified
 
 
 DATA_BYTES = uuid.UUID(DATA).bytes
@@ -172,6 +175,19 @@ RECHECKS = [
 def test_recheck_inside_a_commit(case, record, action, bucket, answer):
     records = Records({"AKIA1": record} if record else {}, {"photos": bucket} if bucket else {})
     assert recheck(records, "AKIA1", action, DATA_BYTES, NOW) == answer
+
+
+@pytest.mark.parametrize(
+    ("settings", "verified", "answer"),
+    [
+        (REGION, NOW - REGION.max_record_age, None),
+        (REGION, NOW - REGION.max_record_age - 1, "ServiceUnavailable"),
+        (None, NOW, "ServiceUnavailable"),
+    ],
+)
+def test_records_may_have_grown_too_old_by_the_commit(settings, verified, answer):
+    records = Records({"AKIA1": key(PUT_OBJECT)}, {"photos": BUCKET}, settings, verified)
+    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, NOW) == answer
 
 
 def test_strangers_never_write():

@@ -158,9 +158,10 @@ async def test_the_destination_limits_the_size_and_the_directive_is_known(rig):
         assert caught.value.code == code
 
 
-async def test_the_commit_asks_again():
+@pytest.mark.parametrize("withdrawn", [PUT_OBJECT, GET_OBJECT])
+async def test_the_commit_asks_again_for_both_rights(withdrawn):
     rig = Rig()
     await rig.put("a", BODY)
-    rig.store._recheck = lambda *_: "KeyAccessRevoked"
+    rig.store._recheck = lambda key, action, data: "KeyAccessRevoked" if action == withdrawn else None
     with pytest.raises(Refused):
         await copy(rig, "photos/a")

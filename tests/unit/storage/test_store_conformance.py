@@ -29,7 +29,7 @@ from cooper_gateway.storage.port import (
     UploadInfo,
     Usage,
 )
-from support.store_process import REVOKED, CommitterProcess, config_in, refuse_revoked
+from support.store_process import REVOKED, UNREADABLE, CommitterProcess, config_in, refuse_revoked
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
 ALWAYS = Conditions()
@@ -257,6 +257,29 @@ async def test_every_write_is_refused_to_a_revoked_key(store: Store, bucket: Buc
         assert refused.value.code == "KeyAccessRevoked", what
     assert await get(store, bucket, b"name") == b"x"
     assert await store.usage(bucket) == Usage(1, 1, 1, False)
+
+
+async def test_a_copy_is_refused_when_its_source_may_be_read_no_more(store: Store, bucket: BucketRef) -> None:
+    before = await put(store, bucket, b"name", b"x")
+    writer = store.writer(bucket, 1)
+    await writer.write(b"y")
+    segment = await writer.finish()
+    upload_id = await store.create_upload(bucket, UploadInfo(b"up", 1, Attributes()), GUARD)
+    guard = Guard(GUARD.access_key_id, GUARD.action, UNREADABLE)
+    copies = {
+        "put": lambda: store.put(bucket, b"name", segment, ETAG, Attributes(), None, ALWAYS, guard),
+        "part": lambda: store.put_part(bucket, b"up", upload_id, 1, segment, ETAG, None, guard),
+        "onto itself": lambda: store.replace_attributes(bucket, b"name", Attributes(), ALWAYS, guard),
+    }
+    for what, copy in copies.items():
+        with pytest.raises(Refused) as refused:
+            await copy()
+        assert refused.value.code == "AccessDenied", what
+    assert (await store.open(bucket, b"name")).info == before
+    assert await store.list_parts(bucket, b"up", upload_id, 0, 10) == []
+    readable = Guard(GUARD.access_key_id, GUARD.action, bucket.data_id)
+    await store.put(bucket, b"name", segment, ETAG, Attributes(), None, ALWAYS, readable)
+    assert await get(store, bucket, b"name") == b"y"
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
