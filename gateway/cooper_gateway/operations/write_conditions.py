@@ -21,9 +21,15 @@ def write_conditions(call: Call) -> Conditions:
     if wanted is not None and "," in wanted:
         raise S3Error("NotImplemented", "If-Match on a write takes one ETag.")
     return Conditions(
-        if_match=None if wanted is None else wanted.strip().strip('"'),
+        if_match=None if wanted is None else _tag(wanted.strip()),
         if_none_match=None if unwanted is None else "*",
     )
+
+
+def _tag(value: str) -> str:
+    """An ETag without its quotes, or `*`. In quotes a star is an ETag like any other (RFC 9110, 13.1.1): nobody's."""
+    unquoted = value.strip('"')
+    return value if unquoted == "*" else unquoted
 
 
 async def raise_if_missing(call: Call, conditions: Conditions) -> None:

@@ -144,6 +144,8 @@ async def test_attributes_keep_what_describes_the_object():
         ({"if-match": '"other"'}, True, ConditionFailed),
         ({"if-match": "*"}, True, None),
         ({"if-match": "*"}, False, NoSuchName),
+        ({"if-match": '"*"'}, True, ConditionFailed),
+        ({"if-none-match": '"*"'}, False, S3Error),
         ({"if-none-match": '"etag"'}, False, S3Error),
         ({"if-match": '"a", "b"'}, True, S3Error),
     ],
