@@ -106,7 +106,8 @@ async def _run(folder: Path, places: Places, supervisor: Supervisor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    places.records.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (places.data, places.records):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     await asyncio.to_thread(supervisor.start)
     try:
         await _operate(folder, places, supervisor, stop)

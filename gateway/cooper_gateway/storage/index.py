@@ -6,7 +6,7 @@ from typing import Any, Final
 import lmdb
 
 from cooper_gateway.storage.entries import BucketRow, decode_row, encode_row
-from cooper_gateway.storage.layout import Layout, StoreUnusable
+from cooper_gateway.storage.layout import Layout, StoreUnusable, sync_directory
 from cooper_gateway.storage.sealing import Sealer
 
 STORE_FORMAT: Final = b"1"
@@ -91,6 +91,10 @@ def open_writable(layout: Layout, map_size: int, sealer: Sealer) -> Index:
             )
         else:
             sealer.check_fingerprint(bytes(txn.get(b"kek", default=b"", db=index.meta)).decode())
+    try:
+        sync_directory(layout.index)  # LMDB syncs its files, and not that they are there
+    except OSError as error:
+        raise StoreUnusable(f"the index {layout.index} cannot be synced: {error.strerror}") from error
     return index
 
 

@@ -1,5 +1,6 @@
 """Where things are on disk, and the few file operations whose durability matters."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -70,7 +71,7 @@ class Layout:
         try:
             for path in (self.root, self.index, self.segments, self.bucket_keys):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_directory(self.root)
+            self._sync_path()
         except OSError as error:
             raise StoreUnusable(f"the data directory {self.root} cannot be used: {error.strerror}") from error
         kind = file_system_type(Path("/proc/self/mountinfo").read_text(), str(self.root.resolve()))
@@ -79,6 +80,15 @@ class Layout:
                 f"the data directory {self.root} lies on a network file system ({kind}), which cannot keep the "
                 "promise that an acknowledged write is durable. Use a local disk or a block volume"
             )
+
+    def _sync_path(self) -> None:
+        """Make the way to the data durable, up to its mount point: whoever made a folder may not have synced it."""
+        sync_directory(self.root)
+        for path in self.root.resolve().parents:
+            with contextlib.suppress(PermissionError):  # one that we may not read was not made for us
+                sync_directory(path)
+            if path.is_mount():
+                return
 
     def is_short_of_room(self) -> bool:
         """Whether the index can hardly grow: by the disk, or by the limit of a file's size."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.storage import sync as sync_module
+from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.port import StoreFailed
 from cooper_gateway.storage.sync import DirectorySync, SyncFailed
@@ -20,6 +22,22 @@ def layout(tmp_path: Path) -> Layout:
     layout.create()
     layout.directory(A).mkdir()
     return layout
+
+
+def test_a_new_store_is_durable_with_all_folders_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    layout = Layout(str(tmp_path / "not" / "there" / "yet"))
+    layout.create()
+    open_writable(layout, 1 << 20, Keyring.load_or_create(str(tmp_path / "kek"), True)).env.close()
+    assert {str(layout.root), str(layout.index)} <= synced
+    assert {str(path) for path in layout.root.parents if path.is_relative_to(tmp_path)} <= synced
 
 
 @pytest.fixture
