@@ -36,6 +36,8 @@ _BATCH: Final = 512  # requests of one transaction at most
 _PATH_MAX: Final = 107  # unix(7): "sun_path[108]", with a final null byte
 _LOCK_WAIT: Final = 5.0  # seconds for a dying predecessor to let go
 _READER_CHECK: Final = 60.0  # seconds between looks for readers that died
+_ACCEPT_PAUSE: Final = 0.05  # seconds; the listener stays readable while descriptors are out
+_MOST_UNSENT: Final = 8 << 20  # bytes of replies that a worker may leave unread
 _LOOK_AGAIN: Final = 1.0  # seconds after a worker's end: its locks may go later than its socket
 
 _log = logging.getLogger(__name__)
@@ -179,8 +181,13 @@ class Committer:
             outbound.setdefault(connection, []).append(reply)
         for connection, own in outbound.items():
             connection.outbound.extend(wire.packets(own))
-            if not connection.flush() and connection.link.fileno() in self._connections:
-                self._epoll.modify(connection.link.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            if connection.flush() or connection.link.fileno() not in self._connections:
+                continue
+            if sum(map(len, connection.outbound)) > _MOST_UNSENT:
+                _log.warning("a worker does not take its replies: its connection is dropped")
+                self._drop(connection)
+                continue
+            self._epoll.modify(connection.link.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
     def _commit(self, requests: list[Request], again: bool = True) -> list[Reply]:
         """Commit requests together; where that fails, one by one, so that one which cannot be done fails alone."""
@@ -247,6 +254,10 @@ class Committer:
             try:
                 link, _ = self._listener.accept()
             except BlockingIOError:
+                return accepted
+            except OSError as error:  # out of descriptors or memory, or the worker is gone already: others go on
+                _log.warning("a worker's connection could not be accepted: %s", error)
+                time.sleep(_ACCEPT_PAUSE)
                 return accepted
             link.setblocking(False)
             credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
