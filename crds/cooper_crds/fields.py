@@ -15,7 +15,7 @@ from pydantic import (
     PlainSerializer,
     WithJsonSchema,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from cooper_crds import names, quantities
 from cooper_crds.actions import GRANTABLE_ACTIONS
@@ -58,7 +58,7 @@ def _bucket_name(value: str) -> str:
 
 def _action(value: str) -> str:
     if value not in GRANTABLE_ACTIONS:
-        raise ValueError(f"must be one of {', '.join(GRANTABLE_ACTIONS)}")
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, GRANTABLE_ACTIONS))})
     return value
 
 

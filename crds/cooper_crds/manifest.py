@@ -8,7 +8,18 @@ from pydantic import BaseModel, ValidationError
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Metadata
-from cooper_crds.problems import ManifestError, Problem, explain, field_names, one_of, path, shown, subject_of, unknown
+from cooper_crds.problems import (
+    ManifestError,
+    Problem,
+    explain,
+    field_names,
+    meant,
+    one_of,
+    path,
+    shown,
+    subject_of,
+    unknown,
+)
 from cooper_crds.region import Region
 
 __all__ = ["KINDS", "ManifestError", "Problem", "Resource", "check_update", "parse", "to_manifest"]
@@ -74,7 +85,8 @@ def _model_of(manifest: Mapping[Any, Any]) -> type[Region] | type[Bucket] | type
         if value is None:
             problems.append(Problem(field, "is required"))
         elif not isinstance(value, str) or value not in known:
-            problems.append(Problem(field, f"{one_of(known)} (got {shown(value)})"))
+            hint = meant(value, known) if len(known) > 1 else ""
+            problems.append(Problem(field, f"{one_of(known)} (got {shown(value)}){hint}"))
     if problems:
         raise ManifestError(subject_of(manifest), problems)
     return KINDS[manifest["kind"]]

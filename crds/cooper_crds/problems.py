@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -40,13 +41,22 @@ def explain(model: type[BaseModel], details: ErrorDetails) -> Problem:
     if details["type"] == "extra_forbidden":
         return Problem(path(location), unknown(str(location[-1]), field_names(_model_at(model, location[:-1]))))
     reason = _REASONS.get(details["type"], _plain)(details)
-    return Problem(path(location), reason + _got(details))
+    hint = meant(details["input"], _choices(details)) if details["type"] == "literal_error" else ""
+    return Problem(path(location), reason + _got(details) + hint)
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
     """The reason for a field that does not exist, with the one that was probably meant."""
-    close = difflib.get_close_matches(field[:_LONGEST_VALUE], known, n=1)
-    return f"unknown field; did you mean {close[0]}?" if close else f"unknown field; known are {', '.join(known)}"
+    return "unknown field" + (meant(field, known) or f"; known are {', '.join(known)}")
+
+
+def meant(given: object, known: Sequence[str]) -> str:
+    """`; did you mean …?` where something that is known is close to what was given, whatever its case."""
+    if not isinstance(given, str):
+        return ""
+    folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(given[:_LONGEST_VALUE].casefold(), folded, n=1)
+    return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
 def field_names(model: type[BaseModel]) -> list[str]:
@@ -106,6 +116,10 @@ def _bare(name: object) -> str:
 _PUNCTUATION: Final = str.maketrans("", "", "-.")
 
 
+def _choices(details: ErrorDetails) -> list[str]:
+    return re.findall("'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+
+
 def _plain(details: ErrorDetails) -> str:
     return details["msg"][:1].lower() + details["msg"][1:]
 
@@ -117,7 +131,7 @@ def _must(text: str) -> Callable[[ErrorDetails], str]:
 _REASONS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "missing": lambda _: "is required",
     "value_error": lambda details: str(details.get("ctx", {}).get("error", details["msg"])),
-    "literal_error": lambda details: _must("be one of {expected}")(details).replace("'", "").replace(" or ", ", "),
+    "literal_error": lambda details: one_of(_choices(details)),
     "string_type": _must("be a string"),
     "string_unicode": _must("be a string of valid Unicode"),
     "string_too_short": _must("have at least {min_length} characters"),

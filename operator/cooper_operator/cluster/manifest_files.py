@@ -14,6 +14,7 @@ from cooper_operator.cluster.problems import Problem
 from cooper_operator.cluster.yaml_documents import MAX_FILE_SIZE, Document, YamlError, read_documents
 
 _SUFFIXES: Final = (".yaml", ".yml")
+_MOST_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,17 @@ def declared_in(path: str, data: bytes) -> tuple[Declared, ...] | Broken:
         try:
             declared.append(_declared(path, document))
         except ManifestError as error:
-            problems.append(Problem(path, document.line, str(error)))
+            problems += _problems(path, document, error)
     return Broken(tuple(problems), data) if problems else tuple(declared)
+
+
+def _problems(path: str, document: Document, error: ManifestError) -> list[Problem]:
+    """Each mistake by itself, at its field's line; so many, and how many more there are."""
+    shown = [
+        Problem(path, document.line_of(each.path), f"{error.subject}: {each}") for each in error.problems[:_MOST_SHOWN]
+    ]
+    more = len(error.problems) - len(shown)
+    return [*shown, *([Problem(path, document.line, f"{error.subject}: {more} more mistakes")] if more else [])]
 
 
 def _declared(path: str, document: Document) -> Declared:

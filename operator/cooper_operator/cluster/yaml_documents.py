@@ -6,11 +6,13 @@ gigabytes.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import yaml
 from yaml.constructor import SafeConstructor
+
+from cooper_crds.problems import path
 
 #: Bytes of one file.
 MAX_FILE_SIZE: Final = 1 << 20
@@ -34,6 +36,11 @@ class Document:
 
     line: int
     content: Any
+    node: yaml.Node = field(repr=False)
+
+    def line_of(self, where: str) -> int:
+        """The line of a field, given by its path such as `spec.grants[0].bucket`; of what it is to be in, if absent."""
+        return _line_of(self.node, (), where) or self.line
 
 
 def read_documents(data: bytes) -> list[Document]:
@@ -47,7 +54,9 @@ def read_documents(data: bytes) -> list[Document]:
         return list(_documents(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(mark.line + 1 if mark else None, f"not YAML: {error.problem or error.context}") from None
+        hint = "; YAML is indented with spaces, never with tabs" if mark and _has_tab(text, mark.line) else ""
+        reason = f"not YAML: {error.problem or error.context}{hint}"
+        raise YamlError(mark.line + 1 if mark else None, reason) from None
     except yaml.YAMLError as error:
         raise YamlError(None, f"not YAML: {str(error).splitlines()[0]}") from None
 
@@ -71,7 +80,32 @@ def _documents(text: str) -> Iterator[Document]:
     for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
         content = _value(node)
         if content is not None:
-            yield Document(_line(node), content)
+            yield Document(_line(node), content, node)
+
+
+def _has_tab(text: str, line: int) -> bool:
+    """Whether a line (from 0) is indented with a tab."""
+    lines = text.split("\n", line + 1)
+    return line < len(lines) and "\t" in lines[line][: -len(lines[line].lstrip()) or None]
+
+
+def _line_of(node: yaml.Node, at: tuple[str | int, ...], where: str) -> int | None:
+    """The line of the innermost part of a node at `at` that `where` leads to or through; None: of no part."""
+    for step, part, inner in _parts(node):
+        found = path((*at, step))
+        if where == found or where.startswith((found + ".", found + "[")):
+            return _line_of(inner, (*at, step), where) or _line(part)
+    return None
+
+
+def _parts(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:
+    """What a collection holds: key or index, the node that shows where it begins, and the value's node."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in cast(list[tuple[yaml.Node, yaml.Node]], node.value):
+            yield str(key.value), key, value
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(cast(list[yaml.Node], node.value)):
+            yield index, value, value
 
 
 def _line(part: yaml.Node | yaml.Event) -> int:

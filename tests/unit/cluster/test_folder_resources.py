@@ -200,8 +200,8 @@ async def test_broken_file_deletes_nothing_and_is_reported(folder: FolderHarness
     assert obj
     assert (obj["metadata"]["uid"], obj["spec"]) == (first, {"visibility": "Public"})
     assert await uid(folder, OTHER)
-    (problem,) = folder.problems
-    assert problem.startswith("a.yaml")
+    assert folder.problems
+    assert all(problem.startswith("a.yaml") for problem in folder.problems)
     assert read_status(folder.state).problems == folder.cluster.problems
     await folder.reopen()
     folder.settle(60)
@@ -215,11 +215,54 @@ async def test_broken_file_deletes_nothing_and_is_reported(folder: FolderHarness
 
 async def test_problem_has_file_line_and_the_fields_path(folder: FolderHarness) -> None:
     folder.write("team/a.yaml", region(), bucket(visibility="Secret"))
+    file = (folder.resources / "team/a.yaml").read_text()
+    line = file[: file.index("visibility")].count("\n") + 1
     (problem,) = folder.problems
-    assert problem.startswith("team/a.yaml:")
-    assert int(problem.split(":")[1]) > 1
-    assert "Bucket photos: spec.visibility: must be one of Private, Public" in problem
+    said = 'Bucket photos: spec.visibility: must be one of Private, Public (got "Secret")'
+    assert problem == f"team/a.yaml:{line}: {said}"
     assert await uid(folder, Ref("Region", "", "local")) is None, "a file counts as a whole"
+
+
+async def test_each_mistake_is_a_problem_of_its_own_at_its_line(folder: FolderHarness) -> None:
+    (folder.resources / "a.yaml").write_text(
+        """\
+apiVersion: cooper.dev/v1alpha1
+kind: AccessKey
+metadata:
+  name: ci
+  namespcae: team
+spec:
+  stat: Revoked
+  grants:
+    - bucket: photos
+      actions:
+        - s3:GetObject
+        - GetObject
+    - actions: [s3:PutObject]
+---
+apiVersion: cooper.dev/v1alpha1
+kind: bucket
+metadata: {name: photos}
+"""
+    )
+    assert [problem.split(" (got")[0] for problem in folder.problems] == [
+        "a.yaml:5: AccessKey ci: metadata.namespcae: unknown field; did you mean namespace?",
+        "a.yaml:7: AccessKey ci: spec.stat: unknown field; did you mean state?",
+        "a.yaml:12: AccessKey ci: spec.grants[0].actions[1]: must be one of s3:GetObject, s3:PutObject, "
+        "s3:DeleteObject, s3:ListBucket, s3:GetBucketLocation, s3:DeleteBucket, s3:CreateBucket",
+        "a.yaml:13: AccessKey ci: spec.grants[1].bucket: is required",
+        "a.yaml:16: bucket photos: kind: must be one of Region, Bucket, AccessKey",
+    ]
+    assert folder.problems[2].endswith('(got "GetObject"); did you mean s3:GetObject?')
+    assert folder.problems[4].endswith('(got "bucket"); did you mean Bucket?')
+
+
+async def test_very_many_mistakes_are_counted(folder: FolderHarness) -> None:
+    manifest = bucket()
+    manifest["spec"] = {f"x{number:03}": 1 for number in range(100)}
+    folder.write("a.yaml", manifest)
+    assert len(folder.problems) == 21
+    assert folder.problems[0] == "a.yaml:1: Bucket photos: 80 more mistakes"
 
 
 async def test_document_moved_into_a_broken_file_is_not_deleted(folder: FolderHarness) -> None:

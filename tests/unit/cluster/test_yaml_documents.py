@@ -68,3 +68,47 @@ def test_what_is_no_manifest_is_refused_with_its_line(text: str | bytes, line: i
         contents(text)
     if line is not None and text is not BOMB:
         assert caught.value.line == line
+
+
+@pytest.mark.parametrize("text", ["a:\n\tb: 1\n", "a:\n  b: 1\n\tc: 2\n", "a:\n  \tb: 1\n", "\ta: 1\n"])
+def test_a_tab_is_named_as_what_is_wrong(text: str) -> None:
+    with pytest.raises(YamlError) as caught:
+        read_documents(text.encode())
+    assert caught.value.reason.endswith("; YAML is indented with spaces, never with tabs")
+    assert caught.value.line == text[: text.index("\t")].count("\n") + 1
+
+
+def test_other_mistakes_are_not_put_down_to_tabs() -> None:
+    with pytest.raises(YamlError) as caught:
+        read_documents(b"a: [1,\t2\nb: }\n")
+    assert "tab" not in caught.value.reason
+
+
+NESTED = """\
+a:
+  "x.y":
+    - one
+    - two: 2
+      three: 3
+  x: {y: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("", 1),
+        ("a", 1),
+        ('a["x.y"]', 2),
+        ('a["x.y"][0]', 3),
+        ('a["x.y"][1].three', 5),
+        ('a["x.y"][1].missing', 4),
+        ("a.x.y", 6),
+        ("a.missing", 1),
+        ("missing", 1),
+        ("a.x.y.z[3]", 6),
+    ],
+)
+def test_line_of_a_field(where: str, line: int) -> None:
+    (document,) = read_documents(NESTED.encode())
+    assert document.line_of(where) == line

@@ -54,6 +54,7 @@ HOSTILE_NAMES = [
 # kind, spec, path, how the reason begins
 MISTAKES = [
     ("Bucket", {"visibility": "Secret"}, "spec.visibility", 'must be one of Private, Public (got "Secret")'),
+    ("Bucket", {"visibility": "public"}, "spec.visibility", 'must be one of Private, Public (got "public"); did you mean '),
     ("Bucket", {"visibility": ["Private"]}, "spec.visibility", "must be one of Private, Public"),
     ("Bucket", {"visibilty": "Public"}, "spec.visibilty", "unknown field; did you mean visibility?"),
     ("Bucket", {"bucket_name": "photos"}, "spec.bucket_name", "unknown field; did you mean bucketName?"),
@@ -164,7 +165,7 @@ def test_a_hostile_namespace_is_refused(kind, namespace):
         ),
         (
             manifest() | {"kind": "Buckett"},
-            'Buckett photos: kind: must be one of Region, Bucket, AccessKey (got "Buckett")',
+            'Buckett photos: kind: must be one of Region, Bucket, AccessKey (got "Buckett"); did you mean Bucket?',
         ),
         (
             manifest() | {"kind": ["Bucket"]},
