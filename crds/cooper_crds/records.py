@@ -60,6 +60,7 @@ class BucketRecord(
     visibility: Literal["Private", "Public"] = "Private"
     api_access: Literal["Allowed", "Revoked"] = "Allowed"
     max_object_size: int = 2 << 30  # bytes
+    created: int = 0  # Unix seconds; 0 where it is not known
     retained: bool = False  # the resource is gone, the data stays; serves nobody
     version: int = RECORD_VERSION
 

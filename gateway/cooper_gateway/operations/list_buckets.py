@@ -1,5 +1,6 @@
 """ListBuckets: only the buckets that the key may use."""
 
+from cooper_crds.records import BucketRecord
 from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import OWNER, document, iso_time, text
@@ -8,20 +9,18 @@ from cooper_gateway.protocol.messages import Response
 
 #: "MaxBuckets: Valid Range: Minimum value of 1. Maximum value of 10000."
 _MAX_BUCKETS = 10_000
-#: The store keeps no creation time; clients need a date to be there.
-_CREATED = iso_time(0)
 
 
-def _usable(call: Call) -> list[str]:
-    """Names of the buckets of the key's grants that are there, in order."""
+def _usable(call: Call) -> list[BucketRecord]:
+    """The buckets of the key's grants that are there, in order of their names."""
     if not isinstance(call.principal, KeyHolder):
         return []
-    names: set[str] = set()
+    found: dict[str, BucketRecord] = {}
     for grant in call.principal.key.grants:
         record = call.directory.bucket(grant.bucket)
         if record is not None and not record.retained and record.data_id == grant.data_id:
-            names.add(record.name)
-    return sorted(names)
+            found[record.name] = record
+    return [found[name] for name in sorted(found)]
 
 
 async def list_buckets(call: Call) -> Response:
@@ -30,15 +29,15 @@ async def list_buckets(call: Call) -> Response:
     prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
     limit = read_limit(query, "max-buckets", _MAX_BUCKETS, least=1)
     region = query.get("bucket-region")
-    found = [name for name in _usable(call) if name.startswith(prefix) and name > after]
+    found = [each for each in _usable(call) if each.name.startswith(prefix) and each.name > after]
     if region is not None and region != call.region.tag:
         found = []
     page = found[:limit]
     buckets = "".join(
-        f"<Bucket><Name>{name}</Name><CreationDate>{_CREATED}</CreationDate>"
+        f"<Bucket><Name>{each.name}</Name><CreationDate>{iso_time(each.created * 1000)}</CreationDate>"
         f"<BucketRegion>{text(call.region.tag)}</BucketRegion></Bucket>"
-        for name in page
+        for each in page
     )
-    token = f"<ContinuationToken>{page[-1]}</ContinuationToken>" if len(found) > limit else ""
+    token = f"<ContinuationToken>{page[-1].name}</ContinuationToken>" if len(found) > limit else ""
     shown = f"<Prefix>{text(prefix)}</Prefix>" if prefix else ""
     return document("ListAllMyBucketsResult", f"{OWNER}<Buckets>{buckets}</Buckets>{token}{shown}")

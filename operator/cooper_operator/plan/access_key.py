@@ -87,7 +87,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         steps += retire(former if use is not None else former[1:], home.record)
     blocked = snapshot.blocked
     delivered_as = _delivered_as(snapshot, home, use)
-    status = _status(snapshot, None if use is None else use.key.access_key_id, delivered_as, problem)
+    status = _status(snapshot, None if use is None else use.key, delivered_as, problem)
     proven = None
     if use is not None and _stopped(snapshot) is None and any(isinstance(step, ProveWorks) for step in steps):
         proven = key_record_name(use.key.access_key_id)
@@ -141,12 +141,12 @@ def _delivered_as(snapshot: AccessKeySnapshot, home: Home, use: _Use | None) -> 
 
 
 def _status(
-    snapshot: AccessKeySnapshot, access_key_id: str | None, delivered_as: str | None, problem: Problem | None
+    snapshot: AccessKeySnapshot, key: KeyRecord | None, delivered_as: str | None, problem: Problem | None
 ) -> AccessKeyStatus:
     before = snapshot.access_key.status or AccessKeyStatus()
     generation = snapshot.access_key.metadata.generation
     said = (
-        _ready(problem, _stopped(snapshot)),
+        _ready(problem, _stopped(snapshot), key),
         Say("Delivered", "True", DELIVERED, f"the Secret {delivered_as} holds the key")
         if delivered_as is not None
         else Say("Delivered", "False", NOT_ISSUED, "no Secret holds the key"),
@@ -156,18 +156,19 @@ def _status(
         observed_generation=generation,
         conditions=conditions(before.conditions, said, snapshot.now, generation),
         state="Pending" if delivered_as is None else "Active",
-        access_key_id=access_key_id or before.access_key_id,
+        access_key_id=before.access_key_id if key is None else key.access_key_id,
         proven_record=before.proven_record,
         secret_name=delivered_as or before.secret_name,
         binding=None if delivered_as is None else Binding(name=delivered_as),
     )
 
 
-def _ready(problem: Problem | None, blocked: Blocked | None) -> Say:
+def _ready(problem: Problem | None, blocked: Blocked | None, key: KeyRecord | None) -> Say:
     if problem is not None:
         return Say("Ready", "False", *problem)
     if blocked is None:
-        return Say("Ready", "True", KEY_WORKS, "the key works and is delivered")
+        again = "; it was issued anew, and the former one stays revoked" if key is not None and key.serial else ""
+        return Say("Ready", "True", KEY_WORKS, "the key works and is delivered" + again)
     if blocked.why == "refused":
         return Say("Ready", "False", SECRET_REFUSED, f"the Secret cannot be written: {blocked.detail}")
     reason = GATEWAY_UNAVAILABLE if blocked.why == "unavailable" else WAITING_FOR_GATEWAYS

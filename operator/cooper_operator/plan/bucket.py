@@ -1,6 +1,7 @@
 """A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
 
 from cooper_crds.bucket import Bucket, BucketStatus
+from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
@@ -51,6 +52,7 @@ def wanted_record(bucket: Bucket, name: str) -> BucketRecord:
         visibility=spec.visibility,
         api_access=spec.api_access,
         max_object_size=spec.max_object_size,
+        created=0 if meta.creation_timestamp is None else int(unix_seconds(meta.creation_timestamp)),
     )
 
 

@@ -69,6 +69,12 @@ DELIVERED = _normal("Delivered", "The Secret holds the key.", "Nothing to do: th
 KEY_ACTIVE = _normal(
     "KeyActive", "The key is neither revoked nor expired.", "The key is in use; to revoke it set spec.state to Revoked."
 )
+KEY_REISSUED = _normal(
+    "KeyReissued",
+    "The AccessKey had a key that was revoked or had expired, and a new one was issued.",
+    "The Secret holds the new key; the former one stays revoked. Programs that read the Secret only when they start "
+    "have to be started again.",
+)
 REVOKED = _normal(
     "Revoked",
     "`spec.state` of the AccessKey is Revoked.",

@@ -14,7 +14,7 @@ from cooper_operator.cluster.port import Cluster, Credentials, Invalid, NotFound
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
-from cooper_operator.plan.reasons import DELETION_CALLED_OFF, REASONS
+from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, Reason
 from cooper_operator.plan.secrets import SECRET_KEY
 from cooper_operator.plan.snapshot import FINALIZER, Blocked, KnownCredentials, KnownRecord
 from cooper_operator.reconcile.reading import ref_of, section
@@ -123,10 +123,7 @@ class Applier:
 
     async def _end_recall(self, step: do.EndRecall, work: Work) -> None:
         work.obj = await self._cluster.update(_with_deletion(work.resource, None))
-        reason = DELETION_CALLED_OFF
-        await self._cluster.emit(
-            work.obj, reason.severity, reason.name, f"the deletion was called off. {reason.advice}"
-        )
+        await self._emit(work.obj, DELETION_CALLED_OFF, "the deletion was called off")
 
     async def _write_status(self, work: Work, status: Status) -> None:
         before = section(work.resource, "status")
@@ -148,6 +145,9 @@ class Applier:
                 told.add(each.reason)
                 await self._cluster.emit(about, reason.severity, each.reason, each.message)
 
+    async def _emit(self, about: Object, reason: Reason, text: str) -> None:
+        await self._cluster.emit(about, reason.severity, reason.name, f"{text}. {reason.advice}")
+
     # Records
 
     async def _create_record(self, step: do.CreateRecord, work: Work) -> None:
@@ -159,6 +159,8 @@ class Applier:
         work.records[step.name] = await self._cluster.create_record(step.name, key)
         work.secrets[key.access_key_id] = key.secret_key
         self._index.wrote(step.name, key)
+        if key.serial:
+            await self._emit(work.resource, KEY_REISSUED, f"a new key {key.access_key_id} was issued")
 
     async def _update_record(self, step: do.UpdateRecord, work: Work) -> None:
         current = _current(step.current, work)

@@ -123,3 +123,14 @@ async def test_record_of_a_newer_version_is_not_replaced(folder: FolderHarness, 
     with pytest.raises(Conflict):
         await folder.cluster.replace_damaged_record("bucket-photos", BUCKET)
     assert file.read_text() == content
+
+
+async def test_a_bucket_record_of_before_its_date_was_kept_still_loads(folder: FolderHarness) -> None:
+    await folder.cluster.create_record("bucket-photos", BUCKET)
+    file = folder.state / "records" / "bucket-photos.json"
+    content = json.loads(file.read_text())
+    assert content.pop("created") == 0
+    file.write_text(json.dumps(content))
+    stored = await folder.cluster.get_record("bucket-photos")
+    assert stored is not None
+    assert stored.record == BUCKET

@@ -54,7 +54,8 @@ HOSTILE_NAMES = [
 # kind, spec, path, how the reason begins
 MISTAKES = [
     ("Bucket", {"visibility": "Secret"}, "spec.visibility", 'must be one of Private, Public (got "Secret")'),
-    ("Bucket", {"visibility": "public"}, "spec.visibility", 'must be one of Private, Public (got "public"); did you mean '),
+    ("Region", {"featurs": {}}, "spec.featurs", "unknown field; did you mean features?"),
+    ("AccessKey", {"state": "active"}, "spec.state", 'must be one of Active, Revoked (got "active"); did you'),
     ("Bucket", {"visibility": ["Private"]}, "spec.visibility", "must be one of Private, Public"),
     ("Bucket", {"visibilty": "Public"}, "spec.visibilty", "unknown field; did you mean visibility?"),
     ("Bucket", {"bucket_name": "photos"}, "spec.bucket_name", "unknown field; did you mean bucketName?"),

@@ -18,9 +18,17 @@ async def test_a_key_sees_the_buckets_it_may_use_and_no_others():
     response = await rig.do("ListBuckets")
     assert elements(response, "Name") == ["other", "photos"]
     assert response.body.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<ListAllMyBucketsResult xmlns="http://s3')
-    assert element(response, "CreationDate") == "1970-01-01T00:00:00.000Z"
+    assert elements(response, "CreationDate") == ["1970-01-01T00:00:00.000Z"] * 2
     rig.principal = KeyHolder(key_for(PHOTOS, actions=(GET_OBJECT,)))
     assert elements(await rig.do("ListBuckets"), "Name") == ["photos"]
+
+
+async def test_a_bucket_has_the_date_at_which_its_resource_was_made():
+    rig = Rig()
+    rig.directory.buckets["photos"] = msgspec.structs.replace(PHOTOS, created=1_800_000_000)
+    response = await rig.do("ListBuckets")
+    assert elements(response, "Name") == ["other", "photos"]
+    assert elements(response, "CreationDate") == ["1970-01-01T00:00:00.000Z", "2027-01-15T08:00:00.000Z"]
 
 
 @pytest.mark.parametrize("change", [{"retained": True}, {"data_id": OTHER.data_id}, None])

@@ -1,10 +1,12 @@
 """What the operator does over a cluster and gateways in memory, from apply to gone."""
 
+import msgspec
 import pytest
 
 from cooper_crds.actions import DEFAULT_ACTIONS
-from cooper_crds.fields import timestamp
+from cooper_crds.fields import timestamp, unix_seconds
 from cooper_crds.names import key_record_name
+from cooper_crds.records import BucketRecord
 from cooper_operator.cluster.port import Ref
 from unit.operator.operator_world import ENDPOINT, World, manifest
 
@@ -238,6 +240,35 @@ async def test_reactivation_issues_a_new_key(world: World) -> None:
     assert second.access_key_id != first.access_key_id
     assert second.secret_key != first.secret_key
     assert (await world.secret("photos"))["ACCESS_KEY"] == second.access_key_id
+    message = await world.message("AccessKey", "photos")
+    assert message == "the key works and is delivered; it was issued anew, and the former one stays revoked"
+    (event,) = [each for each in world.cluster.events() if each.reason == "KeyReissued"]
+    assert second.access_key_id in event.message
+    assert second.secret_key not in event.message
+
+
+async def test_a_first_key_is_not_said_to_be_anew(world: World) -> None:
+    await ready_bucket(world)
+    assert await world.message("AccessKey", "photos") == "the key works and is delivered"
+    assert not [each for each in world.cluster.events() if each.reason == "KeyReissued"]
+
+
+async def test_a_record_of_before_gets_the_date_of_its_resource(world: World) -> None:
+    await ready_bucket(world)
+    stored = await world.cluster.get_record("bucket-photos")
+    assert stored is not None
+    assert isinstance(stored.record, BucketRecord)
+    obj = await world.get("Bucket", "photos")
+    assert obj is not None
+    made = int(unix_seconds(obj["metadata"]["creationTimestamp"]))
+    assert stored.record.created == made
+    await world.cluster.update_record(stored, msgspec.structs.replace(stored.record, created=0))
+
+    async def dated() -> bool:
+        record = await world.bucket_record("photos")
+        return record is not None and record.created == made
+
+    await world.until(dated)
 
 
 async def test_a_key_expires_by_itself_and_a_later_time_issues_a_new_one(world: World) -> None:
