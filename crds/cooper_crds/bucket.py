@@ -29,7 +29,8 @@ class BucketCredentials(Model):
         bool,
         Field(
             description="Whether to make an AccessKey of the Bucket's name, with these actions on this Bucket, and to "
-            "deliver it in a Secret."
+            "deliver it in a Secret. False revokes that key everywhere and then deletes its Secret; the bucket and its "
+            "other keys stay. True again issues a new key: so the Bucket's own key is replaced."
         ),
     ] = True
     secret_name: Annotated[
@@ -76,8 +77,9 @@ class BucketSpec(Model):
     api_access: Annotated[
         ApiAccess,
         Field(
-            description="Revoked: every access key is refused on this bucket with KeyAccessRevoked; the objects, the "
-            "keys and the Secrets stay. Allowed: they serve, also after they were refused."
+            description="Revoked: every access key, the Bucket's own as well, is refused on this bucket with "
+            "KeyAccessRevoked; the objects, the keys and the Secrets stay. Allowed: the same keys serve again. To revoke "
+            "the Bucket's own key alone, see credentials.enabled."
         ),
     ] = "Allowed"
     max_object_size: Annotated[

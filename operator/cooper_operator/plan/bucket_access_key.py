@@ -13,6 +13,7 @@ from cooper_operator.plan.reasons import (
     ACCESS_KEY_REFUSED,
     CREDENTIALS_DISABLED,
     CREDENTIALS_WORK,
+    DELETING,
     REASONS,
     WAITING_FOR_ACCESS_KEY,
 )
@@ -68,7 +69,7 @@ def plan(snapshot: BucketSnapshot, region: str, hold: bool) -> Credentials:
     ours = owned_access_key(bucket, found)
     if not bucket.spec.credentials.enabled:
         steps = (DeleteAccessKey(ours.metadata.name, ours.metadata.uid),) if ours is not None and _lives(ours) else ()
-        return Credentials(steps, Say("CredentialsReady", "False", CREDENTIALS_DISABLED), None)
+        return Credentials(steps, _disabled(ours), None)
     if found is not None and ours is None:
         text = f"AccessKey {found.metadata.name} is there and is not this Bucket's"
         return Credentials((), Say("CredentialsReady", "False", ACCESS_KEY_CONFLICT, text), None)
@@ -78,6 +79,14 @@ def plan(snapshot: BucketSnapshot, region: str, hold: bool) -> Credentials:
         said = _refused(name, snapshot.blocked) or _waiting(f"AccessKey {name} is being made")
         return Credentials(steps, said, None)
     return _standing(bucket, ours, hold, snapshot.blocked)
+
+
+def _disabled(ours: AccessKey | None) -> Say:
+    """A key that goes is in use until every gateway refuses it: no word that there is none before."""
+    if ours is None:
+        return Say("CredentialsReady", "False", CREDENTIALS_DISABLED)
+    text = f"spec.credentials.enabled is false: AccessKey {ours.metadata.name} is being revoked"
+    return Say("CredentialsReady", "False", DELETING, text)
 
 
 def _lives(access_key: AccessKey) -> bool:

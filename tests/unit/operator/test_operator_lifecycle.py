@@ -422,6 +422,25 @@ async def test_everything_deleted_at_once_goes(world: World) -> None:
     assert await world.keys() == []
 
 
+async def test_credentials_switched_off_and_on_replace_the_key(world: World) -> None:
+    await ready_bucket(world)
+    first = await world.key()
+    world.gateways.stale.add(1)
+    await world.apply("Bucket", "photos", {"credentials": {"enabled": False}})
+    await world.until_condition("Bucket", "photos", "False", "Deleting", "CredentialsReady")
+    assert "AccessKey photos is being revoked" in await world.message("Bucket", "photos", "CredentialsReady")
+    assert (await world.key()).state == "Revoked"
+    world.gateways.stale.clear()
+    await world.until_condition("Bucket", "photos", "False", "CredentialsDisabled", "CredentialsReady")
+    assert await world.credentials("photos") is None
+    assert await world.keys() == []
+    await world.apply("Bucket", "photos", {})
+    await world.until_ready("Bucket", "photos")
+    second = await world.key()
+    assert second.access_key_id != first.access_key_id
+    assert (await world.secret("photos"))["ACCESS_KEY"] == second.access_key_id
+
+
 async def test_credentials_switched_off_revoke_the_key(world: World) -> None:
     await ready_bucket(world)
     await world.apply("Bucket", "photos", {"credentials": {"enabled": False}})
