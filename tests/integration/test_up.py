@@ -136,6 +136,7 @@ def test_revoking_a_key_removes_its_credentials_and_reactivating_issues_a_new_on
     rig.wait_condition("AccessKey", "keyed-reader", "Revoked")
     rig.apply("key.yaml", access_key("keyed-reader", grants=[{"bucket": "keyed", "actions": ["s3:ListBucket"]}]))
     assert rig.env("keyed-reader")["ACCESS_KEY"] != env["ACCESS_KEY"]
+    assert error_code(lambda: s3.list_objects_v2(Bucket="keyed")) == "KeyAccessRevoked", "its holder is told why"
 
 
 def test_a_public_bucket_is_read_without_signing_and_never_listed(rig: Rig) -> None:
@@ -164,6 +165,28 @@ def test_delete_bucket_over_s3_closes_it_and_the_manifest_stays(rig: Rig) -> Non
     eventually("the notice", lambda: "gone" in _status(rig), pause=0.2)
 
 
+def test_what_becomes_of_resources_and_problems_is_printed(rig: Rig) -> None:
+    told = lambda line: eventually(line, lambda: line in rig.log.read_text().splitlines())  # noqa: E731
+    rig.apply("told.yaml", bucket("told"))
+    told("Bucket default/told: Ready")
+    (rig.resources / "told.yaml").unlink()
+    told("Bucket default/told: no file declares it any more: it is about to be deleted")
+    assert "Deleting" in next(line for line in _status(rig).splitlines() if " told " in line)
+    told("Bucket default/told: deleted")
+    (rig.resources / "odd.yaml").write_text("kind: Bucket\nmetadata: {name: odd}\n")
+    eventually("the problem", lambda: "problem: odd.yaml" in rig.log.read_text())
+    (rig.resources / "odd.yaml").unlink()
+    eventually("its solution", lambda: "solved: odd.yaml" in rig.log.read_text())
+
+
+def test_an_edit_that_cannot_be_applied_shows_in_the_table(rig: Rig) -> None:
+    rig.apply("edited.yaml", bucket("edited"))
+    rig.env("edited")
+    rig.apply("edited.yaml", bucket("edited", visibility="Secret"))
+    row = lambda: next(line for line in _status(rig).splitlines() if line.startswith("Bucket") and " edited " in line)  # noqa: E731
+    eventually("the remark", lambda: "NotApplied" in row() and "spec.visibility" in row(), pause=0.2)
+
+
 def test_a_broken_file_is_reported_and_revokes_nothing(rig: Rig) -> None:
     rig.apply("stays.yaml", bucket("stays"))
     s3 = rig.client("stays")
@@ -186,6 +209,7 @@ def test_a_second_cooper_up_says_who_holds_the_data(rig: Rig) -> None:
     assert done.returncode == 1
     assert rig.process is not None
     assert str(rig.process.pid) in done.stderr
+    assert "--data" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -194,6 +218,7 @@ def test_a_port_in_use_is_named(rig: Rig, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=clean_env(), timeout=20)
     assert done.returncode == 1
     assert str(rig.port) in done.stderr
+    assert "--port" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -205,6 +230,9 @@ def test_a_restart_keeps_keys_and_data_and_ctrl_c_leaves_nothing_running(tmp_pat
         s3_client(env).put_object(Bucket="lasting", Key="k", Body=b"v")
         pids = [pid for pids in rig.processes().values() for pid in pids]
         assert len(pids) >= 5
+        assert "not running" not in _status(rig)
+    assert rig.log.read_text().splitlines()[-1].startswith("Stopped. Data, keys and credentials stay in ")
+    assert "Cooper is not running" in _status(rig)
     eventually("every process gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
     with rig:
         assert rig.env("lasting") == env
@@ -221,4 +249,5 @@ def _code(s3: object, name: str) -> str:
 
 def _status(rig: Rig) -> str:
     command = [*COOPER, "status", "--data", str(rig.data)]
-    return subprocess.run(command, capture_output=True, text=True, env=clean_env()).stdout
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_env())
+    return done.stdout

@@ -83,8 +83,8 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
     else:
         steps += withdrawal(snapshot, None)
     if home.record is not None:
-        # The newest record keeps the count of keys: it stays until the next key's is there.
-        steps += retire(former if use is not None else former[1:], home.record)
+        # The last of the former ones stays: its holder is told KeyAccessRevoked, and it keeps the count of keys.
+        steps += retire(former[1:], home.record)
     blocked = snapshot.blocked
     delivered_as = _delivered_as(snapshot, home, use)
     status = _status(snapshot, None if use is None else use.key, delivered_as, problem)

@@ -139,8 +139,10 @@ class World:
         return [each for each in await self._records() if isinstance(each, KeyRecord) and not each.system]
 
     async def key(self) -> KeyRecord:
-        (key,) = await self.keys()
-        return key
+        """The newest key of the one AccessKey that has any."""
+        keys = await self.keys()
+        assert len({key.owner.uid for key in keys}) == 1
+        return max(keys, key=lambda key: key.serial)
 
     async def bucket_record(self, name: str) -> BucketRecord | None:
         stored = await self.cluster.get_record(f"bucket-{name}")

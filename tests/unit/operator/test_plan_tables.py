@@ -627,7 +627,7 @@ ACCESS_KEYS = {
     ),
     "active again": (
         {"records": (REVOKED,), "access_key": access_key(status=DENIED)},
-        ["IssueKey", "ProveWorks", "DeliverCredentials", "ProveDenied", "DeleteRecord"],
+        ["IssueKey", "ProveWorks", "DeliverCredentials"],
         "KeyWorks",
         "Active",
     ),
@@ -656,7 +656,7 @@ ACCESS_KEYS = {
     ),
     "later time after expiry that nobody saw": (
         {"records": (EXPIRED_AT,), "credentials": OURS, "access_key": access_key(expiresAt=LATER)},
-        ["UpdateRecord", "IssueKey", "ProveWorks", "DeliverCredentials", "ProveDenied", "DeleteRecord"],
+        ["UpdateRecord", "IssueKey", "ProveWorks", "DeliverCredentials"],
         "KeyWorks",
         "Active",
     ),
