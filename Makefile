@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY
 
-.PHONY: demo up test check format bench soak generate lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format bench soak generate lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 # The virtual environment, from hash-pinned requirements; made again whenever they change.
 $(STAMP): requirements.lock pyproject.toml
@@ -14,17 +18,17 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP)
+demo: $(STAMP) ## set everything up and do the main job end to end
 	@$(BIN)/python examples/demo.py
 
-up: $(STAMP)
+up: $(STAMP) ## run Cooper on this machine with the examples
 	@$(BIN)/cooper up examples
 
-test: $(STAMP) check
+test: $(STAMP) check ## set everything up and pass all tests
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
 	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q
 
-check: $(STAMP)
+check: $(STAMP) ## format, lint, types, import rules, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
@@ -32,24 +36,24 @@ check: $(STAMP)
 	@$(BIN)/python -m cooper_crds.schema --check charts/cooper/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting --check docs/troubleshooting.md
 
-format: $(STAMP)
+format: $(STAMP) ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: $(STAMP)
+generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_crds.schema charts/cooper/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
 
-bench: $(STAMP)
+bench: $(STAMP) ## measure speed
 	@$(BIN)/python bench/small_objects.py
 
-soak: $(STAMP)
+soak: $(STAMP) ## the long runs of the tests
 	@$(BIN)/python -m pytest tests -q -s --soak
 
 # Resolve again from pyproject.toml. The lock pins versions and hashes and names no registry.
-lock: $(STAMP)
+lock: $(STAMP) ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
 
-clean:
+clean: ## remove the virtual environment
 	rm -rf $(VENV)

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,15 @@ class Places:
         root = memory if memory.is_dir() else Path(tempfile.gettempdir())
         digest = hashlib.sha256(os.fsencode(self.data.resolve())).hexdigest()
         return root / f"cooper-{os.getuid()}-{digest[:12]}"
+
+
+def program(name: str) -> str:
+    """How a program is called from a shell here: by its name when that finds it, else by its path beside Python."""
+    beside = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if (found is not None and Path(found).absolute() == beside) or not beside.exists():
+        return name
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 def shown(path: Path) -> str:

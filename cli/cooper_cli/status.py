@@ -1,7 +1,9 @@
 """`cooper status`: every resource with its conditions, and what is wrong in the resources folder."""
 
 import json
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,14 @@ import click
 from tabulate import tabulate
 
 from cooper_cli.places import Places
+from cooper_gateway.processes.lock import holder_of
+from cooper_operator.cluster.folder_report import Remark, RemarkType
 from cooper_operator.cluster.folder_status import FolderStatus, read_status
 from cooper_operator.cluster.port import Object, Unavailable
 from cooper_operator.cluster.problems import printable
+
+_REMARKS: Mapping[RemarkType, str] = {"Vanished": "Deleting", "Held": "FileVanished", "NotApplied": "NotApplied"}
+HEADERS = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "AGE", "DETAIL")
 
 #: Largest unit first, as Kubernetes writes quantities.
 _UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
@@ -23,28 +30,33 @@ _UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 )
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def status(data: Path, output: str) -> None:
-    """Show resources, their conditions, and problems with files. Works whether or not Cooper is running."""
+    """Show resources, their conditions, and problems.
+
+    Works whether or not Cooper is running, and says which. A resource that is not ready tells why and what to do.
+    """
     places = Places(data)
     if not places.state.is_dir():
         raise click.ClickException(
             f"{data} has no state of Cooper: start `cooper up` first, or name its data folder with --data"
         )
     try:
-        found = read_status(places.state)
-    except Unavailable as error:
+        found, holder = read_status(places.state), holder_of(str(places.data))
+    except (Unavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(_as_json(found) if output == "json" else _as_table(found))
+    click.echo(_as_json(found, holder is not None) if output == "json" else _as_table(found, time.time()))
+    if holder is None and output == "table":
+        click.echo(f"Cooper is not running on {data}: this is the state that it left.", err=True)
 
 
-def _as_json(found: FolderStatus) -> str:
+def _as_json(found: FolderStatus, running: bool) -> str:
     problems = [{"file": p.file, "line": p.line, "reason": p.reason} for p in found.problems]
-    return json.dumps({"items": found.objects, "problems": problems}, indent=2, default=str)
+    return json.dumps({"running": running, "items": found.objects, "problems": problems}, indent=2, default=str)
 
 
-def _as_table(found: FolderStatus) -> str:
+def _as_table(found: FolderStatus, now: float) -> str:
     if found.objects:
-        headers = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "DETAIL")
-        text = tabulate([row(obj) for obj in found.objects], headers=headers, tablefmt="plain", disable_numparse=True)
+        rows = [row(obj, found.remark(obj), now) for obj in found.objects]
+        text = tabulate(rows, headers=HEADERS, tablefmt="plain", disable_numparse=True)
     else:
         text = "No resources yet: put a manifest into the resources folder."
     if found.problems:
@@ -52,22 +64,28 @@ def _as_table(found: FolderStatus) -> str:
     return text
 
 
-def row(obj: Object) -> tuple[str, ...]:
-    """One line of the table. A resource that is not ready shows its message, which says what to do."""
+def row(obj: Object, remark: Remark | None, now: float) -> tuple[str, ...]:
+    """One line of the table; `now` is in Unix seconds. What there is to say of its file comes before the rest."""
     meta, state = obj["metadata"], status_of(obj)
     spec: Mapping[str, Any] = obj.get("spec") or {}
     ready = condition(obj, "Ready")
     is_ready = ready.get("status") == "True"
+    reason = "Deleting" if is_ready and "deletionTimestamp" in meta else str(ready.get("reason", "Pending"))
     detail = _DETAILS[obj["kind"]](spec, state) if is_ready else str(ready.get("message", ""))
-    cells = (
-        obj["kind"],
-        meta.get("namespace", ""),
-        meta["name"],
-        str(ready.get("status", "Unknown")),
-        "Deleting" if is_ready and "deletionTimestamp" in meta else str(ready.get("reason", "Pending")),
-        detail,
-    )
+    if remark is not None:
+        reason, detail = _REMARKS[remark.type], remark.text
+    age = readable_age(now - datetime.fromisoformat(meta["creationTimestamp"]).timestamp())
+    is_true = str(ready.get("status", "Unknown"))
+    cells = (obj["kind"], meta.get("namespace", ""), meta["name"], is_true, reason, age, detail)
     return tuple(printable(cell) for cell in cells)
+
+
+def readable_age(seconds: float) -> str:
+    """An age as kubectl writes it: its largest unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(int(seconds), 0)}s"
 
 
 def condition(obj: Object, type_: str) -> Mapping[str, Any]:

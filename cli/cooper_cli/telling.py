@@ -1,21 +1,24 @@
-"""What `cooper up` prints while it runs: where things are, what becomes ready or not, and what is wrong in files."""
+"""What `cooper up` prints while it runs: where things are, what becomes of resources, and what is wrong in files."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import click
 
-from cooper_cli.places import Places, shown
+from cooper_cli.places import Places, program, shown
 from cooper_cli.status import condition, status_of
 from cooper_operator.cluster.folder import FolderCluster
-from cooper_operator.cluster.objects import KINDS
+from cooper_operator.cluster.folder_report import Remark
+from cooper_operator.cluster.objects import KINDS, ref_of
 from cooper_operator.cluster.port import Object, Ref, Unavailable
 from cooper_operator.cluster.problems import printable
 
 #: Seconds between looks at what changed.
 _PAUSE: Final = 0.1
+#: Looks without news before the lines to paste are printed: they come in one piece, after what led to them.
+_QUIET_LOOKS: Final = 5
 
 _LIST: Final = 'boto3.client("s3", endpoint_url=os.environ["ENDPOINT"]).list_objects_v2(Bucket=os.environ["BUCKET"])'
 
@@ -25,58 +28,106 @@ def say_where(folder: Path, places: Places, endpoint: str, metrics: str) -> None
     click.echo(
         f"Cooper is up.\n"
         f"  S3 endpoint  {endpoint}\n"
-        f"  resources    {shown(folder)}/*.yaml (add, edit or remove files)\n"
+        f"  resources    {shown(folder)}/ (add, edit or remove .yaml and .yml files)\n"
         f"  credentials  {shown(places.credentials)}/<namespace>/<name>.env\n"
         f"  metrics      {metrics}\n"
-        f"  state        cooper status --data {shown(places.data)}\n"
+        f"  state        {program('cooper')} status --data {shown(places.data)}\n"
         f"Ctrl-C stops it; data and keys stay."
     )
 
 
+def say_stopped(places: Places) -> None:
+    """The last line."""
+    click.echo(f"Stopped. Data, keys and credentials stay in {shown(places.data)}.")
+
+
+class News:
+    """Turns looks at everything into lines about what is new. Pure: it prints nothing."""
+
+    def __init__(self) -> None:
+        self._told: dict[Ref, str] = {}
+        self._problems: set[str] = set()
+
+    def of_resources(self, objects: Iterable[Object], remarks: dict[Ref, Remark]) -> list[str]:
+        """A line for each resource that is ready, is not any more, is about to go, or is gone."""
+        lines: list[str] = []
+        now = {ref_of(obj): _state(obj, remarks.get(ref_of(obj))) for obj in objects}
+        for ref, (key, text) in now.items():
+            if key and self._told.get(ref) != key:
+                self._told[ref] = key
+                lines.append(f"{ref}: {text}")
+        for ref in [ref for ref in self._told if ref not in now]:
+            del self._told[ref]
+            lines.append(f"{ref}: deleted")
+        return lines
+
+    def of_problems(self, problems: Iterable[str]) -> list[str]:
+        """A line for each problem that is new, and for each that is solved."""
+        now = set(problems)
+        lines = [f"problem: {each}" for each in sorted(now - self._problems)]
+        lines += [f"solved: {each}" for each in sorted(self._problems - now)]
+        self._problems = now
+        return lines
+
+
+def _state(obj: Object, remark: Remark | None) -> tuple[str, str]:
+    """What a resource is now: a key that changes when there is something to tell (empty: not yet), and its words."""
+    if remark is not None and remark.type == "Vanished":
+        return remark.type, remark.text
+    ready = condition(obj, "Ready")
+    if ready.get("status") == "True":
+        return "Ready", "Ready"
+    reason = str(ready.get("reason", ""))
+    return reason, printable(f"{reason}: {ready.get('message', '')}")
+
+
 class Teller:
-    """Prints each change once."""
+    """Prints each change once, and lines to paste when the first credentials are there."""
 
     def __init__(self, cluster: FolderCluster, places: Places) -> None:
         self._cluster = cluster
         self._places = places
-        self._told: dict[Ref, tuple[str, str]] = {}
-        self._problems: set[str] = set()
+        self._news = News()
+        self._quiet_looks = 0
         self._hinted = False
 
     async def run(self) -> None:
         """Look and tell until cancelled."""
         while True:
-            try:
-                objects = [obj for kind in KINDS for obj in await self._cluster.list_kind(kind)]
-            except Unavailable:
-                objects = []  # a problem says so
-            for obj in objects:
-                self._tell(obj)
-            problems = {str(problem) for problem in self._cluster.problems}
-            for problem in sorted(problems - self._problems):
-                click.echo(f"problem: {problem}", err=True)
-            self._problems = problems
+            await self._look()
             await asyncio.sleep(_PAUSE)
 
-    def _tell(self, obj: Object) -> None:
-        meta, ready = obj["metadata"], condition(obj, "Ready")
-        ref = Ref(obj["kind"], meta.get("namespace", ""), meta["name"])
-        now = (str(ready.get("status", "")), str(ready.get("reason", "")))
-        if not ready or self._told.get(ref) == now:
-            return
-        self._told[ref] = now
-        is_ready = now[0] == "True"
-        click.echo(f"{ref}: " + ("Ready" if is_ready else printable(f"{now[1]}: {ready.get('message', '')}")))
-        binding: Mapping[str, str] | None = status_of(obj).get("binding")
-        if is_ready and ref.kind == "Bucket" and binding and not self._hinted:
-            self._hinted = True
-            self._hint(shown(self._places.credentials / ref.namespace / f"{binding['name']}.env"))
+    async def _look(self) -> None:
+        try:
+            objects = [obj for kind in KINDS for obj in await self._cluster.list_kind(kind)]
+        except Unavailable:
+            lines: list[str] = []  # a problem says so; nothing is known of any resource
+            objects = []
+        else:
+            lines = self._news.of_resources(objects, self._cluster.remarks)
+        lines += self._news.of_problems(str(problem) for problem in self._cluster.problems)
+        for line in lines:
+            click.echo(line, err=line.startswith("problem:"))
+        self._quiet_looks = 0 if lines else self._quiet_looks + 1
+        if not self._hinted and self._quiet_looks >= _QUIET_LOOKS:
+            self._hint(objects)
 
-    def _hint(self, path: str) -> None:
-        click.echo(
-            f"\nTry it, with aws-cli or Python:\n"
-            f"  set -a; . {path}; set +a\n"
-            f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
-            f"  aws --endpoint-url $ENDPOINT s3 cp some-file s3://$BUCKET/\n"
-            f"  python -c 'import os, boto3; print({_LIST})'\n"
-        )
+    def _hint(self, objects: list[Object]) -> None:
+        """Lines to paste, for the first Bucket that has credentials."""
+        for obj in objects:
+            binding: dict[str, str] | None = status_of(obj).get("binding")
+            if obj["kind"] == "Bucket" and binding and condition(obj, "Ready").get("status") == "True":
+                self._hinted = True
+                namespace = obj["metadata"]["namespace"]
+                click.echo(_lines_to_paste(shown(self._places.credentials / namespace / f"{binding['name']}.env")))
+                return
+
+
+def _lines_to_paste(env_file: str) -> str:
+    return (
+        f"\nTry it in another terminal, with aws-cli or Python (boto3):\n"
+        f"  set -a; . {env_file}; set +a\n"
+        f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
+        f"  aws --endpoint-url $ENDPOINT s3 cp some-file s3://$BUCKET/\n"
+        f"  {program('python')} -c 'import os, boto3; print({_LIST})'\n"
+    )

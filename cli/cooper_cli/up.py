@@ -10,12 +10,12 @@ from typing import Final
 import click
 
 from cooper_cli.places import Places
-from cooper_cli.telling import Teller, say_where
+from cooper_cli.telling import Teller, say_stopped, say_where
 from cooper_crds.records import RegionRecord
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes import logs
-from cooper_gateway.processes.errors import GatewayStartError
+from cooper_gateway.processes.errors import GatewayStartError, PortInUse, StoreLocked
 from cooper_gateway.processes.supervisor import Supervisor
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
@@ -59,9 +59,10 @@ def up(
     kek: Path | None,
     verbose: bool,
 ) -> None:
-    """Run Cooper on this machine: FOLDER's YAML files are the resources (default: ./resources).
+    """Run Cooper on this machine, on a folder of YAML.
 
-    Adding, editing or removing a file does what kubectl apply and delete do. Ctrl-C stops everything.
+    The files in FOLDER (default: ./resources) are the resources: adding, editing or removing one does what kubectl
+    apply and delete do. Ctrl-C stops everything; data and keys stay.
     """
     if not folder.is_dir():
         raise click.ClickException(
@@ -83,7 +84,17 @@ def up(
     try:
         asyncio.run(_run(folder.absolute(), places, Supervisor(config)))
     except (GatewayStartError, KeyringError, Unavailable) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(str(error) + _options_for(error, config)) from error
+    say_stopped(places)
+
+
+def _options_for(error: Exception, config: GatewayConfig) -> str:
+    """Which option does something about an error at the start."""
+    if isinstance(error, StoreLocked):
+        return " with --data"
+    if isinstance(error, PortInUse):
+        return f" with {'--metrics-port' if error.port == config.metrics_port else '--port'}"
+    return ""
 
 
 def served_region(folder: Path) -> str:
@@ -138,6 +149,7 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
             if task.done():
                 task.result()  # it ended by itself: with an error, which is told
     finally:
+        click.echo("Stopping …")
         await operator.stop()
         for task in (running, telling, stopped):
             task.cancel()

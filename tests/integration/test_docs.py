@@ -30,17 +30,29 @@ def test_the_readmes_commands_and_those_that_cooper_up_prints(tmp_path: Path) ->
     for name in ("quickstart.yaml", "keys.yaml"):
         rig.apply(name, (ROOT / "examples" / name).read_text())
     (tmp_path / ".cooper").symlink_to(rig.data)
+    (tmp_path / ".venv").symlink_to(Path(COOPER[0]).parent.parent)
     (tmp_path / "README.md").write_text("read me")
     (tmp_path / "some-file").write_text("some file")
     with rig:
         rig.env("photos")
-        (use,) = [block for block in blocks("README.md") if "aws " in block]
-        shell(use, tmp_path)
+        with_python, with_aws = [block for block in blocks("README.md") if "set -a" in block]
+        assert shell(with_python, tmp_path) == "['README.md']\n"
+        assert "README.md" in shell(with_aws, tmp_path)
         hint = re.compile(r"Try it.*?:\n((?:  .*\n)+)")
         found = eventually("the hint", lambda: hint.search(rig.log.read_text()))
-        printed = shell(found[1].replace("python -c", f"{COOPER[0]} -c"), tmp_path)
+        printed = shell(found[1], tmp_path)
         assert "README.md" in printed
         assert "some-file" in printed
+        (sample,) = [block for block in blocks("README.md") if block.startswith("KIND")]
+        status = [*COOPER, "status", "--data", str(rig.data)]
+        shown = subprocess.run(status, capture_output=True, text=True, check=True, env=clean_env()).stdout
+        assert shape(shown) == shape(sample)
+
+
+def shape(table: str) -> list[list[str]]:
+    """A table without what differs from run to run: ages, sizes and key ids."""
+    rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
+    return [row[:4] if row[0] == "Region" else row[:5] for row in rows]  # a Region has no namespace
 
 
 def test_the_readmes_first_manifest_is_enough(tmp_path: Path) -> None:

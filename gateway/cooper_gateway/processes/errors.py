@@ -12,6 +12,10 @@ class StoreLocked(GatewayStartError):
 class PortInUse(GatewayStartError):
     """Another program listens on the port."""
 
+    def __init__(self, host: str, port: int, what: str = "port") -> None:
+        super().__init__(f"{what} {port} on {host} is in use by another program: stop that, or choose another {what}")
+        self.port = port
+
 
 class Refusal(Exception):
     """A child's reason not to start that a restart would not mend."""

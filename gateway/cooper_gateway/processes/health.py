@@ -70,10 +70,7 @@ class HealthServer:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortInUse(
-                    f"the metrics port {port} on {host} is in use by another program: "
-                    "stop that, or choose another metrics port"
-                ) from None
+                raise PortInUse(host, port, "metrics port") from None
             raise GatewayStartError(f"the metrics port {port} on {host} cannot be used: {error.strerror}") from None
         self._server.pages = pages
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)

@@ -65,5 +65,5 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
 def _explained(error: OSError, address: tuple[str, int]) -> GatewayStartError:
     host, port = address[:2]
     if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"port {port} on {host} is in use by another program: stop that, or choose another port")
+        return PortInUse(host, port)
     return GatewayStartError(f"port {port} on {host} cannot be listened on: {error.strerror}")

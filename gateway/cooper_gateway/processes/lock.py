@@ -74,6 +74,22 @@ class StoreLock:
             time.sleep(_PAUSE_SECONDS)
 
 
+def holder_of(data_dir: str) -> Holder | None:
+    """Who holds a data folder now, for one who only looks; None when nobody does. Raises OSError."""
+    try:
+        handle = os.open(f"{data_dir}/{FILE_NAME}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_holder(handle) or Holder(0, "", "starting")
+    else:
+        return None
+    finally:
+        os.close(handle)
+
+
 def _read_holder(handle: int) -> Holder | None:
     try:
         return msgspec.json.decode(os.pread(handle, 65536, 0), type=Holder)

@@ -1,0 +1,49 @@
+"""What `cooper up` tells of changes: each once, and in words."""
+
+from typing import Any
+
+from cooper_cli.telling import News
+from cooper_operator.cluster.folder_report import remark
+from cooper_operator.cluster.port import Ref
+
+PHOTOS = Ref("Bucket", "default", "photos")
+
+
+def bucket(status: str = "", reason: str = "", message: str = "") -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": status, "reason": reason, "message": message}] if status else []
+    metadata = {"name": "photos", "namespace": "default"}
+    return {"kind": "Bucket", "metadata": metadata, "status": {"conditions": conditions}}
+
+
+def test_a_resource_is_told_when_something_is_known_and_when_it_changes():
+    news = News()
+    assert news.of_resources([bucket()], {}) == []
+    assert news.of_resources([bucket("False", "RegionNotFound", "there is none")], {}) == [
+        "Bucket default/photos: RegionNotFound: there is none"
+    ]
+    assert news.of_resources([bucket("False", "RegionNotFound", "in other words")], {}) == []
+    assert news.of_resources([bucket("True", "Ready")], {}) == ["Bucket default/photos: Ready"]
+    assert news.of_resources([bucket("True", "Ready")], {}) == []
+
+
+def test_a_deletion_is_told_from_the_vanished_file_to_the_end():
+    news = News()
+    news.of_resources([bucket("True", "Ready")], {})
+    vanished = {PHOTOS: remark(PHOTOS, "Vanished", "its file is gone")}
+    assert news.of_resources([bucket("True", "Ready")], vanished) == ["Bucket default/photos: its file is gone"]
+    assert news.of_resources([bucket("True", "Ready")], {}) == ["Bucket default/photos: Ready"]  # called off
+    assert news.of_resources([], {}) == ["Bucket default/photos: deleted"]
+    assert news.of_resources([], {}) == []
+
+
+def test_a_problem_is_told_when_it_comes_and_when_it_is_solved():
+    news = News()
+    assert news.of_problems(["b", "a"]) == ["problem: a", "problem: b"]
+    assert news.of_problems(["b", "c"]) == ["problem: c", "solved: a"]
+    assert news.of_problems([]) == ["solved: b", "solved: c"]
+
+
+def test_control_characters_of_a_message_reach_no_terminal():
+    (line,) = News().of_resources([bucket("False", "Invalid", "a\x1b[2Jb\nc")], {})
+    assert "\x1b" not in line
+    assert "\n" not in line
