@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.payload import PayloadDecoder
 
 #: Most bytes that `RawBody.next` hands out at once.
 _MOST_AT_ONCE: Final = 256 << 10
@@ -31,28 +32,6 @@ class Flow(Protocol):
 
     def resume_body(self) -> None:
         """Read the socket again."""
-        ...
-
-
-class PayloadDecoder(Protocol):
-    """Takes the HTTP body apart and verifies it; `protocol/payload.py` makes them."""
-
-    @property
-    def size(self) -> int | None:
-        """Declared plaintext size in bytes."""
-        ...
-
-    @property
-    def trailers(self) -> Mapping[str, str]:
-        """Verified trailing headers."""
-        ...
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Plaintext of these bytes. Raises S3Error."""
-        ...
-
-    def finish(self) -> None:
-        """The HTTP body has ended. Raises S3Error when something is missing or does not match."""
         ...
 
 

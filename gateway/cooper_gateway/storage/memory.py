@@ -4,17 +4,24 @@ It answers as any other backend must, so what passes against it (conditions, clo
 the commit, multipart) holds elsewhere. One event loop uses it: what happens between two awaits is a transaction.
 """
 
-import bisect
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.storage.memory_listing import common_prefix, page_of
+from cooper_gateway.storage.memory_objects import (
+    Completed,
+    MemoryBucket,
+    MemoryObject,
+    MemorySegment,
+    MemoryWriter,
+    Stored,
+    Upload,
+)
 from cooper_gateway.storage.port import (
     Attributes,
     BucketClosed,
@@ -49,116 +56,13 @@ MIN_PART_SIZE = 5 << 20
 INLINE_LIMIT = 32 << 10
 #: How long a completion's answer is kept, in milliseconds.
 COMPLETION_KEPT = 86_400_000
-_READ_CHUNK = 256 << 10
-
-
-class MemorySegment:
-    """Bytes that wait for their commit."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return len(self.data)
-
-
-class MemoryWriter:
-    """Collects one body."""
-
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-
-    async def write(self, data: bytes | memoryview) -> None:
-        """Append bytes."""
-        self._chunks.append(bytes(data))
-
-    async def finish(self) -> MemorySegment:
-        """The segment of what was written."""
-        return MemorySegment(b"".join(self._chunks))
-
-    def abort(self) -> None:
-        """Forget what was written."""
-        self._chunks.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """An object: immutable, so a reader keeps the one it opened."""
-
-    info: ObjectInfo
-    data: bytes
-
-
-@dataclass(slots=True)
-class _Upload:
-    info: UploadInfo
-    parts: dict[int, tuple[PartInfo, bytes]] = field(default_factory=dict[int, tuple[PartInfo, bytes]])
-
-
-@dataclass(frozen=True, slots=True)
-class _Completed:
-    name: bytes
-    parts: tuple[tuple[int, str], ...]
-    info: ObjectInfo
-    at: int
-
-
-@dataclass(slots=True)
-class _Bucket:
-    objects: dict[bytes, _Stored] = field(default_factory=dict[bytes, _Stored])
-    names: list[bytes] = field(default_factory=list[bytes])  # the objects' names in byte order
-    uploads: dict[str, _Upload] = field(default_factory=dict[str, _Upload])
-    completed: dict[str, _Completed] = field(default_factory=dict[str, _Completed])
-    size: int = 0
-    closed: bool = False
-    destroyed: bool = False  # for good: the id of its data is used up
-    intent: bytes = b""
-
-    def set(self, name: bytes, stored: _Stored) -> None:
-        """Make `stored` the object of that name."""
-        old = self.objects.get(name)
-        if old is None:
-            bisect.insort(self.names, name)
-        else:
-            self.size -= old.info.size
-        self.objects[name] = stored
-        self.size += stored.info.size
-
-    def remove(self, name: bytes) -> None:
-        """Drop the object of that name, if there is one."""
-        old = self.objects.pop(name, None)
-        if old is not None:
-            del self.names[bisect.bisect_left(self.names, name)]
-            self.size -= old.info.size
-
-
-class MemoryObject:
-    """An object as it was when it was opened."""
-
-    def __init__(self, stored: _Stored) -> None:
-        self._stored = stored
-
-    @property
-    def info(self) -> ObjectInfo:
-        """The object's metadata."""
-        return self._stored.info
-
-    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes start (inclusive) to end (exclusive)."""
-        for position in range(start, min(end, self.info.size), _READ_CHUNK):
-            yield self._stored.data[position : min(position + _READ_CHUNK, end)]
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _check_conditions(conditions: Conditions, stored: _Stored | None) -> None:
+def _check_conditions(conditions: Conditions, stored: Stored | None) -> None:
     """Raise ConditionFailed unless the conditions hold for what is stored now."""
     etag = stored.info.etag if stored is not None else None
     wanted, unwanted = conditions.if_match, conditions.if_none_match
@@ -183,18 +87,18 @@ class MemoryStore:
         self._clock = clock
         self._inline_limit = inline_limit
         self._min_part_size = min_part_size
-        self._buckets: dict[bytes, _Bucket] = {}
+        self._buckets: dict[bytes, MemoryBucket] = {}
 
-    def _state(self, bucket: BucketRef) -> _Bucket:
-        return self._buckets.setdefault(bucket.data_id, _Bucket())
+    def _state(self, bucket: BucketRef) -> MemoryBucket:
+        return self._buckets.setdefault(bucket.data_id, MemoryBucket())
 
-    def _readable(self, bucket: BucketRef) -> _Bucket:
+    def _readable(self, bucket: BucketRef) -> MemoryBucket:
         state = self._state(bucket)
         if state.closed:
             raise BucketClosed
         return state
 
-    def _writable(self, bucket: BucketRef, guard: Guard) -> _Bucket:
+    def _writable(self, bucket: BucketRef, guard: Guard) -> MemoryBucket:
         self._allow(bucket, guard)
         return self._readable(bucket)
 
@@ -207,13 +111,13 @@ class MemoryStore:
         if code is not None:
             raise Refused(code)
 
-    def _stored(self, bucket: BucketRef, name: bytes) -> _Stored:
+    def _stored(self, bucket: BucketRef, name: bytes) -> Stored:
         stored = self._readable(bucket).objects.get(name)
         if stored is None:
             raise NoSuchName
         return stored
 
-    def _upload(self, state: _Bucket, name: bytes, upload_id: str) -> _Upload:
+    def _upload(self, state: MemoryBucket, name: bytes, upload_id: str) -> Upload:
         upload = state.uploads.get(upload_id)
         if upload is None or upload.info.name != name:
             raise NoSuchUpload
@@ -263,7 +167,7 @@ class MemoryStore:
         state = self._writable(bucket, guard)
         _check_conditions(conditions, state.objects.get(name))
         info = ObjectInfo(segment.size, self._clock(), etag, attributes, checksum)
-        state.set(name, _Stored(info, _data(segment)))
+        state.set(name, Stored(info, _data(segment)))
         return info
 
     async def replace_attributes(
@@ -274,7 +178,7 @@ class MemoryStore:
         stored = self._stored(bucket, name)
         _check_conditions(conditions, stored)
         info = msgspec.structs.replace(stored.info, attributes=attributes, modified=self._clock())
-        state.set(name, _Stored(info, stored.data))
+        state.set(name, Stored(info, stored.data))
         return info
 
     async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
@@ -287,7 +191,7 @@ class MemoryStore:
         """Begin a multipart upload."""
         state = self._writable(bucket, guard)
         upload_id = secrets.token_hex(16)
-        state.uploads[upload_id] = _Upload(upload)
+        state.uploads[upload_id] = Upload(upload)
         return upload_id
 
     async def upload_info(self, bucket: BucketRef, name: bytes, upload_id: str) -> UploadInfo:
@@ -345,9 +249,9 @@ class MemoryStore:
         _check_conditions(conditions, state.objects.get(name))
         sizes = tuple(part.size for part, _ in chosen)
         info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes)
-        state.set(name, _Stored(info, b"".join(data for _, data in chosen)))
+        state.set(name, Stored(info, b"".join(data for _, data in chosen)))
         del state.uploads[upload_id]
-        state.completed[upload_id] = _Completed(name, tuple(parts), info, info.modified)
+        state.completed[upload_id] = Completed(name, tuple(parts), info, info.modified)
         return info
 
     async def abort_upload(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
@@ -405,7 +309,7 @@ class MemoryStore:
         state = self._state(bucket)
         if state.objects:
             raise BucketNotEmpty
-        self._buckets[bucket.data_id] = _Bucket(closed=True, destroyed=True)
+        self._buckets[bucket.data_id] = MemoryBucket(closed=True, destroyed=True)
 
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets."""
@@ -421,7 +325,7 @@ def _data(segment: Segment) -> bytes:
     return segment.data
 
 
-def _part(upload: _Upload, number: int, etag: str) -> tuple[PartInfo, bytes]:
+def _part(upload: Upload, number: int, etag: str) -> tuple[PartInfo, bytes]:
     part = upload.parts.get(number)
     if part is None or part[0].etag != etag:
         raise InvalidPart
