@@ -126,7 +126,7 @@ def test_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
     soak = request.config.getoption("--soak")
 
     @settings(
-        max_examples=3000 if soak else 60,
+        max_examples=3000 if soak else 100,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,

@@ -11,7 +11,7 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.names import key_record_name
-from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_crds.records import BucketRecord, KeyRecord, Record
 from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.plan.keys import reaches
@@ -352,6 +352,7 @@ class Model:
     async def check_end(self) -> None:
         """Everything that was deleted is gone, everything else is as it says, and nobody is left over."""
         self.violations += self._leftovers()
+        self.violations += self._taken_over()
         for entry in list(self.cluster._objects.entries.values()):
             self._check_said(entry.obj)
             if entry.obj["kind"] == "AccessKey":
@@ -385,6 +386,17 @@ class Model:
             if not isinstance(record, KeyRecord) or record.owner.uid != secret.owner_uid or record.state != "Active":
                 yield f"Secret {name} holds no key that is in use"
 
+    def _taken_over(self) -> Iterator[str]:
+        """A name belongs to one bucket, and an id to one secret, until their record is gone."""
+        before: dict[str, str] = {}
+        for name, record in self.cluster.log:
+            whose = _whose(record)
+            if name in before and whose and before[name] != whose:
+                yield f"record {name} was taken over"
+            before.pop(name, None)
+            if whose:
+                before[name] = whose
+
     def _unsettled(self, obj: Object) -> Iterator[str]:
         meta = obj["metadata"]
         ref = f"{obj['kind']} {meta['name']}"
@@ -403,6 +415,13 @@ class Model:
         over = ready is not None and ready.reason in ("Revoked", "Expired") and obj["kind"] == "AccessKey"
         if over and not _holds(conditions, "Revoked", meta["generation"]):
             yield f"{ref} is not said to be refused"
+
+
+def _whose(record: Record | None) -> str:
+    """What a record's name stands for while it is there."""
+    if isinstance(record, KeyRecord):
+        return record.secret_key
+    return record.data_id if isinstance(record, BucketRecord) else ""
 
 
 def _holds(conditions: list[Condition], type_: str, generation: int) -> bool:

@@ -1,0 +1,97 @@
+"""The operator's model is worth something: an operator that is broken in one place is caught by it."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+
+from cooper_crds.records import Record
+from cooper_operator.cluster.memory import MemoryCluster
+from cooper_operator.cluster.port import StoredRecord
+from cooper_operator.plan import access_key, access_key_revocation, bucket, delivery
+from cooper_operator.plan import steps as do
+from cooper_operator.plan.region import Home
+from cooper_operator.plan.snapshot import BucketSnapshot
+from cooper_operator.reconcile.apply import Applier, Work
+from property.test_operator_model import STEPS, Act, live
+from support.virtual_time import VirtualLoop
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def left_out(name: str) -> Break:
+    """An operator that believes to have taken a step, and has not."""
+
+    async def nothing(self: Applier, step: do.Step, work: Work) -> None:
+        pass
+
+    return lambda patch: patch.setattr(Applier, name, nothing)
+
+
+def revokes_no_record(patch: pytest.MonkeyPatch) -> None:
+    for module in (access_key, access_key_revocation):
+        patch.setattr(module, "revoke_records", lambda keys: [])  # pyright: ignore[reportUnknownLambdaType]
+
+
+def takes_names(patch: pytest.MonkeyPatch) -> None:
+    """Names are not looked at before they are claimed, and a claim is no create-only write."""
+
+    async def create_record(self: MemoryCluster, name: str, record: Record) -> StoredRecord:
+        return self._put_record(name, record)  # pyright: ignore[reportPrivateUsage]
+
+    patch.setattr(MemoryCluster, "create_record", create_record)
+    found = bucket._problem  # pyright: ignore[reportPrivateUsage]
+
+    def problem(snapshot: BucketSnapshot, home: Home) -> Any:
+        return None if snapshot.owned is None else found(snapshot, home)
+
+    patch.setattr(bucket, "_problem", problem)
+
+
+def overwrites_secrets(patch: pytest.MonkeyPatch) -> None:
+    async def deliver(self: Any, step: do.DeliverCredentials, work: Work) -> None:
+        data = {**step.data, "SECRET_KEY": work.with_secret(step.key).secret_key}
+        await self._cluster.replace_credentials(work.resource["metadata"]["namespace"], step.name, data, work.resource)
+
+    async def replace_credentials(self: Any, namespace: str, name: str, data: Any, owner: Any) -> None:
+        self._secrets.pop((namespace, name), None)
+        await self.create_credentials(namespace, name, data, owner)
+
+    patch.setattr(delivery, "is_foreign", lambda found, uid: False)  # pyright: ignore[reportUnknownLambdaType]
+    patch.setattr(Applier, "_deliver_credentials", deliver)
+    patch.setattr(MemoryCluster, "replace_credentials", replace_credentials, raising=False)
+
+
+BREAKS: dict[str, tuple[Break, str]] = {
+    "delivers before the proof": (left_out("_prove_works"), "delivered key"),
+    "does not wait for refusals": (left_out("_prove_denied"), "a worker honours its key"),
+    "does not prove API access": (left_out("_prove_api_access"), "is said to be revoked, and a worker serves it"),
+    "revokes no record": (revokes_no_record, "is deleted and still there"),
+    "overwrites Secrets of others": (overwrites_secrets, "a Secret of somebody else was changed"),
+    "takes names that are taken": (takes_names, "was taken over"),
+    "destroys what was recalled": (left_out("_make_deletion_final"), "its data is destroyed"),
+    "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_broken_operator_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, said = BREAKS[what]
+    broken(monkeypatch)
+
+    def caught(found: tuple[list[tuple[Act, float]], int]) -> bool:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            return any(said in violation for violation in runner.run(live(*found)))
+
+    # Raises NoSuchExample when nothing was noticed.
+    hypothesis.find(
+        st.tuples(STEPS, st.integers(0, 2**32)),
+        caught,
+        settings=settings(max_examples=1000, database=None, deadline=None, phases=[Phase.generate]),
+        random=random.Random(0),
+    )
