@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from cooper_crds.records import Record
-from cooper_operator.cluster.record_listing import RecordListing, StoredRecord
+from cooper_crds.stored import Credentials, StoredRecord
+from cooper_operator.cluster.record_listing import RecordListing
 
 Kind = Literal["Region", "Bucket", "AccessKey"]
 Object = Mapping[str, Any]
@@ -50,20 +51,6 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A delivered Secret (or .env file). `owner_uid` is None when it is not ours: somebody else made it."""
-
-    namespace: str
-    name: str
-    data: Mapping[str, str]
-    owner_uid: str | None
-    version: str
-
-    def __repr__(self) -> str:  # values are secret
-        return f"Credentials({self.namespace}/{self.name}, keys={sorted(self.data)})"
 
 
 class Cluster(Protocol):

@@ -3,16 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cooper_crds.records import Record
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A record and the version it was read at."""
-
-    name: str
-    record: Record
-    version: str
+from cooper_crds.stored import StoredRecord
 
 
 @dataclass(frozen=True, slots=True)

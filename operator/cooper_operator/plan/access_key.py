@@ -10,6 +10,7 @@ from cooper_crds.access_key import AccessKeyStatus
 from cooper_crds.meta import Binding
 from cooper_crds.names import key_record_name
 from cooper_crds.records import KeyRecord
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
 from cooper_operator.plan.delivery import delivery, holder, obstacle, secret_name, withdrawal
 from cooper_operator.plan.grants import Problem, Resolved, resolve
@@ -26,7 +27,7 @@ from cooper_operator.plan.reasons import (
     WAITING_FOR_GATEWAYS,
 )
 from cooper_operator.plan.region import Home, find_home
-from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, KnownRecord, was_recalled
+from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, Blocked, was_recalled
 from cooper_operator.plan.steps import (
     AddFinalizer,
     EndRecall,
@@ -64,7 +65,7 @@ class _Use:
     """The key that is, or is to be, in use."""
 
     key: KeyRecord
-    usable: KnownRecord | None  # its record as found; None: it is yet to be issued
+    usable: StoredRecord | None  # its record as found; None: it is yet to be issued
     resolved: Resolved
     problem: Problem | None
 

@@ -6,6 +6,7 @@ import msgspec
 
 from cooper_crds.access_key import AccessKeyStatus
 from cooper_crds.records import RegionRecord
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import own_secrets
 from cooper_operator.plan.keys import key_in, keys_of
 from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
@@ -21,7 +22,7 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot, KnownRecord
+from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot
 from cooper_operator.plan.steps import DeleteCredentials, DeleteRecord, ProveDenied, RemoveFinalizer, Step, UpdateRecord
 
 _REASONS: dict[Literal["Revoked", "Expired"], tuple[Reason, str]] = {
@@ -30,7 +31,7 @@ _REASONS: dict[Literal["Revoked", "Expired"], tuple[Reason, str]] = {
 }
 
 
-def revoke_records(keys: list[KnownRecord]) -> list[Step]:
+def revoke_records(keys: list[StoredRecord]) -> list[Step]:
     """Say Revoked in every record that does not yet. The secret stays, so that only its holder is told so."""
     return [
         UpdateRecord(found, msgspec.structs.replace(key_in(found), state="Revoked"))
@@ -39,7 +40,7 @@ def revoke_records(keys: list[KnownRecord]) -> list[Step]:
     ]
 
 
-def retire(keys: list[KnownRecord], region: RegionRecord) -> list[Step]:
+def retire(keys: list[StoredRecord], region: RegionRecord) -> list[Step]:
     """Take away keys that are revoked already: not before every worker refuses them."""
     return [step for found in keys for step in (_prove(found, region), DeleteRecord(found))]
 
@@ -90,11 +91,11 @@ def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStat
     return Plan(until_blocked(steps, snapshot.blocked), status, retry=True)
 
 
-def _prove(found: KnownRecord, region: RegionRecord) -> ProveDenied:
+def _prove(found: StoredRecord, region: RegionRecord) -> ProveDenied:
     return ProveDenied(region, msgspec.structs.replace(key_in(found), state="Revoked"))
 
 
-def _refused(snapshot: AccessKeySnapshot, keys: list[KnownRecord]) -> bool:
+def _refused(snapshot: AccessKeySnapshot, keys: list[StoredRecord]) -> bool:
     """Whether every worker's refusal of the only key was seen before, of this generation and its record as it is."""
     status = snapshot.access_key.status
     if status is None or len(keys) > 1:

@@ -5,6 +5,7 @@ from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan import bucket_access_key, bucket_api_access, bucket_deletion
 from cooper_operator.plan.bucket_access_key import Credentials
 from cooper_operator.plan.bucket_api_access import ApiAccess
@@ -22,19 +23,19 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home, find_home
-from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, KnownRecord, Surroundings, was_recalled
+from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, Surroundings, was_recalled
 from cooper_operator.plan.steps import AddFinalizer, CreateRecord, EndRecall, ReopenBucket, Step, UpdateRecord
 
 _Problem = tuple[Reason, str]
 
 
-def wanted_region(bucket: Bucket, owned: KnownRecord | None) -> str | None:
+def wanted_region(bucket: Bucket, owned: StoredRecord | None) -> str | None:
     """Name of the Region to look for: where the data lies once there is some, else what the spec says."""
     at = bucket.status.region if owned is not None and bucket.status is not None else None
     return at or bucket.spec.region
 
 
-def wanted_name(bucket: Bucket, around: Surroundings, owned: KnownRecord | None) -> str | None:
+def wanted_name(bucket: Bucket, around: Surroundings, owned: StoredRecord | None) -> str | None:
     """S3 name that the bucket asks for; None when its Region, whose template makes it, is not known."""
     if bucket.spec.bucket_name is not None:
         return bucket.spec.bucket_name
@@ -56,14 +57,14 @@ def wanted_record(bucket: Bucket, name: str) -> BucketRecord:
     )
 
 
-def record_of(found: KnownRecord | None, uid: str) -> BucketRecord | None:
+def record_of(found: StoredRecord | None, uid: str) -> BucketRecord | None:
     """The bucket record in `found` when it was made for the resource with this UID."""
     if found is not None and isinstance(found.record, BucketRecord) and found.record.owner.uid == uid:
         return found.record
     return None
 
 
-def proof_due(bucket: Bucket, owned: KnownRecord | None) -> bool:
+def proof_due(bucket: Bucket, owned: StoredRecord | None) -> bool:
     """Whether a key will be needed to prove how the bucket's API access stands."""
     record = record_of(owned, bucket.metadata.uid)
     if record is None or bucket.metadata.deletion_timestamp is not None:
@@ -120,7 +121,7 @@ def _problem(snapshot: BucketSnapshot, home: Home) -> _Problem | None:
     return None
 
 
-def _changed(bucket: Bucket, home: Home, owned: KnownRecord) -> _Problem | None:
+def _changed(bucket: Bucket, home: Home, owned: StoredRecord) -> _Problem | None:
     if bucket.spec.region is not None and bucket.spec.region != home.name:
         return REGION_CHANGED, f"the bucket's data lies in Region {home.name}"
     name = owned.record.name if isinstance(owned.record, BucketRecord) else ""
@@ -129,7 +130,7 @@ def _changed(bucket: Bucket, home: Home, owned: KnownRecord) -> _Problem | None:
     return None
 
 
-def _taken(bucket: Bucket, name: str, claim: KnownRecord) -> str:
+def _taken(bucket: Bucket, name: str, claim: StoredRecord) -> str:
     """Who holds the name, told only within the namespace: other tenants' names are theirs, and how theirs stand."""
     record = claim.record
     if not isinstance(record, BucketRecord) or record.owner.namespace != bucket.metadata.namespace:

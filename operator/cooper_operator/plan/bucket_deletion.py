@@ -12,11 +12,12 @@ import msgspec
 
 from cooper_crds.bucket import BucketStatus
 from cooper_crds.records import BucketRecord
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.bucket_access_key import owned_access_key
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, KnownRecord, is_final
+from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, is_final
 from cooper_operator.plan.steps import (
     CloseBucket,
     DeleteAccessKey,
@@ -50,7 +51,7 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
     return _finish(snapshot, first, [*final, DestroyBucket(home.record, kept), DeleteRecord(snapshot.owned)])
 
 
-def _update(owned: KnownRecord, record: BucketRecord) -> list[Step]:
+def _update(owned: StoredRecord, record: BucketRecord) -> list[Step]:
     return [] if owned.record == record else [UpdateRecord(owned, record)]
 
 

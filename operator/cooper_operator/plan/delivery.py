@@ -1,11 +1,12 @@
 """Delivery of a key: which Secret is to hold it, which holds it, and what stands against it."""
 
 from cooper_crds.records import KeyRecord
+from cooper_crds.stored import Credentials
 from cooper_operator.plan.grants import Problem
 from cooper_operator.plan.reasons import ENDPOINT_UNKNOWN, SECRET_CONFLICT
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.secrets import ACCESS_KEY, credentials_data, holds_key, is_foreign
-from cooper_operator.plan.snapshot import AccessKeySnapshot, KnownCredentials
+from cooper_operator.plan.snapshot import AccessKeySnapshot
 from cooper_operator.plan.steps import DeleteCredentials, DeliverCredentials, Step
 
 
@@ -14,7 +15,7 @@ def secret_name(snapshot: AccessKeySnapshot) -> str:
     return snapshot.access_key.spec.secret_name or snapshot.access_key.metadata.name
 
 
-def own_secrets(snapshot: AccessKeySnapshot) -> list[KnownCredentials]:
+def own_secrets(snapshot: AccessKeySnapshot) -> list[Credentials]:
     """The Secrets that were made for this AccessKey: of the name asked for, and of others."""
     found = snapshot.credentials
     asked_for = [] if found is None or is_foreign(found, snapshot.access_key.metadata.uid) else [found]

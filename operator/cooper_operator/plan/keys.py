@@ -6,20 +6,21 @@ import msgspec
 
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
-from cooper_operator.plan.snapshot import AccessKeySnapshot, KnownRecord
+from cooper_crds.stored import StoredRecord
+from cooper_operator.plan.snapshot import AccessKeySnapshot
 
 #: How many keys of an AccessKey are tried for the one that an id tells.
 SERIALS: Final = 1000
 
 
-def key_in(found: KnownRecord) -> KeyRecord:
+def key_in(found: StoredRecord) -> KeyRecord:
     """The key in a record that is known to be one."""
     if not isinstance(found.record, KeyRecord):
         raise TypeError(f"record {found.name} is no key's")
     return found.record
 
 
-def keys_of(snapshot: AccessKeySnapshot) -> list[KnownRecord]:
+def keys_of(snapshot: AccessKeySnapshot) -> list[StoredRecord]:
     """The records of this AccessKey's keys, the newest first."""
     uid = snapshot.access_key.metadata.uid
     mine = [
@@ -28,7 +29,7 @@ def keys_of(snapshot: AccessKeySnapshot) -> list[KnownRecord]:
     return sorted(mine, key=lambda found: key_in(found).serial, reverse=True)
 
 
-def usable_key(keys: list[KnownRecord], now: float) -> KnownRecord | None:
+def usable_key(keys: list[StoredRecord], now: float) -> StoredRecord | None:
     """The key that is in use. One that gateways have refused never comes to life again: a new one is made instead."""
     if not keys:
         return None
@@ -44,7 +45,7 @@ def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
     return any(grant.bucket == bucket.name and grant.data_id == bucket.data_id for grant in key.grants)
 
 
-def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tuple[Grant, ...]) -> KeyRecord:
+def wanted_key(snapshot: AccessKeySnapshot, keys: list[StoredRecord], grants: tuple[Grant, ...]) -> KeyRecord:
     """What the record of the key in use is to say. A new key has no secret yet: that is made when it is issued."""
     not_after = snapshot.access_key.spec.not_after
     usable = usable_key(keys, snapshot.now)
@@ -62,7 +63,7 @@ def wanted_key(snapshot: AccessKeySnapshot, keys: list[KnownRecord], grants: tup
     )
 
 
-def _next_serial(snapshot: AccessKeySnapshot, keys: list[KnownRecord]) -> int:
+def _next_serial(snapshot: AccessKeySnapshot, keys: list[StoredRecord]) -> int:
     """One that no key had: an id that was refused is not used again. Where no record is left, status tells the last."""
     if keys:
         return key_in(keys[0]).serial + 1

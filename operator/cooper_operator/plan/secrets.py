@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cooper_operator.plan.snapshot import KnownCredentials
+from cooper_crds.stored import Credentials
 
 ACCESS_KEY: Final = "ACCESS_KEY"
 #: The one value that no plan carries: it is filled in when the Secret is written.
@@ -18,11 +18,11 @@ def credentials_data(access_key_id: str, endpoint: str, region_tag: str, buckets
     return data
 
 
-def holds_key(found: KnownCredentials, data: Mapping[str, str], secret_key: str) -> bool:
+def holds_key(found: Credentials, data: Mapping[str, str], secret_key: str) -> bool:
     """Whether a Secret holds exactly these credentials."""
     return dict(found.data) == {**data, SECRET_KEY: secret_key}
 
 
-def is_foreign(found: KnownCredentials | None, uid: str) -> bool:
+def is_foreign(found: Credentials | None, uid: str) -> bool:
     """Whether a Secret is there and was not made for the resource with this UID."""
     return found is not None and found.owner_uid != uid

@@ -7,8 +7,9 @@ from typing import Literal
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.meta import DELETION, DELETION_FINAL, DELETION_RECALLED, ObjectMetadata
-from cooper_crds.records import Record, RegionRecord
+from cooper_crds.records import RegionRecord
 from cooper_crds.region import Region
+from cooper_crds.stored import Credentials, StoredRecord
 
 FINALIZER = "cooper.dev/finalizer"
 
@@ -21,29 +22,6 @@ def was_recalled(metadata: ObjectMetadata) -> bool:
 def is_final(metadata: ObjectMetadata) -> bool:
     """Whether the resource's deletion can no longer be called off."""
     return metadata.annotations.get(DELETION) == DELETION_FINAL
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRecord:
-    """A record and the version it was read at."""
-
-    name: str
-    record: Record
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCredentials:
-    """A Secret as it was read. `owner_uid` is None when somebody else made it."""
-
-    namespace: str
-    name: str
-    data: Mapping[str, str]
-    owner_uid: str | None
-    version: str
-
-    def __repr__(self) -> str:  # values are secret
-        return f"KnownCredentials({self.namespace}/{self.name}, keys={sorted(self.data)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +58,7 @@ class RegionSnapshot:
     name: str
     region: Region | None
     all_regions: tuple[Region, ...]
-    record: KnownRecord | None
+    record: StoredRecord | None
     in_use: bool  # whether a Bucket or AccessKey lives there
     default_endpoint: str
     now: float  # Unix seconds
@@ -92,11 +70,11 @@ class BucketSnapshot:
 
     bucket: Bucket
     around: Surroundings
-    claim: KnownRecord | None  # the record of the S3 name that the spec asks for, whoever's it is
-    owned: KnownRecord | None  # the record that is this Bucket's, perhaps of an earlier name
+    claim: StoredRecord | None  # the record of the S3 name that the spec asks for, whoever's it is
+    owned: StoredRecord | None  # the record that is this Bucket's, perhaps of an earlier name
     access_key: AccessKey | None  # of the bucket's name, whoever's it is
     now: float  # Unix seconds
-    key: KnownRecord | None = None  # of a key that works on the bucket, read when its API access is to be proven
+    key: StoredRecord | None = None  # of a key that works on the bucket, read when its API access is to be proven
     usage: BucketUsage | None = None
     blocked: Blocked | None = None
 
@@ -106,7 +84,7 @@ class GrantedBucket:
     """A Bucket that an AccessKey names, and the record of its S3 name. None: proven absent."""
 
     bucket: Bucket | None
-    record: KnownRecord | None
+    record: StoredRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +94,9 @@ class AccessKeySnapshot:
     access_key: AccessKey
     around: Surroundings
     buckets: Mapping[str, GrantedBucket]  # by the name that a grant bears
-    records: tuple[KnownRecord, ...]  # all key records of this AccessKey
-    credentials: KnownCredentials | None  # of the name that the spec asks for, whoever's it is
-    other_credentials: tuple[KnownCredentials, ...]  # ours under other names: of a former spec, or left by a crash
+    records: tuple[StoredRecord, ...]  # all key records of this AccessKey
+    credentials: Credentials | None  # of the name that the spec asks for, whoever's it is
+    other_credentials: tuple[Credentials, ...]  # ours under other names: of a former spec, or left by a crash
     now: float  # Unix seconds
     blocked: Blocked | None = None
 

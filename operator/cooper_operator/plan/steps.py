@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
-from cooper_operator.plan.snapshot import KnownCredentials, KnownRecord
+from cooper_crds.stored import Credentials, StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class IssueKey:
 class UpdateRecord:
     """Replace a record that was read at a version."""
 
-    current: KnownRecord
+    current: StoredRecord
     record: Record
 
 
@@ -56,7 +56,7 @@ class UpdateRecord:
 class DeleteRecord:
     """Delete a record that was read at a version."""
 
-    current: KnownRecord
+    current: StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,14 @@ class DeliverCredentials:
     name: str
     data: Mapping[str, str]
     key: KeyRecord
-    current: KnownCredentials | None
+    current: Credentials | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteCredentials:
     """Delete a Secret of ours."""
 
-    current: KnownCredentials
+    current: Credentials
 
 
 @dataclass(frozen=True, slots=True)

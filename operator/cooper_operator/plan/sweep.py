@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from cooper_crds.records import BucketRecord, KeyRecord
-from cooper_operator.plan.snapshot import KnownRecord
+from cooper_crds.stored import StoredRecord
 
 #: A sweep that would touch more than this share of all records halts: something else is wrong then.
 LARGEST_SHARE: Final = 0.1
@@ -18,12 +18,12 @@ A_HANDFUL: Final = 5
 class Sweep:
     """What a sweep would touch."""
 
-    keys: tuple[KnownRecord, ...]  # to be revoked, and removed once every worker refuses them
-    buckets: tuple[KnownRecord, ...]  # to be marked as retained
+    keys: tuple[StoredRecord, ...]  # to be revoked, and removed once every worker refuses them
+    buckets: tuple[StoredRecord, ...]  # to be marked as retained
     halted: bool
 
 
-def suspects(records: list[KnownRecord], live_uids: set[str]) -> list[KnownRecord]:
+def suspects(records: list[StoredRecord], live_uids: set[str]) -> list[StoredRecord]:
     """Records whose owner is in no complete list. Each is to be confirmed by a live read before anything is done."""
     return [
         found
@@ -42,7 +42,7 @@ def too_many(touched: int, total: int) -> bool:
     return touched > A_HANDFUL and touched > total * LARGEST_SHARE
 
 
-def plan_sweep(orphans: list[KnownRecord], total: int) -> Sweep:
+def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
     """What to do about orphans that are confirmed, out of `total` records."""
     if too_many(len(orphans), total):
         return Sweep((), (), True)

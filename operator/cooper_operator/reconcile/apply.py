@@ -10,13 +10,14 @@ import msgspec
 from cooper_crds.conditions import Condition
 from cooper_crds.meta import DELETION, DELETION_FINAL
 from cooper_crds.records import KeyRecord
-from cooper_operator.cluster.port import Cluster, Credentials, Invalid, NotFound, Object, Ref, StoredRecord
+from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.port import Cluster, Invalid, NotFound, Object, Ref
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
 from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, Reason
 from cooper_operator.plan.secrets import SECRET_KEY
-from cooper_operator.plan.snapshot import FINALIZER, Blocked, KnownCredentials, KnownRecord
+from cooper_operator.plan.snapshot import FINALIZER, Blocked
 from cooper_operator.reconcile.reading import ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
 
@@ -193,10 +194,10 @@ class Applier:
             namespace = cast(str, work.resource["metadata"]["namespace"])
             await self._cluster.create_credentials(namespace, step.name, data, work.resource)
         else:
-            await self._cluster.update_credentials(_credentials(step.current), data, work.resource)
+            await self._cluster.update_credentials(step.current, data, work.resource)
 
     async def _delete_credentials(self, step: do.DeleteCredentials, work: Work) -> None:
-        await self._cluster.delete_credentials(_credentials(step.current))
+        await self._cluster.delete_credentials(step.current)
 
     # A Bucket's AccessKey
 
@@ -281,10 +282,6 @@ def _with_deletion(obj: Object, said: str | None) -> Object:
     return {**obj, "metadata": {**metadata, "annotations": others if said is None else others | {DELETION: said}}}
 
 
-def _current(known: KnownRecord, work: Work) -> StoredRecord:
+def _current(known: StoredRecord, work: Work) -> StoredRecord:
     """The record at its version by now: an earlier step may have replaced it."""
-    return work.records.get(known.name) or StoredRecord(known.name, known.record, known.version)
-
-
-def _credentials(known: KnownCredentials) -> Credentials:
-    return Credentials(known.namespace, known.name, known.data, known.owner_uid, known.version)
+    return work.records.get(known.name, known)

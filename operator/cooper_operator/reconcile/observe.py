@@ -9,6 +9,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
 from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
+from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
@@ -20,12 +21,11 @@ from cooper_operator.plan.snapshot import (
     BucketSnapshot,
     BucketUsage,
     GrantedBucket,
-    KnownRecord,
     RegionSnapshot,
     Snapshot,
     Surroundings,
 )
-from cooper_operator.reconcile.reading import known_credentials, known_record, read, read_related, ref_of, section
+from cooper_operator.reconcile.reading import read, read_related, ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import ANY_REGION, Facts, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
@@ -75,7 +75,7 @@ class Observer:
         name = observed.ref.name
         every = await self._all_regions(observed)
         observed.seen.pop(observed.ref, None)
-        record = known_record(await self._cluster.get_record(region_record_name(name)))
+        record = await self._cluster.get_record(region_record_name(name))
         return RegionSnapshot(
             name=name,
             region=None if observed.obj is None else read(observed.obj, Region),
@@ -92,7 +92,7 @@ class Observer:
         around = await self._surroundings(wanted_region(bucket, owned), observed)
         claim = owned
         if owned is None and (name := wanted_name(bucket, around, None)):
-            claim = known_record(await self._cluster.get_record(bucket_record_name(name)))
+            claim = await self._cluster.get_record(bucket_record_name(name))
             owned = claim if record_of(claim, meta.uid) is not None else None
         child = await self._look(Ref("AccessKey", meta.namespace, meta.name), observed)
         return BucketSnapshot(
@@ -119,10 +119,8 @@ class Observer:
             around=around,
             buckets=dict(zip(names, granted, strict=True)),
             records=await self._records(self._key_record_names(key)),
-            credentials=known_credentials(await self._cluster.get_credentials(namespace, wanted)),
-            other_credentials=tuple(
-                found for each in owned if each.name != wanted and (found := known_credentials(each)) is not None
-            ),
+            credentials=await self._cluster.get_credentials(namespace, wanted),
+            other_credentials=tuple(each for each in owned if each.name != wanted),
             now=self._clock(),
             blocked=blocked,
         )
@@ -158,11 +156,11 @@ class Observer:
         found = [each.record for each in records if isinstance(each.record, RegionRecord)]
         return found[0] if len(found) == 1 else None
 
-    async def _records(self, names: Iterable[str]) -> tuple[KnownRecord, ...]:
+    async def _records(self, names: Iterable[str]) -> tuple[StoredRecord, ...]:
         stored = await asyncio.gather(*(self._cluster.get_record(name) for name in names))
-        return tuple(found for each in stored if (found := known_record(each)) is not None)
+        return tuple(each for each in stored if each is not None)
 
-    async def _owned_bucket_record(self, bucket: Bucket) -> KnownRecord | None:
+    async def _owned_bucket_record(self, bucket: Bucket) -> StoredRecord | None:
         uid = bucket.metadata.uid
         names = self._index.owned_by(uid)
         if bucket.status is not None and bucket.status.bucket_name is not None:
@@ -184,7 +182,7 @@ class Observer:
         record = await self._owned_bucket_record(bucket)
         return GrantedBucket(bucket, record)
 
-    async def _key_that_reaches(self, owned: KnownRecord | None) -> KnownRecord | None:
+    async def _key_that_reaches(self, owned: StoredRecord | None) -> StoredRecord | None:
         """A key that works on a bucket, or None when there is no such key."""
         if owned is None or not isinstance(owned.record, BucketRecord):
             return None
@@ -203,7 +201,7 @@ class Observer:
         return False
 
     async def _usage_when_due(
-        self, bucket: Bucket, around: Surroundings, owned: KnownRecord | None
+        self, bucket: Bucket, around: Surroundings, owned: StoredRecord | None
     ) -> BucketUsage | None:
         record = record_of(owned, bucket.metadata.uid)
         if record is None or bucket.metadata.deletion_timestamp is not None:

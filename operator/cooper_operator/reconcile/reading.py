@@ -6,8 +6,7 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.manifest import ManifestError, parse
 from cooper_crds.region import Region
-from cooper_operator.cluster.port import Credentials, Object, Ref, StoredRecord
-from cooper_operator.plan.snapshot import KnownCredentials, KnownRecord
+from cooper_operator.cluster.port import Object, Ref
 
 ResourceT = TypeVar("ResourceT", Region, Bucket, AccessKey)
 
@@ -42,18 +41,6 @@ def read_related(obj: Object | None, model: type[ResourceT]) -> ResourceT | None
         return read(obj, model)
     except ManifestError as error:
         raise RelatedUnreadable(str(error)) from None
-
-
-def known_record(stored: StoredRecord | None) -> KnownRecord | None:
-    """A record as plans know it."""
-    return None if stored is None else KnownRecord(stored.name, stored.record, stored.version)
-
-
-def known_credentials(found: Credentials | None) -> KnownCredentials | None:
-    """A Secret as plans know it."""
-    if found is None:
-        return None
-    return KnownCredentials(found.namespace, found.name, found.data, found.owner_uid, found.version)
 
 
 def section(obj: Object, name: str) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 from cooper_crds.names import region_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionRecord
-from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref, StoredRecord
+from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.reasons import SWEEP_HALTED
-from cooper_operator.plan.snapshot import KnownRecord
 from cooper_operator.plan.sweep import plan_sweep, retained, revoked, suspects
 from cooper_operator.reconcile.damage import Mender
-from cooper_operator.reconcile.reading import known_record
 from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ class Sweeper:
     async def _sweep(self) -> bool:
         # Records first, resources after: a record that was there first has its resource in the later list.
         stored = await self._cluster.list_records()
-        records = [found for each in stored if (found := known_record(each)) is not None]
+        records = list(stored)
         self._index.fill((each.name, each.record) for each in stored)
         live: set[str] = set()
         for kind in ("Bucket", "AccessKey"):
@@ -65,19 +64,19 @@ class Sweeper:
                 log.info("record %s changed while it was swept: left to the next sweep", found.name)
         return True
 
-    async def _clear(self, found: KnownRecord, regions: list[RegionRecord]) -> None:
+    async def _clear(self, found: StoredRecord, regions: list[RegionRecord]) -> None:
         if isinstance(found.record, BucketRecord):
             await self._retain(found, found.record)
         elif isinstance(found.record, KeyRecord):
             await self._remove_key(found, found.record, regions)
 
-    async def _wake_regions(self, records: list[KnownRecord]) -> None:
+    async def _wake_regions(self, records: list[StoredRecord]) -> None:
         """A Region that is gone is looked at again: its record goes when nothing lives there any more."""
         for found in records:
             if isinstance(found.record, RegionRecord) and found.name == region_record_name(found.record.name):
                 self._wake(Ref("Region", "", found.record.name))
 
-    async def _is_orphan(self, found: KnownRecord) -> bool:
+    async def _is_orphan(self, found: StoredRecord) -> bool:
         """Whether a live read proves that the resource is not there, or is another one of that name."""
         if not isinstance(found.record, KeyRecord | BucketRecord):
             return False
@@ -86,13 +85,13 @@ class Sweeper:
         obj = await self._cluster.get(Ref(kind, owner.namespace, owner.name))
         return obj is None or obj["metadata"]["uid"] != owner.uid
 
-    async def _retain(self, found: KnownRecord, bucket: BucketRecord) -> None:
-        await self._cluster.update_record(_stored(found), retained(bucket))
+    async def _retain(self, found: StoredRecord, bucket: BucketRecord) -> None:
+        await self._cluster.update_record(found, retained(bucket))
         log.warning("Bucket record %s has no resource any more: its data is retained", found.name)
 
-    async def _remove_key(self, found: KnownRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
+    async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of every Region refuses the key; else the next sweep goes on."""
-        stored, key = _stored(found), revoked(orphan)
+        stored, key = found, revoked(orphan)
         if orphan != key:
             stored = await self._cluster.update_record(stored, key)
         for region in regions:
@@ -109,7 +108,3 @@ class Sweeper:
         log.error("SweepHalted: %s", message)
         for obj in await self._cluster.list_kind("Region"):
             await self._cluster.emit(obj, SWEEP_HALTED.severity, SWEEP_HALTED.name, message)
-
-
-def _stored(found: KnownRecord) -> StoredRecord:
-    return StoredRecord(found.name, found.record, found.version)

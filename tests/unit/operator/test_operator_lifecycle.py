@@ -446,7 +446,12 @@ async def test_credentials_switched_off_and_on_replace_the_key(world: World) -> 
     await world.apply("Bucket", "photos", {"credentials": {"enabled": False}})
     await world.until_condition("Bucket", "photos", "False", "Deleting", "CredentialsReady")
     assert "AccessKey photos is being revoked" in await world.message("Bucket", "photos", "CredentialsReady")
-    assert (await world.key()).state == "Revoked"
+
+    async def revoked() -> bool:
+        return (await world.key()).state == "Revoked"
+
+    await world.until(revoked)
+    await world.until_condition("Bucket", "photos", "False", "Deleting", "CredentialsReady")
     world.gateways.stale.clear()
     await world.until_condition("Bucket", "photos", "False", "CredentialsDisabled", "CredentialsReady")
     assert await world.credentials("photos") is None

@@ -13,6 +13,7 @@ from cooper_crds.manifest import parse
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_crds.region import Region
+from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
@@ -24,8 +25,6 @@ from cooper_operator.plan.snapshot import (
     Blocked,
     BucketSnapshot,
     GrantedBucket,
-    KnownCredentials,
-    KnownRecord,
     RegionSnapshot,
     Surroundings,
 )
@@ -64,16 +63,16 @@ def own_key(**metadata: Any) -> AccessKey:
 
 
 RECORD = wanted_record(bucket(), "photos")
-CLAIM = KnownRecord("bucket-photos", RECORD, "1")
+CLAIM = StoredRecord("bucket-photos", RECORD, "1")
 
 
-def claimed(name: str, namespace: str = "default", *, retained: bool = False) -> KnownRecord:
+def claimed(name: str, namespace: str = "default", *, retained: bool = False) -> StoredRecord:
     """The record of the S3 name, of somebody else."""
     owner = Owner(namespace, name, "another-uid")
-    return KnownRecord("bucket-photos", BucketRecord("photos", "d", owner, retained=retained), "1")
+    return StoredRecord("bucket-photos", BucketRecord("photos", "d", owner, retained=retained), "1")
 
 
-FOREIGN = KnownRecord("bucket-photos", BucketRecord("photos", "d", Owner("elsewhere", "x", "other")), "1")
+FOREIGN = StoredRecord("bucket-photos", BucketRecord("photos", "d", Owner("elsewhere", "x", "other")), "1")
 REGION = region()
 REGION_RECORD = region_record(REGION)
 AROUND = Surroundings((REGION,), None, ENDPOINT)
@@ -179,7 +178,7 @@ BUCKETS = {
     "recalled, retained already": (
         {
             "bucket": bucket(annotation="recalled"),
-            "owned": KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, retained=True), "1"),
+            "owned": StoredRecord("bucket-photos", msgspec.structs.replace(RECORD, retained=True), "1"),
         },
         ["UpdateRecord", "ReopenBucket", "EndRecall", "CreateAccessKey"],
         "WaitingForAccessKey",
@@ -216,7 +215,7 @@ BUCKETS = {
         "the S3 name photos belongs to another namespace. Choose another spec.bucketName.",
     ),
     "record drifted": (
-        {"owned": KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, visibility="Public"), "1")},
+        {"owned": StoredRecord("bucket-photos", msgspec.structs.replace(RECORD, visibility="Public"), "1")},
         ["UpdateRecord", "CreateAccessKey"],
         "WaitingForAccessKey",
         "is being made",
@@ -326,8 +325,8 @@ def test_bucket(case: str) -> None:
 
 SERVED = condition("Revoked", "False") | {"reason": "ApiAccessAllowed"}
 CLOSED = condition("Revoked", "True") | {"reason": "ApiAccessRevoked"}
-SHUT = KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
-REACHES = KnownRecord("key-0", KeyRecord("AKIA2", "s" * 40, Owner("default", "x", "u"), 0), "1")
+SHUT = StoredRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
+REACHES = StoredRecord("key-0", KeyRecord("AKIA2", "s" * 40, Owner("default", "x", "u"), 0), "1")
 NO_CREDENTIALS = {"credentials": {"enabled": False}}
 DETAIL = "worker 1 of 10.0.0.1:9000"
 API_ACCESS = {
@@ -436,10 +435,10 @@ def test_a_retained_record_says_so() -> None:
 KEY_ID = access_key_id(KEY_UID, 0)
 GRANT = Grant("photos", BUCKET_UID, ("s3:GetObject",))
 KEY = KeyRecord(KEY_ID, "s" * 40, Owner("default", "ci", KEY_UID), 0, (GRANT,))
-KNOWN = KnownRecord("key-0", KEY, "1")
+KNOWN = StoredRecord("key-0", KEY, "1")
 DATA = {"ACCESS_KEY": KEY_ID, "SECRET_KEY": "s" * 40, "ENDPOINT": ENDPOINT, "REGION": "us-east-1", "BUCKET": "photos"}
-OURS = KnownCredentials("default", "ci", DATA, KEY_UID, "1")
-THEIRS = KnownCredentials("default", "ci", {"a": "b"}, None, "1")
+OURS = Credentials("default", "ci", DATA, KEY_UID, "1")
+THEIRS = Credentials("default", "ci", {"a": "b"}, None, "1")
 GRANTED = {"photos": GrantedBucket(bucket(), CLAIM)}
 
 
@@ -469,9 +468,9 @@ def key_snapshot(**fields: Any) -> AccessKeySnapshot:
     return replace(snapshot, **fields)
 
 
-REVOKED = KnownRecord("key-0", msgspec.structs.replace(KEY, state="Revoked"), "1")
-EARLIER = KnownRecord("key-x", msgspec.structs.replace(KEY, serial=-1), "1")
-EXPIRED_AT = KnownRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 1), "1")
+REVOKED = StoredRecord("key-0", msgspec.structs.replace(KEY, state="Revoked"), "1")
+EARLIER = StoredRecord("key-x", msgspec.structs.replace(KEY, serial=-1), "1")
+EXPIRED_AT = StoredRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 1), "1")
 HELD = {"records": (KNOWN,), "credentials": OURS}
 LATER = timestamp(NOW + 60)
 
@@ -720,7 +719,7 @@ def test_plans_hold_no_secret() -> None:
 
 
 def test_a_bucket_with_revoked_api_access_is_not_waited_for() -> None:
-    closed = KnownRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
+    closed = StoredRecord("bucket-photos", msgspec.structs.replace(RECORD, api_access="Revoked"), "1")
     plan = plan_access_key(key_snapshot(buckets={"photos": GrantedBucket(bucket(), closed)}))
     prove = next(step for step in plan.steps if isinstance(step, do.ProveWorks))
     assert prove.buckets == ()
@@ -728,8 +727,8 @@ def test_a_bucket_with_revoked_api_access_is_not_waited_for() -> None:
 
 # Regions
 
-RECORDED = KnownRecord("region-local", REGION_RECORD, "1")
-OLD = KnownRecord("region-local", RegionRecord("local", "old"), "1")
+RECORDED = StoredRecord("region-local", REGION_RECORD, "1")
+OLD = StoredRecord("region-local", RegionRecord("local", "old"), "1")
 
 REGIONS = {
     "new": ((REGION, None, True), ["CreateRecord"], "SettingsRecorded"),
@@ -782,9 +781,9 @@ def test_intent(case: str) -> None:
 # Sweep
 
 
-def key_records(count: int) -> list[KnownRecord]:
+def key_records(count: int) -> list[StoredRecord]:
     return [
-        KnownRecord(f"key-{i}", msgspec.structs.replace(KEY, owner=Owner("default", "x", f"uid-{i}")), "1")
+        StoredRecord(f"key-{i}", msgspec.structs.replace(KEY, owner=Owner("default", "x", f"uid-{i}")), "1")
         for i in range(count)
     ]
 
@@ -797,6 +796,6 @@ def test_a_sweep_halts_over_a_tenth(orphans: int, total: int, halted: bool) -> N
 
 
 def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
-    system = KnownRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
-    kept = KnownRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
+    system = StoredRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
+    kept = StoredRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
     assert suspects([system, kept, RECORDED, KNOWN, CLAIM], {KEY_UID}) == [CLAIM]
