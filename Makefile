@@ -6,10 +6,10 @@ STAMP := $(VENV)/.installed
 CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench soak generate lock clean
+.PHONY: help cluster cluster-down demo up test check format bench soak generate lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # The virtual environment, from hash-pinned requirements; made again whenever they change.
 $(STAMP): requirements.lock pyproject.toml
@@ -43,6 +43,12 @@ format: $(STAMP) ## format the code
 generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_crds.schema charts/cooper/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
+
+cluster: $(STAMP) ## a real Kubernetes cluster (kind): 15 minutes at the first time, seconds after
+	@$(CLEAN_ENV) PYTHONPATH=.:tests $(BIN)/python -m e2e.kind up
+
+cluster-down: $(STAMP) ## delete that cluster
+	@$(CLEAN_ENV) PYTHONPATH=.:tests $(BIN)/python -m e2e.kind down
 
 bench: $(STAMP) ## measure speed
 	@$(BIN)/python bench/small_objects.py

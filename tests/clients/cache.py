@@ -1,49 +1,17 @@
-"""Real S3 clients for the tests and the demo, made once and kept in the user's cache folder, outside the clone.
+"""Real S3 clients for the tests and the demo, made once and kept in the user's cache folder.
 
-A folder is named after the content of what it is made from and used only when its last file, `complete`, is there: a
-half-made one is made again. Run as a program it makes everything and prints the folder with the programs.
+Run as a program it makes everything and prints the folder with the programs.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from support.artefacts import cached
+
 HERE = Path(__file__).parent
-
-
-def root() -> Path:
-    """The cache folder, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cooper"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def cached(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
-    """The folder `name-<digest of the sources>`, made by `make(folder)` unless a complete one is there."""
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    digest.update(sys.version.encode())
-    folder = root() / f"{name}-{digest.hexdigest()[:16]}"
-    with _locked(root() / f"{name}.lock"):
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            make(folder)
-            (folder / "complete").touch()
-    return folder
 
 
 def programs() -> Path:
@@ -58,7 +26,7 @@ def programs() -> Path:
         (folder / "venv/bin/node").symlink_to(wheel / "bin/node")
         (folder / "venv/bin/npm").symlink_to(wheel / "lib/node_modules/npm/bin/npm-cli.js")
 
-    return cached("clients", [lock], make) / "venv/bin"
+    return cached("clients", [lock], make, salt=sys.version) / "venv/bin"
 
 
 def node_snippet() -> list[str]:

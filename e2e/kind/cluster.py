@@ -1,0 +1,140 @@
+"""Creating and deleting clusters, and taking their API server away for a while."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from e2e.kind import host
+from e2e.kind.binaries import kind as kind_cli
+from e2e.kind.node_image import node_image
+from e2e.kind.steps import StepFailed, output, run, step
+from support.artefacts import locked, root
+
+NAME: Final = "cooper"
+_LABEL: Final = "io.x-k8s.kind.cluster"
+_HERE: Final = Path(__file__).parent
+_MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+_AWAY: Final = "/etc/kubernetes/kube-apiserver.yaml"
+
+
+class Cluster:
+    """A cluster of one node, by its name."""
+
+    def __init__(self, name: str = NAME) -> None:
+        self.name = name
+        self.home = root() / f"kind-cluster-{name}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How to reach it."""
+        return self.home / "kubeconfig"
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of its version."""
+        return self.home / "kubectl"
+
+    @property
+    def node(self) -> str:
+        """The container that is its node."""
+        return f"{self.name}-control-plane"
+
+    @property
+    def gateway_address(self) -> str:
+        """This machine's address, as pods and the node see it."""
+        return output(
+            ["docker", "network", "inspect", "kind", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+        ).strip()
+
+    def up(self) -> None:
+        """Have it run: made when it is not there, as it is when it answers. Raises StepFailed."""
+        with locked("kind"):
+            if self._answers():
+                return
+            if host.docker_runs() and not host.docker_is_ours():
+                self._create(kind_cli() / "kind", [])  # kind's own node image, pinned by its digest in this kind
+            else:
+                host.check_host()
+                host.install_packages()
+                image, programs = node_image()
+                self._create(programs / "kind", ["--image", image])
+
+    def down(self) -> None:
+        """Delete it; a Docker of ours that has no other cluster ends as well."""
+        with locked("kind"):
+            if not host.docker_runs():
+                return
+            self._delete()
+            if host.docker_is_ours() and not output(["docker", "ps", "-q", "--filter", f"label={_LABEL}"]).strip():
+                host.stop_docker()
+
+    @contextmanager
+    def api_server_away(self) -> Generator[None]:
+        """Without API server, as when its node restarts: what talks to it is cut off. It is back, and ready, after."""
+        self._exec("mv", _MANIFEST, _AWAY)
+        # The kubelet would stop it within 20 s; a signal is quicker.
+        self._exec("sh", "-c", "kill -9 $(pidof kube-apiserver)")
+        try:
+            yield
+        finally:
+            self._exec("mv", _AWAY, _MANIFEST)
+            self._wait_until_ready(120)
+
+    def audit_log(self) -> str:
+        """Every write since the cluster was made, one JSON event a line."""
+        return output(["docker", "exec", self.node, "cat", "/var/log/audit/audit.log"])
+
+    def _exec(self, *command: str) -> None:
+        run("node", ["docker", "exec", self.node, *command])
+
+    def _create(self, kind: Path, options: list[str]) -> None:
+        self._delete(kind)
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        # The node keeps the folder mounted: it must not be one of a clone that goes away.
+        shutil.copytree(_HERE / "audit", self.home / "audit")
+        config = (_HERE / "cluster.yaml").read_text().replace("AUDIT_POLICY", str(self.home / "audit"))
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file, step(f"creating the cluster {self.name}"):
+            file.write(config)
+            file.flush()
+            command = [kind, "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig, *options]
+            run("create", [*command, "--config", file.name, "--wait", "180s", "--retain"])
+            run("create", ["docker", "cp", f"{self.node}:/usr/bin/kubectl", self.kubectl])
+            self._kubectl("-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=120s")
+        (self.home / "kind").symlink_to(kind)
+
+    def _delete(self, kind: Path | None = None) -> None:
+        program = kind or self.home / "kind"
+        if not program.exists():
+            return
+        for attempt in range(3):
+            try:
+                run("delete", [program, "delete", "cluster", "--name", self.name])
+                return
+            except StepFailed:
+                if attempt == 2:
+                    raise
+                host.thaw(f"{_LABEL}={self.name}")
+                time.sleep(2)
+
+    def _kubectl(self, *command: str) -> None:
+        run("kubectl", [self.kubectl, "--kubeconfig", self.kubeconfig, *command])
+
+    def _answers(self) -> bool:
+        if not self.kubectl.exists() or not host.docker_runs():
+            return False
+        command = [self.kubectl, "--kubeconfig", self.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
+        return subprocess.run(command, capture_output=True, env={**os.environ}).returncode == 0
+
+    def _wait_until_ready(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise StepFailed(f"the API server of {self.name} is not back after {seconds:.0f} s")
+            time.sleep(0.2)
