@@ -175,6 +175,23 @@ def test_the_run_folder_is_private_and_holds_no_secret(shared: Shared) -> None:
             assert SECRET.encode() not in path.read_bytes()
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_all_that_it_makes_is_private_whatever_the_umask(home: Home, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        (home.path / "data").mkdir()  # as an administrator makes it
+        with home.running() as supervisor:
+            s3 = client(supervisor.port)
+            for size in (10, 100_000):
+                s3.put_object(Bucket="photos", Key=f"{size}", Body=bytes(size))
+            folders = (home.path / "data", Path(home.config.run_dir))
+            modes = {path: path.stat().st_mode & 0o777 for folder in folders for path in (folder, *folder.rglob("*"))}
+    finally:
+        os.umask(before)
+    assert sum(path.parent.parent.name == "segments" for path in modes) == 1
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
 def test_memory_at_rest_leaves_room(shared: Shared) -> None:
     _, supervisor = shared
     resident = 0

@@ -71,6 +71,7 @@ class Layout:
         try:
             for path in (self.root, self.index, self.segments, self.bucket_keys):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_private(path)
             self._sync_path()
         except OSError as error:
             raise StoreUnusable(f"the data directory {self.root} cannot be used: {error.strerror}") from error
@@ -118,6 +119,14 @@ def file_system_type(mountinfo: str, path: str) -> str | None:
         if inside and len(point) >= len(best):
             best, kind = point, rest.split(" ")[0]
     return kind
+
+
+def _make_private(path: Path) -> None:
+    """Shut others out of a folder that was there before, if it is ours. Raises OSError."""
+    status = path.stat()
+    # Another's folder that we may use was set up so on purpose: a volume that Kubernetes gives to our group.
+    if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+        path.chmod(0o700)
 
 
 def sync_directory(path: Path) -> None:
