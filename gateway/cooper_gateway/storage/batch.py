@@ -27,6 +27,10 @@ Recheck = Callable[[str, str, bytes], str | None]
 FILE_GARBAGE: Final = b"F"  # then directory id, segment id
 KEY_GARBAGE: Final = b"K"  # then data id
 
+#: What is to be removed: key of the table -> id of the object of many files that it was part of, or nothing. Nothing of
+#: an object is removed while somebody pins it.
+Garbage = dict[bytes, bytes]
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +42,7 @@ class Batch:
         self.txn = txn
         self.keys = keys
         self.directories: set[bytes] = set()  # to be synced before the commit
-        self.garbage: list[bytes] = []  # to be removed after it
+        self.garbage: Garbage = {}  # to be removed after it
         self._recheck = recheck
         self._rows: dict[bytes, BucketRow] = {}
 
@@ -128,20 +132,21 @@ class Batch:
                 if piece.directory_id == entries.NO_DIRECTORY:
                     self.txn.delete(piece.segment_id, db=self.index.bodies)
                 else:
-                    self._drop_file(piece.directory_id, piece.segment_id)
+                    self._drop_file(piece.directory_id, piece.segment_id, header.segment_id)
         self.txn.delete(header.segment_id, db=self.index.bodies)
 
     def shred(self, data_id: bytes) -> None:
         """Have a bucket's key destroyed after the commit."""
-        key = KEY_GARBAGE + data_id
-        self.txn.put(key, b"", db=self.index.garbage)
-        self.garbage.append(key)
+        self._discard(KEY_GARBAGE + data_id)
 
-    def _drop_file(self, directory_id: bytes, segment_id: bytes) -> None:
+    def _drop_file(self, directory_id: bytes, segment_id: bytes, object_id: bytes = b"") -> None:
         key = directory_id + segment_id
         if self.txn.delete(key, db=self.index.files):
-            self.txn.put(FILE_GARBAGE + key, b"", db=self.index.garbage)
-            self.garbage.append(FILE_GARBAGE + key)
+            self._discard(FILE_GARBAGE + key, object_id)
+
+    def _discard(self, key: bytes, object_id: bytes = b"") -> None:
+        self.txn.put(key, object_id, db=self.index.garbage)
+        self.garbage[key] = object_id
 
     def _pieces(self, data_id: bytes, object_id: bytes) -> list[Piece]:
         value = self.txn.get(object_id, db=self.index.bodies)

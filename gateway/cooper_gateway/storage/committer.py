@@ -21,12 +21,13 @@ import msgspec
 
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.storage import wire
-from cooper_gateway.storage.batch import Batch, Recheck
+from cooper_gateway.storage.batch import Batch, Garbage, Recheck
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.commits import APPLY, Conflict
 from cooper_gateway.storage.housekeeping import Housekeeping
 from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import NO_ROOM, Layout, StoreUnusable, try_lock
+from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.port import Refused, StoreError, StoreFailed, StoreFull
 from cooper_gateway.storage.sealing import Sealer
 from cooper_gateway.storage.sync import DirectorySync, SyncFailed
@@ -84,7 +85,7 @@ class Committer:
         self._index = open_writable(self._layout, config.map_size, sealer)
         self._recheck = recheck
         self._sync = DirectorySync(self._layout)
-        self._housekeeping = Housekeeping(self._layout, self._index, self._keys)
+        self._housekeeping = Housekeeping(self._layout, self._index, self._keys, Pins(config.run_dir))
         self._path = config.committer_path
         self._connections: dict[int, _Connection] = {}
         self._buffer = bytearray(wire.PACKET + 4096)
@@ -238,7 +239,7 @@ class Committer:
         self._remove(batch.garbage, requests, replies)
         return replies
 
-    def _remove(self, garbage: list[bytes], requests: list[Request], replies: list[Reply]) -> None:
+    def _remove(self, garbage: Garbage, requests: list[Request], replies: list[Reply]) -> None:
         try:
             self._housekeeping.remove(garbage)
         except OSError:

@@ -19,6 +19,8 @@ from cooper_gateway.storage.index import Index, open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.multipart import Uploads
 from cooper_gateway.storage.open_files import OpenFiles
+from cooper_gateway.storage.open_object import StoredObject
+from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.port import (
     Attributes,
     BucketClosed,
@@ -38,7 +40,7 @@ from cooper_gateway.storage.port import (
     UploadListing,
     Usage,
 )
-from cooper_gateway.storage.reading import Reader, StoredObject, damaged
+from cooper_gateway.storage.reading import Reader, damaged
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
 from cooper_gateway.storage.segments import SegmentDirectories, StoredSegment, StoreWriter
 
@@ -72,8 +74,9 @@ class EmbeddedStore:
         self._client = CommitterClient(config.committer_path, loop)
         self._directories = SegmentDirectories(self._layout, self._client)
         self._client.on_lost = self._directories.give_up
-        files = OpenFiles(most_files)
-        self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor, files)
+        pins, files = Pins(config.run_dir), OpenFiles(most_files)
+        pins.prepare()
+        self._reader = Reader(self._layout, self._index, self._keys, sealer, self._executor, pins, files)
         self._uploads = Uploads(self._index, self._keys, self._client)
         self._made: set[bytes] = set()  # buckets that are known to have a key and a row
 

@@ -7,42 +7,40 @@ is gone, and then (2) everything that any worker had sent by then has been commi
 
 import logging
 import os
-import queue
-import threading
 from collections import deque
 from typing import Any
 
 import lmdb
 
-from cooper_gateway.storage.batch import FILE_GARBAGE, KEY_GARBAGE
+from cooper_gateway.storage.batch import FILE_GARBAGE, KEY_GARBAGE, Garbage
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.entries import DIRECTORY_ID, ID
 from cooper_gateway.storage.index import Index
 from cooper_gateway.storage.layout import Layout, sync_directory, try_lock
+from cooper_gateway.storage.pins import Pins
+from cooper_gateway.storage.unlinker import Unlinker
 
 _log = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Collects what has to go and removes it: unlinking in a thread of its own, since it may take long."""
+    """Collects what has to go and removes it."""
 
-    def __init__(self, layout: Layout, index: Index, keys: BucketKeys) -> None:
+    def __init__(self, layout: Layout, index: Index, keys: BucketKeys, pins: Pins) -> None:
         self._layout = layout
         self._index = index
         self._keys = keys
-        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._removed: deque[bytes] = deque()  # garbage that is gone, its row not yet
+        self._unlinker = Unlinker(layout, pins, self._removed)
         self._forgetting = 0
         self._candidates: set[bytes] = set()  # directories whose worker may be gone
         self._locked: dict[bytes, int] = {}  # directories whose worker is gone -> descriptor with the lock
         self._abandoned: list[bytes] = []
-        self._thread = threading.Thread(target=self._unlink_all, name="unlinker", daemon=True)
-        self._thread.start()
 
     def recover(self) -> None:
         """At the start: garbage that was not removed yet, and directories of workers that are gone."""
         with self._index.read() as txn, txn.cursor(self._index.garbage) as cursor:
-            garbage = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
+            garbage = {bytes(key): bytes(value) for key, value in cursor.iternext(keys=True, values=True)}
         self._keys.clear_drafts()
         try:
             self.remove(garbage)
@@ -50,13 +48,13 @@ class Housekeeping:
             _log.exception("a bucket's key could not be shredded: its row stays, and the next start tries again")
         self.look_for_orphans()
 
-    def remove(self, garbage: list[bytes]) -> None:
+    def remove(self, garbage: Garbage) -> None:
         """Remove what a commit dropped. A bucket's key is gone when this returns.
 
         Raises the first OSError of a key that could not be shredded, once everything else was seen to.
         """
-        if files := [key for key in garbage if not key.startswith(KEY_GARBAGE)]:
-            self._queue.put(files)
+        if files := {key: of for key, of in garbage.items() if not key.startswith(KEY_GARBAGE)}:
+            self._unlinker.take(files)
         problem: OSError | None = None
         for key in garbage:
             if key.startswith(KEY_GARBAGE):
@@ -98,7 +96,7 @@ class Housekeeping:
             abandoned, self._abandoned = self._abandoned, []
             with self._index.read() as txn:
                 unknown = [key for key in abandoned if txn.get(key, db=self._index.files) is None]
-            self._queue.put([FILE_GARBAGE + key for key in unknown])
+            self._unlinker.take({FILE_GARBAGE + key: b"" for key in unknown})
         locked, self._locked = self._locked, {}
         for directory_id, descriptor in locked.items():
             try:
@@ -133,8 +131,7 @@ class Housekeeping:
 
     def close(self) -> None:
         """Finish what is queued and release everything."""
-        self._queue.put(None)
-        self._thread.join()
+        self._unlinker.close()
         for descriptor in self._locked.values():
             os.close(descriptor)
 
@@ -170,29 +167,6 @@ class Housekeeping:
             _with_prefix(txn, self._index.files, directory_id, at_most=1)
             or _with_prefix(txn, self._index.garbage, FILE_GARBAGE + directory_id, at_most=1)
         )
-
-    def _unlink_all(self) -> None:
-        while (keys := self._queue.get()) is not None:
-            gone: list[bytes] = []
-            directories: set[bytes] = set()
-            for key in keys:
-                directory_id, segment_id = key[1 : 1 + DIRECTORY_ID], key[1 + DIRECTORY_ID :]
-                try:
-                    self._layout.segment(directory_id, segment_id).unlink(missing_ok=True)
-                except OSError:
-                    _log.exception("a segment file could not be removed: it is when the committer starts")
-                    continue
-                gone.append(key)
-                directories.add(directory_id)
-            for directory_id in directories:  # durable, before the rows that remember these files go
-                try:
-                    sync_directory(self._layout.directory(directory_id))
-                except FileNotFoundError:
-                    pass
-                except OSError:
-                    _log.exception("directory %s could not be synced", directory_id.hex())
-                    gone = [key for key in gone if key[1 : 1 + DIRECTORY_ID] != directory_id]
-            self._removed.extend(gone)
 
 
 def _with_prefix(txn: lmdb.Transaction, table: Any, prefix: bytes, at_most: int | None = None) -> set[str]:
