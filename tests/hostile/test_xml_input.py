@@ -97,6 +97,43 @@ def test_a_flood_of_elements_is_refused_where_it_begins(case, monkeypatch):
     assert len(begun) <= most
 
 
+#: Documents of about 2 MiB that consist of attributes, which S3's XML has none of.
+ATTRIBUTES = {
+    "of the root": "<Delete" + "".join(f' a{number}=""' for number in range(170_000)) + ">" + OBJECT + "</Delete>",
+    "of an object": delete(
+        "<Object" + "".join(f' a{number}=""' for number in range(170_000)) + "><Key>a</Key></Object>"
+    ),
+    "of the declaration": "<?xml version='1.0'" + " a=''" * 300_000 + "?>" + delete(OBJECT),
+    "namespaces": "<Delete" + "".join(f' xmlns:a{number}=""' for number in range(120_000)) + ">" + OBJECT + "</Delete>",
+    "with ends of tags in them": "<Delete"
+    + "".join(f' a{number}=">"' for number in range(150_000))
+    + ">"
+    + OBJECT
+    + "</Delete>",
+    "in many tags": delete(("<Object" + "".join(f' a{number}=""' for number in range(1500)) + "/>") * 130),
+    "in an endless tag": "<Delete" + " a=''" * 300_000,
+    "of the last object": delete(OBJECT * 999 + "<Object" + " a=''" * 300_000 + "><Key>a</Key></Object>"),
+}
+
+
+@pytest.mark.parametrize("case", ATTRIBUTES)
+def test_a_flood_of_attributes_is_refused_where_it_begins(case):
+    document = ATTRIBUTES[case].encode()
+    assert len(document) < MAX_DOCUMENT
+    began = time.process_time()
+    with pytest.raises(S3Error) as caught:
+        read_delete(document)
+    assert caught.value.code == "MalformedXML"
+    assert time.process_time() - began < 0.03
+
+
+@pytest.mark.parametrize(
+    "attributes", ['xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', "xmlns='x' xmlns:xsi='y' xsi:a='b'"]
+)
+def test_a_few_attributes_do_no_harm(attributes):
+    assert read_delete(f"<Delete {attributes}>{OBJECT}</Delete>".encode()).names == [b"a"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -19,6 +19,10 @@ from cooper_gateway.protocol.paths import check_name
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 #: Largest document that a client may send, in bytes.
 MAX_DOCUMENT: Final = 2 << 20
+#: Attributes of an element. S3 has none but `xmlns`, and some libraries add theirs.
+MAX_ATTRIBUTES: Final = 8
+#: Bytes of a tag with the text that follows it; a key of 1,024 bytes needs 6,144 when every one is a reference.
+MAX_TAG: Final = 16 << 10
 #: "The request can contain a list of up to 1,000 keys" (DeleteObjects)
 MAX_DELETES: Final = 1000
 #: "Part number of part being uploaded. This is a positive integer between 1 and 10,000."
@@ -46,6 +50,11 @@ class CompletedPart:
     checksums: dict[str, str] = field(default_factory=dict[str, str])  # algorithm: base64 value
 
 
+# The parser reads a tag with all its attributes before it tells of it. A tag ends before the next "<", which no
+# attribute may contain (XML 1.0, 2.3); a ">" it may.
+_LONG_TAG: Final = re.compile(b"<[^<]{%d}" % MAX_TAG)
+
+
 class _Reader:
     """Collects the leaves of a document, below its root and below each inner element.
 
@@ -68,6 +77,8 @@ class _Reader:
         """Parse the whole document. Raises S3Error MalformedXML."""
         if len(body) > MAX_DOCUMENT:
             raise S3Error("MalformedXML", f"The XML document is larger than {MAX_DOCUMENT} bytes.")
+        if _LONG_TAG.search(body):
+            raise S3Error("MalformedXML", f"A tag and the text after it may have at most {MAX_TAG} bytes together.")
         parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -88,7 +99,9 @@ class _Reader:
                 "MalformedXML", f"The XML is not well formed: line {error.lineno}, column {error.offset}."
             ) from None
 
-    def _start(self, name: str, _attributes: dict[str, str]) -> None:
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise S3Error("MalformedXML", f"The element {name:.200} has more than {MAX_ATTRIBUTES} attributes.")
         self._path.append(name)
         depth = len(self._path)
         if (
