@@ -253,7 +253,7 @@ class S3Connection(asyncio.Protocol):
             self._fail_body(raw, error)
         elif not raw.waits_for_client:
             self._receiving.reset(raw.received, now)
-        elif self._receiving.stalled(raw.received, now, self._limits.least_progress, self._limits.body_seconds):
+        elif self._receiving.stalled(raw.received, now, self._limits.body_progress, self._limits.body_seconds):
             self._fail_body(raw, S3Error("RequestTimeout"))
 
     def _taken(self) -> int:

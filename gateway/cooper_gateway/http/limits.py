@@ -12,7 +12,8 @@ class HttpLimits:
     header_count: int = 100
     header_seconds: float = 15.0  # from a request's first byte to its last header
     idle_seconds: float = 75.0  # a kept-alive connection with nothing to do
-    body_seconds: float = 30.0  # a body that brings less than `least_progress` in this time is given up
+    body_seconds: float = 60.0  # a body that brings less than `body_progress` in this time is given up:
+    body_progress: int = 60 << 10  # less than 1 KiB/s, so that nobody holds a connection and a file for next to nothing
     write_seconds: float = 60.0  # a reader that takes less than `least_progress` in this time is cut
     least_progress: int = 1 << 10
     queue_bytes: int = 256 << 10  # high-water mark of a body's queue

@@ -404,6 +404,27 @@ def test_a_byte_now_and_then_is_not_progress(loop: str, begin: bytes) -> None:
     with_server(loop, test, SHORT)
 
 
+@pytest.mark.parametrize(("rate", "answer"), [(100, b"408 Request Timeout"), (4096, b"200 OK")])
+def test_a_body_comes_at_a_kibibyte_a_second_or_not_at_all(loop: str, rate: int, answer: bytes) -> None:
+    hurry = DEFAULT_LIMITS.body_seconds / 0.4  # how many of its seconds pass in one of ours
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        writer.write(put("/a", 1 << 20))
+        answered = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        sent = 0.0
+        async with asyncio.timeout(8):
+            while not answered.done():
+                piece = min(rate * hurry * 0.02, (1 << 20) - sent)
+                writer.write(b"x" * (int(sent + piece) - int(sent)))
+                sent += piece
+                await asyncio.sleep(0.02)
+        assert answer in answered.result()
+        writer.close()
+
+    with_server(loop, test, replace(DEFAULT_LIMITS, body_seconds=0.4))
+
+
 def test_a_pipelining_client_that_does_not_read_is_cut(loop: str) -> None:
     async def test(rig: Rig) -> None:
         _, writer = await rig.connect(receive_buffer=4096)
