@@ -1,0 +1,69 @@
+"""How Cooper's own objects look on Kubernetes: names, labels and types that operator and gateway must agree on.
+
+Secret     records, in the gateways' namespace       operator writes, gateways watch
+ConfigMap  records-revision, in the same namespace   operator writes after records, gateways read every 2 s
+Secret     credentials, in the tenant's namespace    operator writes, workloads mount
+Lease      cooper-operator, in the gateways' namespace
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from cooper_crds.records import Record, RecordError, decode
+
+GROUP: Final = "cooper.dev"
+VERSION: Final = "v1alpha1"
+
+#: Namespace of operator and gateways where nothing else was said.
+SYSTEM_NAMESPACE: Final = "cooper-system"
+#: Who wrote a field, as `metadata.managedFields` says it.
+FIELD_MANAGER: Final = "cooper-operator"
+#: The Lease that the leading operator holds.
+LEASE: Final = "cooper-operator"
+
+#: Type of a record's Secret. A Secret's type never changes, so a record cannot leave a list or a watch by this type.
+RECORD_TYPE: Final = "cooper.dev/record"
+#: The field selector of a list or watch of all records.
+RECORD_SELECTOR: Final = f"type={RECORD_TYPE}"
+#: Label of a record, for people: its kind (`key`, `bucket`, `region`).
+RECORD_LABEL: Final = "cooper.dev/record"
+#: The one data key of a record's Secret: JSON as `cooper_crds.records.encode` writes it.
+RECORD_KEY: Final = "record.json"
+#: Annotation of a record: the resource it was written for, `Kind/namespace/name` (`Region//name`).
+RECORD_OWNER: Final = "cooper.dev/owner"
+#: Type of a record that could not be read and was replaced: kept beside it, used by nobody.
+DAMAGED_RECORD_TYPE: Final = "cooper.dev/damaged-record"
+
+#: The ConfigMap that tells how far gateways must have watched to know all that was written.
+REVISION_OBJECT: Final = "records-revision"
+#: Its data key: the highest resourceVersion of a record's write, a decimal integer.
+REVISION_KEY: Final = "lastWrite"
+
+#: Label of credentials: the name of their AccessKey, or `true` where that is too long for a label.
+CREDENTIALS_LABEL: Final = "cooper.dev/credentials"
+#: Label of credentials: the UID of their AccessKey.
+CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
+
+#: "must be 63 characters or less" (Kubernetes, labels: syntax and character set)
+MAX_LABEL_LENGTH: Final = 63
+
+
+def record_of(secret: Mapping[str, Any]) -> Record:
+    """The record in a Secret as the API server returns it. Raises RecordError, which never has the content."""
+    data = secret.get("data")
+    encoded = cast(Mapping[str, Any], data).get(RECORD_KEY) if isinstance(data, Mapping) else None
+    if not isinstance(encoded, str):
+        raise RecordError(f"the Secret has no data key {RECORD_KEY}")
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise RecordError(f"the Secret's data key {RECORD_KEY} is not base64") from None
+    return decode(content)
+
+
+def revision_of(config_map: Mapping[str, Any]) -> int | None:
+    """The highest resourceVersion of a record's write; None, when it cannot be read, proves nothing."""
+    data = config_map.get("data")
+    text = cast(Mapping[str, Any], data).get(REVISION_KEY) if isinstance(data, Mapping) else None
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else None
