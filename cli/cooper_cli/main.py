@@ -3,6 +3,7 @@
 import click
 
 from cooper_cli.completion import completion
+from cooper_cli.gateway import gateway
 from cooper_cli.status import status
 from cooper_cli.up import up
 
@@ -13,7 +14,7 @@ def main() -> None:
     """S3 buckets and their credentials as ordinary resources."""
 
 
-for command in (up, status, completion):
+for command in (up, gateway, status, completion):
     main.add_command(command)
 
 

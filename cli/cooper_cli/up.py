@@ -10,12 +10,13 @@ from typing import Final
 import click
 
 from cooper_cli.places import Places
+from cooper_cli.starting import option_for
 from cooper_cli.telling import Teller, say_stopped, say_where
 from cooper_crds.records import RegionRecord
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes import logs
-from cooper_gateway.processes.errors import GatewayStartError, PortInUse, StoreLocked
+from cooper_gateway.processes.errors import GatewayStartError
 from cooper_gateway.processes.supervisor import Supervisor
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
@@ -84,17 +85,8 @@ def up(
     try:
         asyncio.run(_run(folder.absolute(), places, Supervisor(config)))
     except (GatewayStartError, KeyringError, Unavailable) as error:
-        raise click.ClickException(str(error) + _options_for(error, config)) from error
+        raise click.ClickException(str(error) + option_for(error, config)) from error
     say_stopped(places)
-
-
-def _options_for(error: Exception, config: GatewayConfig) -> str:
-    """Which option does something about an error at the start."""
-    if isinstance(error, StoreLocked):
-        return " with --data"
-    if isinstance(error, PortInUse):
-        return f" with {'--metrics-port' if error.port == config.metrics_port else '--port'}"
-    return ""
 
 
 def served_region(folder: Path) -> str:

@@ -3,14 +3,22 @@
 import msgspec
 
 
+class KubernetesRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records from Secrets of a cluster."""
+
+    namespace: str  # the gateway's own
+    kubeconfig: str = ""  # file; empty: the pod's service account, else where kubectl looks
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of a replica. Paths are absolute."""
 
     region: str  # name of the Region this replica serves
     data_dir: str  # the embedded store: index/, segments/, bucket-keys/
     run_dir: str  # on tmpfs, mode 0700, made anew at start: records table, sockets, metrics
-    records_dir: str  # record files (standalone)
+    records_dir: str  # record files (standalone); not used with `kubernetes`
     kek_file: str  # key-encryption key
+    kubernetes: KubernetesRecords | None = None
     host: str = "127.0.0.1"
     port: int = 9000
     metrics_host: str = "127.0.0.1"  # where metrics and health are served: they ask for no credentials

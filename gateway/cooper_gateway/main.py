@@ -42,16 +42,13 @@ _CHILDREN: Final[dict[str, Callable[[], int]]] = {"committer": _committer, "watc
 
 
 def supervise(source: str | None) -> int:
-    """Run a gateway until SIGTERM or SIGINT. Returns the process's exit status."""
+    """Run a gateway with settings from a file, or from standard input. Returns the process's exit status."""
     from cooper_gateway.processes import logs
     from cooper_gateway.processes.errors import GatewayStartError
-    from cooper_gateway.processes.supervisor import Supervisor
 
     logs.set_up("supervisor")
     log = logging.getLogger("cooper_gateway.supervisor")
-    # Blocked from the first moment on: a signal that comes during the start ends the gateway after the start.
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    _hold_signals()
     try:
         text = sys.stdin.buffer.read() if source is None else Path(source).read_bytes()
         config = msgspec.json.decode(text, type=GatewayConfig)
@@ -61,16 +58,32 @@ def supervise(source: str | None) -> int:
     except msgspec.MsgspecError as error:
         log.error("the settings %s are not valid: %s", source or "on standard input", error)
         return 2
-    supervisor = Supervisor(config)
     try:
-        supervisor.start()
+        serve(config)
     except GatewayStartError as error:
         log.error("%s", error)
         return 1
+    return 0
+
+
+def serve(config: GatewayConfig) -> None:
+    """Run a gateway until SIGTERM or SIGINT. Raises GatewayStartError when it cannot start."""
+    signals = _hold_signals()
+    from cooper_gateway.processes.supervisor import Supervisor
+
+    log = logging.getLogger("cooper_gateway.supervisor")
+    supervisor = Supervisor(config)
+    supervisor.start()
     log.info("serving S3 on port %d, metrics and health on port %d", supervisor.port, supervisor.metrics_port)
     log.info("stopping: %s", signal.Signals(signal.sigwait(signals)).name)
     supervisor.stop()
-    return 0
+
+
+def _hold_signals() -> set[signal.Signals]:
+    """Block what ends a gateway, from the first moment on: one that comes during the start ends it after the start."""
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    return signals
 
 
 def main(arguments: list[str]) -> int:

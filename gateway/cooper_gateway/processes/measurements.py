@@ -29,7 +29,9 @@ class Measurements(msgspec.Struct):
     latencies: dict[str, Latency] = {}
     received: int = 0  # bytes of request bodies
     sent: int = 0  # bytes of response bodies
+    counts: dict[str, int] = {}
     gauges: dict[str, float] = {}
+    trouble: str = ""  # what hinders this child right now, a clause; empty when nothing does
 
     def observe(self, operation: str, status: int, seconds: float, received: int, sent: int) -> None:
         """Count one finished request."""

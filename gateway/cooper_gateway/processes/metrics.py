@@ -15,8 +15,15 @@ from cooper_gateway.processes.measurements import LATENCY_BOUNDS, Measurements
 _GAUGES: Final = {
     "connections": "Open connections of clients.",
     "records": "Records in use.",
-    "records_broken": "Record files that cannot be used; what they grant is denied.",
+    "records_broken": "Records that are there and cannot be used; what they grant is denied.",
     "records_table_full": "1 when the records do not fit into the table.",
+    "records_api_reachable": "1 when the Kubernetes API's last answer about records was a good one.",
+    "records_clock_skew_seconds": "How far the Kubernetes API's clock is ahead of this one.",
+}
+#: Counters that children keep, in the same way.
+_COUNTS: Final = {
+    "records_relists": "Complete lists of records from the Kubernetes API.",
+    "records_watch_restarts": "Watches of records that had ended by themselves and were resumed.",
 }
 
 
@@ -41,6 +48,7 @@ class GatewayCollector(Collector):
         children = self._children()
         yield from _requests(children)
         yield from _gauges(children)
+        yield from _counts(children)
         yield from _supervisor(self._state())
 
 
@@ -102,6 +110,13 @@ def _gauges(children: Mapping[str, Measurements]) -> Iterator[Metric]:
         if any(name in child.gauges for child in children.values()):
             total = sum(child.gauges.get(name, 0) for child in children.values())
             yield GaugeMetricFamily(f"cooper_{name}", help_text, value=total)
+
+
+def _counts(children: Mapping[str, Measurements]) -> Iterator[Metric]:
+    for name, help_text in _COUNTS.items():
+        if any(name in child.counts for child in children.values()):
+            total = sum(child.counts.get(name, 0) for child in children.values())
+            yield CounterMetricFamily(f"cooper_{name}", help_text, value=total)
 
 
 def _supervisor(state: State) -> Iterator[Metric]:

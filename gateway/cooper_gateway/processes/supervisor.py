@@ -24,9 +24,10 @@ from cooper_gateway.processes.health import HealthServer
 from cooper_gateway.processes.keeper import Keeper
 from cooper_gateway.processes.listening import close_all, listen
 from cooper_gateway.processes.lock import StoreLock
-from cooper_gateway.processes.measurements import read_all
+from cooper_gateway.processes.measurements import Measurements, read_all
 from cooper_gateway.processes.metrics import GatewayCollector, State, render
 from cooper_gateway.processes.run_dir import RunDir
+from cooper_gateway.records.source import MAX_SKEW_SECONDS
 from cooper_gateway.records.table import open_for_writing
 
 log = logging.getLogger(__name__)
@@ -92,13 +93,7 @@ class Supervisor:
         if not self._keepers:
             return ["the gateway is not running"]
         found = [f"{keeper.name} {problem}" for keeper in self._keepers if (problem := keeper.problem)]
-        age, limit = self._record_age()
-        if not self._watcher_gauges().get("records_region"):
-            found.append(f"there is no record of the Region {self._config.region} yet: requests are refused")
-        if age > limit:
-            seen = f"have not been read for {age:.0f} s" if age < time.time() / 2 else "have never been read"
-            found.append(f"the records {seen}; after {limit:.0f} s requests are refused")
-        return found
+        return found + self._record_problems()
 
     def pids(self) -> dict[str, int]:
         """Process ids of the running children, by name."""
@@ -162,17 +157,32 @@ class Supervisor:
         }
         return HealthServer(self._config.metrics_host, self._config.metrics_port, pages)
 
+    def _record_problems(self) -> list[str]:
+        watcher = self._watcher()
+        found: list[str] = []
+        if not watcher.gauges.get("records_region"):
+            found.append(f"there is no record of the Region {self._config.region} yet: requests are refused")
+        age, limit = self._record_age()
+        if age > limit:
+            seen = f"have not been read for {age:.0f} s" if age < time.time() / 2 else "have never been read"
+            found.append(f"the records {seen}; after {limit:.0f} s requests are refused")
+        if found and watcher.trouble:
+            found.append(watcher.trouble)
+        skew = watcher.gauges.get("records_clock_skew_seconds", 0.0)
+        if abs(skew) > MAX_SKEW_SECONDS:
+            found.append(f"the Kubernetes API's clock is {skew:+.0f} s from this machine's: set the wrong one right")
+        return found
+
     def _record_age(self) -> tuple[float, float]:
         """How old the records are and may be, in seconds."""
-        gauges = self._watcher_gauges()
+        gauges = self._watcher().gauges
         return (
             max(0.0, time.time() - gauges.get("records_verified_at", 0.0)),
             gauges.get("records_max_age", _DEFAULT_MAX_AGE_SECONDS),
         )
 
-    def _watcher_gauges(self) -> dict[str, float]:
-        watcher = read_all(self._metrics_dir).get("watcher")
-        return {} if watcher is None else watcher.gauges
+    def _watcher(self) -> Measurements:
+        return read_all(self._metrics_dir).get("watcher") or Measurements()
 
     def _state(self) -> State:
         restarts: dict[str, int] = {}

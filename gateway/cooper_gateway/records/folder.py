@@ -9,10 +9,10 @@ import re
 import stat
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 from cooper_crds.records import Box, Record, RecordError, load_file
+from cooper_gateway.records.source import Ledger, Reading, SourceUnreadable
 from cooper_gateway.records.table import record_name
 
 _FILE_NAME: Final = re.compile(r"((?:key|bucket|region)-[a-z0-9.-]{1,240})\.json")
@@ -24,17 +24,8 @@ _SETTLED_SECONDS: Final = 0.1
 Signature = tuple[int, int, int, int]
 
 
-class FolderUnreadable(Exception):
+class FolderUnreadable(SourceUnreadable):
     """The folder could not be listed: nothing is known, least of all that a record is gone."""
-
-
-@dataclass(slots=True)
-class Reading:
-    """What a reading of the folder found different from the one before."""
-
-    changes: dict[str, Record | None] = field(default_factory=dict[str, Record | None])  # None: gone or unusable
-    broken: dict[str, str] = field(default_factory=dict[str, str])  # newly broken file -> reason
-    mended: list[str] = field(default_factory=list[str])  # files that were broken and are not any more
 
 
 class RecordsFolder:
@@ -44,27 +35,26 @@ class RecordsFolder:
         self._path = path
         self._box = box
         self._seen: dict[str, Signature | None] = {}  # record name -> signature; None: read it again next time
-        self._broken: dict[str, str] = {}
-        self._usable: set[str] = set()
+        self._ledger = Ledger(".json")
 
     @property
     def broken(self) -> int:
         """How many files are there and cannot be used."""
-        return len(self._broken)
+        return self._ledger.broken
 
     @property
     def usable(self) -> int:
         """How many records are there."""
-        return len(self._usable)
+        return self._ledger.usable
 
     def has(self, name: str) -> bool:
         """Whether the record of that name is there and can be used."""
-        return name in self._usable
+        return self._ledger.has(name)
 
     def forget(self) -> None:
         """Forget all signatures: the next complete reading yields every record."""
         self._seen.clear()
-        self._usable.clear()
+        self._ledger.forget()
 
     def read_all(self, now: float) -> Reading:
         """Read the whole folder; `now` is in Unix seconds. Raises FolderUnreadable: then `forget` before going on."""
@@ -104,38 +94,21 @@ class RecordsFolder:
             status = os.lstat(name + ".json", dir_fd=folder)
         except FileNotFoundError:
             self._seen.pop(name, None)
-            self._mend(name, reading)
-            self._drop(name, reading)
+            self._ledger.gone(name, reading)
             return
         signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         if self._seen.get(name) == signature:
             return
         self._seen[name] = signature if now - status.st_ctime > _SETTLED_SECONDS else None
         try:
-            reading.changes[name] = self._load(folder, name)
+            record = self._load(folder, name)
         except RecordError as error:
-            self._break(name, str(error), reading)
+            self._ledger.unusable(name, str(error), reading)
         except OSError as error:
             self._seen[name] = None
-            self._break(name, f"cannot be read: {error.strerror}", reading)
+            self._ledger.unusable(name, f"cannot be read: {error.strerror}", reading)
         else:
-            self._mend(name, reading)
-            self._usable.add(name)
-
-    def _break(self, name: str, reason: str, reading: Reading) -> None:
-        if self._broken.get(name) != reason:
-            reading.broken[name + ".json"] = reason
-        self._broken[name] = reason
-        self._drop(name, reading)
-
-    def _mend(self, name: str, reading: Reading) -> None:
-        if self._broken.pop(name, None):
-            reading.mended.append(name + ".json")
-
-    def _drop(self, name: str, reading: Reading) -> None:
-        if name in self._usable:
-            self._usable.discard(name)
-            reading.changes[name] = None
+            self._ledger.found(name, record, reading)
 
     def _load(self, folder: int, name: str) -> Record:
         record = load_file(_read_regular(folder, name + ".json"), self._box)

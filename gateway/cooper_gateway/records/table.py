@@ -7,7 +7,7 @@ every two seconds costs no reader its decoded records.
 
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import lmdb
@@ -67,14 +67,28 @@ class TableWriter:
 
         Rows that already say the same are not rewritten. Raises TableFull.
         """
-        wanted: dict[str, Record | None] = {record_name(record): record for record in records}
-        with self._env.begin() as txn, txn.cursor() as cursor:
-            present = (
-                [bytes(key).decode() for key in cursor.iternext(keys=True, values=False)]
-                if (cursor.set_range(_FIRST_RECORD))
-                else []
-            )
-        return self.apply({name: None for name in present if name not in wanted} | wanted, now)
+        return self.apply(self.difference(records), now)
+
+    def difference(self, records: Iterable[Record]) -> dict[str, Record | None]:
+        """The changes after which the table holds exactly these records."""
+        changes: dict[str, Record | None] = {record_name(record): record for record in records}
+        with self._env.begin() as txn:
+            for key, row in _rows(txn):
+                name = key.decode()
+                record = changes.get(name)
+                if record is None:
+                    changes[name] = None
+                elif _unsealed(self._box, key, row) == record:
+                    del changes[name]
+        return changes
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """All records with their names. The table must not be written meanwhile."""
+        with self._env.begin() as txn:
+            for key, row in _rows(txn):
+                record = _unsealed(self._box, key, row)
+                if record is not None:
+                    yield key.decode(), record
 
     def apply(self, changes: Changes, verified_at: float | None) -> int:
         """Write these records (None: gone); with `verified_at`, also that the source was read completely then.
@@ -202,6 +216,13 @@ class RecordsTable:
             self._revision = revision
         self._verified_at = _TIME.unpack(txn.get(_STAMP, _TIME.pack(0.0)))[0]
         self._transaction = txn.id()
+
+
+def _rows(txn: "lmdb.Transaction[bytes]") -> Iterator[tuple[bytes, bytes]]:
+    with txn.cursor() as cursor:
+        if cursor.set_range(_FIRST_RECORD):
+            for key, row in cursor.iternext():
+                yield bytes(key), bytes(row)
 
 
 def _unsealed(box: Box, name: bytes, row: bytes) -> Record | None:

@@ -1,0 +1,117 @@
+"""`cooper gateway`: one gateway by itself, with its records from a cluster or from a folder."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from cooper_cli.places import Places
+from cooper_cli.starting import option_for
+from cooper_crds.kubernetes import SYSTEM_NAMESPACE
+from cooper_gateway.config import GatewayConfig, KubernetesRecords
+from cooper_gateway.main import serve
+from cooper_gateway.processes import logs
+from cooper_gateway.processes.errors import GatewayStartError
+
+#: `--records` for those of a cluster; anything else is a folder.
+_KUBERNETES: Final = "kubernetes"
+#: Where a pod finds the name of its own namespace.
+_POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@click.command()
+@click.option("--region", required=True, help="Name of the Region to serve.")
+@click.option(
+    "--records",
+    default=_KUBERNETES,
+    show_default=True,
+    metavar="kubernetes|FOLDER",
+    help="Where records come from: Secrets of a cluster, or a folder that an operator writes.",
+)
+@click.option("--namespace", help="Namespace of the records.  [default: the pod's own, or cooper-system]")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    help="How to reach the cluster.  [default: the pod's service account, or what kubectl uses]",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path(".cooper"),
+    show_default=True,
+    help="Where objects are kept.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of metrics and health, which ask for no credentials.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=9100,
+    show_default=True,
+    help="Port of metrics and health; 0 chooses one.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
+def gateway(
+    region: str,
+    records: str,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    data: Path,
+    host: str,
+    port: int,
+    metrics_host: str,
+    metrics_port: int,
+    workers: int,
+    kek: Path | None,
+) -> None:
+    """Serve S3 for one Region.
+
+    The operator tells what may be done, by records. SIGTERM or Ctrl-C lets requests in progress end, then stops.
+    """
+    logs.set_up("gateway")
+    places = Places(data.absolute())
+    config = GatewayConfig(
+        region=region,
+        data_dir=str(places.data),
+        run_dir=str(places.run),
+        records_dir="" if records == _KUBERNETES else str(_folder(records)),
+        kek_file=str((kek or places.kek).absolute()),
+        kubernetes=_cluster(namespace, kubeconfig) if records == _KUBERNETES else None,
+        host=host,
+        port=port,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
+        workers=workers,
+    )
+    try:
+        places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        serve(config)
+    except GatewayStartError as error:
+        raise click.ClickException(str(error) + option_for(error, config)) from error
+    except OSError as error:
+        raise click.ClickException(f"the data folder {places.data} cannot be made: {error.strerror}") from error
+
+
+def _folder(records: str) -> Path:
+    folder = Path(records).absolute()
+    if not folder.is_dir():
+        raise click.ClickException(
+            f"the records folder {folder} is not there: name the one that the operator writes, or {_KUBERNETES}"
+        )
+    return folder
+
+
+def _cluster(namespace: str | None, kubeconfig: Path | None) -> KubernetesRecords:
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise click.ClickException(f"the kubeconfig {kubeconfig} is not there")
+    if namespace is None:
+        inside = kubeconfig is None and _POD_NAMESPACE.is_file()
+        namespace = _POD_NAMESPACE.read_text().strip() if inside else SYSTEM_NAMESPACE
+    return KubernetesRecords(namespace, str(kubeconfig.absolute()) if kubeconfig else "")

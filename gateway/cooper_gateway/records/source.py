@@ -1,0 +1,117 @@
+"""The port between where records come from and what takes them in: what changed, what is broken, as of when.
+
+A source (a folder of files, Secrets of a cluster) yields readings; an intake puts them into the table.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from cooper_crds.records import Record
+
+#: With clocks further apart, ages and expiries mean something else here than where records are written.
+MAX_SKEW_SECONDS: Final = 60.0
+
+
+class SourceUnreadable(Exception):
+    """The source could not be read: nothing is known, least of all that a record is gone."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a source found different from what it said before."""
+
+    changes: dict[str, Record | None] = field(default_factory=dict[str, Record | None])  # None: gone or unusable
+    broken: dict[str, str] = field(default_factory=dict[str, str])  # newly broken file or object -> reason
+    mended: list[str] = field(default_factory=list[str])  # what was broken and is not any more
+    complete: bool = False  # the changes are all records that there are
+    verified_at: float | None = None  # Unix seconds: with these changes, the source is known as it was then
+
+
+class Holdings(Protocol):
+    """What a source holds right now."""
+
+    @property
+    def usable(self) -> int:
+        """How many records are there."""
+        ...
+
+    @property
+    def broken(self) -> int:
+        """How many are there and cannot be used."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the record of that name is there and can be used."""
+        ...
+
+
+class Intake(Protocol):
+    """Where a source's readings go."""
+
+    def take(self, reading: Reading) -> bool:
+        """Make it effective; False when it could not be: the next reading must be a complete one."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """Tell that the source cannot be read. Nothing changes but the records' age."""
+        ...
+
+
+class Ledger:
+    """Which records a source has, and which are broken: told once per change. Implements `Holdings`."""
+
+    def __init__(self, suffix: str = "") -> None:
+        """`suffix` ends the name of a record's file or object, after the record's name."""
+        self._suffix = suffix
+        self._broken: dict[str, str] = {}
+        self._usable: set[str] = set()
+
+    @property
+    def broken(self) -> int:
+        """How many are there and cannot be used."""
+        return len(self._broken)
+
+    @property
+    def usable(self) -> int:
+        """How many records are there."""
+        return len(self._usable)
+
+    def has(self, name: str) -> bool:
+        """Whether the record of that name is there and can be used."""
+        return name in self._usable
+
+    def forget(self) -> None:
+        """Forget the usable ones: the next reading is a complete one and names them all."""
+        self._usable.clear()
+
+    def others(self, names: Iterable[str]) -> set[str]:
+        """Names that are known here and are not among `names`."""
+        return (self._usable | self._broken.keys()).difference(names)
+
+    def found(self, name: str, record: Record, reading: Reading) -> None:
+        """The record is there, as this."""
+        self._mend(name, reading)
+        self._usable.add(name)
+        reading.changes[name] = record
+
+    def unusable(self, name: str, reason: str, reading: Reading) -> None:
+        """Something of that name is there and grants nothing."""
+        if self._broken.get(name) != reason:
+            reading.broken[name + self._suffix] = reason
+        self._broken[name] = reason
+        self._drop(name, reading)
+
+    def gone(self, name: str, reading: Reading) -> None:
+        """Nothing of that name is there."""
+        self._mend(name, reading)
+        self._drop(name, reading)
+
+    def _mend(self, name: str, reading: Reading) -> None:
+        if self._broken.pop(name, None):
+            reading.mended.append(name + self._suffix)
+
+    def _drop(self, name: str, reading: Reading) -> None:
+        if name in self._usable:
+            self._usable.discard(name)
+            reading.changes[name] = None
