@@ -257,3 +257,6 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
     Reopen: reopen,
     Destroy: destroy,
 }
+
+#: Requests that leave the store with less than it had: they may use the room that is kept for them.
+MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Reopen)

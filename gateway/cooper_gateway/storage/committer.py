@@ -23,12 +23,13 @@ from cooper_gateway.config import GatewayConfig
 from cooper_gateway.storage import wire
 from cooper_gateway.storage.batch import Batch, Garbage, Recheck
 from cooper_gateway.storage.bucket_keys import BucketKeys
-from cooper_gateway.storage.commits import APPLY, Conflict
+from cooper_gateway.storage.commits import APPLY, MAKES_ROOM, Conflict
 from cooper_gateway.storage.housekeeping import Housekeeping
 from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import NO_ROOM, Layout, StoreUnusable, try_lock
 from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.port import Refused, StoreError, StoreFailed, StoreFull
+from cooper_gateway.storage.room import Room
 from cooper_gateway.storage.sealing import Sealer
 from cooper_gateway.storage.sync import DirectorySync, SyncFailed
 from cooper_gateway.storage.wire import Reply, Request
@@ -46,6 +47,10 @@ _log = logging.getLogger(__name__)
 
 class _NoRoom(Exception):
     """The transaction did not fit on the disk or in the map."""
+
+
+class _IndexFull(_NoRoom):
+    """The transaction needs more pages than the index has."""
 
 
 class CommitFailed(Exception):
@@ -83,9 +88,10 @@ class Committer:
         self._lock = _take_lock(self._layout)
         self._keys = BucketKeys(self._layout, sealer)
         self._index = open_writable(self._layout, config.map_size, sealer)
+        self._room = Room(self._layout, self._index.env, config.map_size)
         self._recheck = recheck
         self._sync = DirectorySync(self._layout)
-        self._housekeeping = Housekeeping(self._layout, self._index, self._keys, Pins(config.run_dir))
+        self._housekeeping = Housekeeping(self._layout, self._index, self._keys, self._room, Pins(config.run_dir))
         self._path = config.committer_path
         self._connections: dict[int, _Connection] = {}
         self._buffer = bytearray(wire.PACKET + 4096)
@@ -190,18 +196,23 @@ class Committer:
                 continue
             self._epoll.modify(connection.link.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
-    def _commit(self, requests: list[Request], again: bool = True) -> list[Reply]:
+    def _commit(self, requests: list[Request], again: bool = True, reserve: bool = False) -> list[Reply]:
         """Commit requests together; where that fails, one by one, so that one which cannot be done fails alone."""
         try:
             return self._attempt(requests)
         except CommitFailed:
             raise
         except Exception as error:
+            if isinstance(error, _IndexFull) and not reserve and self._room.grow():
+                return self._commit(requests, again)
             if isinstance(error, _NoRoom) and again:
                 self._advance()
                 return self._commit(requests, again=False)
             if len(requests) > 1:
                 return [reply for request in requests for reply in self._commit([request], again=False)]
+            if isinstance(error, _NoRoom) and isinstance(requests[0], MAKES_ROOM) and not reserve:
+                with self._room.opened():
+                    return self._commit(requests, again=False, reserve=True)
             if isinstance(error, _NoRoom):
                 return [_failure(requests[0], StoreFull(f"no room is left for the index: {error}"))]
             _log.exception("a %s request failed", type(requests[0]).__name__)
@@ -227,7 +238,9 @@ class Committer:
                 _commit(txn, self._layout)
             finally:
                 txn.abort()  # does nothing after a commit
-        except (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError) as error:
+        except lmdb.MapFullError as error:
+            raise _IndexFull(str(error)) from error
+        except (lmdb.DiskError, lmdb.TxnFullError) as error:
             raise _NoRoom(str(error)) from error
         except (lmdb.PanicError, SyncFailed) as error:
             raise CommitFailed(str(error)) from error

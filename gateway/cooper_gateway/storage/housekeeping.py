@@ -18,6 +18,7 @@ from cooper_gateway.storage.entries import DIRECTORY_ID, ID
 from cooper_gateway.storage.index import Index
 from cooper_gateway.storage.layout import Layout, sync_directory, try_lock
 from cooper_gateway.storage.pins import Pins
+from cooper_gateway.storage.room import Room
 from cooper_gateway.storage.unlinker import Unlinker
 
 _log = logging.getLogger(__name__)
@@ -26,10 +27,11 @@ _log = logging.getLogger(__name__)
 class Housekeeping:
     """Collects what has to go and removes it."""
 
-    def __init__(self, layout: Layout, index: Index, keys: BucketKeys, pins: Pins) -> None:
+    def __init__(self, layout: Layout, index: Index, keys: BucketKeys, room: Room, pins: Pins) -> None:
         self._layout = layout
         self._index = index
         self._keys = keys
+        self._room = room
         self._removed: deque[bytes] = deque()  # garbage that is gone, its row not yet
         self._unlinker = Unlinker(layout, pins, self._removed)
         self._forgetting = 0
@@ -156,7 +158,7 @@ class Housekeeping:
                 (path / name).unlink(missing_ok=True)  # the unlinker may have been told of it, too
                 _log.info("removed %s/%s: it was never acknowledged", directory_id.hex(), name)
         sync_directory(path)
-        with self._index.env.begin(write=True) as txn:
+        with self._room.opened(), self._index.env.begin(write=True) as txn:
             if known:
                 txn.put(directory_id, b"", db=self._index.settled)
             else:

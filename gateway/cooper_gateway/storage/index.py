@@ -7,6 +7,7 @@ import lmdb
 
 from cooper_gateway.storage.entries import BucketRow, decode_row, encode_row
 from cooper_gateway.storage.layout import Layout, StoreUnusable, sync_directory
+from cooper_gateway.storage.room import map_with_reserve
 from cooper_gateway.storage.sealing import Sealer
 
 STORE_FORMAT: Final = b"1"
@@ -75,7 +76,7 @@ def open_writable(layout: Layout, map_size: int, sealer: Sealer) -> Index:
     raises when the store was made with another key-encryption key.
     """
     try:
-        index = Index(_environment(layout, map_size, readonly=False), writable=True)
+        index = Index(_environment(layout, map_with_reserve(map_size), readonly=False), writable=True)
     except lmdb.Error as error:
         raise StoreUnusable(f"the index {layout.index} cannot be opened: {error}") from error
     with index.env.begin(write=True) as txn:
@@ -102,7 +103,7 @@ def open_readonly(layout: Layout, map_size: int) -> Index | None:
     """Open the index for a worker; None while the committer has not made it yet. Raises lmdb.Error."""
     if not (layout.index / "data.mdb").exists():
         return None
-    env = _environment(layout, map_size, readonly=True)
+    env = _environment(layout, map_with_reserve(map_size), readonly=True)
     try:
         index = Index(env, writable=False)
         with index.read() as txn:
