@@ -130,7 +130,8 @@ class Keyring:
 
 def _create(path: Path) -> bytes:
     """Write a new key, whole or not at all: a torn key file would lock the store that is written next."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = os.urandom(KEY_SIZE)
     content = msgspec.json.encode(_KekFile(_FORMAT, key.hex())) + b"\n"
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -143,9 +144,10 @@ def _create(path: Path) -> bytes:
         os.link(draft, path)  # create-only: fails when the file exists
     finally:
         draft.unlink()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    for folder in (path.parent, *(new.parent for new in made)):  # without this key all that is stored is lost
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     return key

@@ -27,6 +27,21 @@ def test_a_key_is_made_over_an_empty_store_and_then_kept(tmp_path: Path) -> None
     assert path.read_bytes() == content
 
 
+def test_a_new_key_is_durable_with_all_folders_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    path = tmp_path / "not" / "there" / "kek.json"
+    Keyring.load_or_create(str(path), True)
+    assert {str(path.parent), str(path.parent.parent), str(tmp_path)} <= synced
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_no_key_is_made_over_a_store_that_holds_data(tmp_path: Path) -> None:
     path = tmp_path / "kek"
     with pytest.raises(KeyringError, match=r"missing.*Put the file back"):
