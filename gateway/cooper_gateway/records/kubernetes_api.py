@@ -100,11 +100,13 @@ class Api:
     async def connect(self) -> ApiClient:
         """Read settings and credentials if that is not done; nothing is sent. Raises Unusable."""
         if self._client is None:
+            where = self._kubeconfig or "from the service account, KUBECONFIG or ~/.kube/config"
             try:
                 self._client = ApiClient(await self._settings())
-            except (client_config.ConfigException, OSError, ValueError) as error:
-                where = self._kubeconfig or "from the service account, KUBECONFIG or ~/.kube/config"
+            except (client_config.ConfigException, OSError) as error:
                 raise Unusable(f"the Kubernetes settings {where} cannot be used: {_reason(error)}") from None
+            except Exception as error:  # the client lets out whatever a malformed file makes happen
+                raise Unusable(f"the Kubernetes settings {where} are malformed: {type(error).__name__}") from None
         return self._client
 
     async def close(self) -> None:
