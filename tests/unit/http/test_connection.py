@@ -17,7 +17,13 @@ from support.http_rig import LOOPS, Rig, read_answer, with_server
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT = replace(
-    DEFAULT_LIMITS, header_seconds=0.2, idle_seconds=0.2, body_seconds=0.2, write_seconds=0.2, linger_seconds=0.2
+    DEFAULT_LIMITS,
+    header_seconds=0.2,
+    idle_seconds=0.2,
+    body_seconds=0.2,
+    body_progress=1 << 10,
+    write_seconds=0.2,
+    linger_seconds=0.2,
 )
 Test = Callable[[Rig], Awaitable[None]]
 
@@ -404,18 +410,19 @@ def test_a_byte_now_and_then_is_not_progress(loop: str, begin: bytes) -> None:
     with_server(loop, test, SHORT)
 
 
-@pytest.mark.parametrize(("rate", "answer"), [(100, b"408 Request Timeout"), (4096, b"200 OK")])
+@pytest.mark.parametrize(("rate", "answer"), [(100, b"408 Request Timeout"), (16384, b"200 OK")])
 def test_a_body_comes_at_a_kibibyte_a_second_or_not_at_all(loop: str, rate: int, answer: bytes) -> None:
     hurry = DEFAULT_LIMITS.body_seconds / 0.4  # how many of its seconds pass in one of ours
 
     async def test(rig: Rig) -> None:
         reader, writer = await rig.connect()
-        writer.write(put("/a", 1 << 20))
+        size = 4 << 20
+        writer.write(put("/a", size))
         answered = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
         sent = 0.0
         async with asyncio.timeout(8):
             while not answered.done():
-                piece = min(rate * hurry * 0.02, (1 << 20) - sent)
+                piece = min(rate * hurry * 0.02, size - sent)
                 writer.write(b"x" * (int(sent + piece) - int(sent)))
                 sent += piece
                 await asyncio.sleep(0.02)
