@@ -50,14 +50,14 @@ async def _watch(child: Child, settings: KubernetesRecords) -> None:
     )
     telling = Telling(measurements.gauges, measurements.counts)
     source = KubernetesSource(RecordsApi(api, settings.namespace), records, intake, telling, child.log)
-    following = asyncio.current_task()
-    assert following is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     intake.begin(time.time())
     child.ready()
-    try:
-        await source.follow()
-    except asyncio.CancelledError:
-        return
-    finally:
-        await api.close()
+    following, stopping = asyncio.create_task(source.follow()), asyncio.create_task(stop.wait())
+    await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if following.done():
+        following.result()  # it never ends by itself but with an error
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await api.close()

@@ -1,0 +1,1 @@
+"""A gateway whose records come from a real cluster."""
