@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from cooper_crds.names import DNS_SUBDOMAIN
 from cooper_crds.records import Record, RecordError, decode
 
 GROUP: Final = "cooper.dev"
@@ -47,6 +48,34 @@ CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
 
 #: "must be 63 characters or less" (Kubernetes, labels: syntax and character set)
 MAX_LABEL_LENGTH: Final = 63
+
+
+#: Kinds of records: what their names begin with.
+RECORD_KINDS: Final = ("key", "bucket", "region")
+
+
+def secret_name(record_name: str) -> str:
+    """Name of a record's Secret: the record's own, or a reversible form of those that Kubernetes does not allow.
+
+    S3 allows bucket names such as `a.-b`. No record's own name begins with `bucket.`, so no two names become one.
+    """
+    if DNS_SUBDOMAIN.fullmatch(record_name):
+        return record_name
+    kind, _, rest = record_name.partition("-")
+    return f"{kind}.{base64.b32encode(rest.encode()).decode().rstrip('=').lower()}"
+
+
+def record_name(secret: str) -> str:
+    """The record's name that became a Secret's name by `secret_name`; any other name is returned as it is."""
+    kind, _, encoded = secret.partition(".")
+    if kind not in RECORD_KINDS:
+        return secret
+    padding = "=" * (-len(encoded) % 8)
+    try:
+        found = f"{kind}-{base64.b32decode(encoded.upper() + padding).decode()}"
+    except ValueError:
+        return secret
+    return found if secret_name(found) == secret else secret
 
 
 def record_of(secret: Mapping[str, Any]) -> Record:

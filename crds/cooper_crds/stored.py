@@ -20,13 +20,17 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A delivered Secret (or .env file). `owner_uid` is None when it is not ours: somebody else made it."""
+    """A delivered Secret (or .env file). `owner_uid` is None when it is not ours: somebody else made it.
+
+    Not `intact`: it is ours and no longer marked as it was when it was delivered, so that it is to be delivered anew.
+    """
 
     namespace: str
     name: str
     data: Mapping[str, str]
     owner_uid: str | None
     version: str
+    intact: bool = True
 
     def __repr__(self) -> str:  # values are secret
         return f"Credentials({self.namespace}/{self.name}, keys={sorted(self.data)})"

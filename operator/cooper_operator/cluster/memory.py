@@ -214,8 +214,8 @@ class MemoryCluster:
 
     async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """See the port."""
-        self._reach()
-        self._events.record(ref_of(about), about["metadata"].get("uid", ""), type_, reason, message, self._clock())
+        if self.unavailable is None:
+            self._events.record(ref_of(about), about["metadata"].get("uid", ""), type_, reason, message, self._clock())
 
     def events(self, about: Ref | None = None) -> list[Event]:
         """Events about one resource, or all; the longest unseen first."""

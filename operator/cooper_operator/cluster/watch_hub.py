@@ -1,26 +1,31 @@
 """Tells watchers which resources may have changed. A reference that waits already is not queued twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import contextmanager
 
 from cooper_operator.cluster.port import Ref
 
 
-class _Watcher:
+class Watcher:
+    """What one watcher is yet to look at."""
+
     def __init__(self, initial: Iterable[Ref]) -> None:
-        self.pending: dict[Ref, None] = dict.fromkeys(initial)
-        self.wake = asyncio.Event()
+        self._pending: dict[Ref, None] = dict.fromkeys(initial)
+        self._wake = asyncio.Event()
 
     def add(self, ref: Ref) -> None:
-        self.pending[ref] = None
-        self.wake.set()
+        """Have it looked at."""
+        self._pending[ref] = None
+        self._wake.set()
 
     async def next(self) -> Ref:
-        while not self.pending:
-            self.wake.clear()
-            await self.wake.wait()
-        ref = next(iter(self.pending))
-        del self.pending[ref]
+        """What waits longest; waits until there is something."""
+        while not self._pending:
+            self._wake.clear()
+            await self._wake.wait()
+        ref = next(iter(self._pending))
+        del self._pending[ref]
         return ref
 
 
@@ -28,19 +33,25 @@ class WatchHub:
     """Fans references out to any number of watchers. Use within one event loop."""
 
     def __init__(self) -> None:
-        self._watchers: set[_Watcher] = set()
+        self._watchers: set[Watcher] = set()
 
     def notify(self, ref: Ref) -> None:
         """Tell every watcher."""
         for watcher in self._watchers:
             watcher.add(ref)
 
-    async def watch(self, initial: Callable[[], Iterable[Ref]]) -> AsyncGenerator[Ref]:
-        """Yield `initial()` and then every change; nothing that changes in between is missed."""
-        watcher = _Watcher(initial())
+    @contextmanager
+    def watching(self, initial: Iterable[Ref] = ()) -> Generator[Watcher]:
+        """A watcher that is told every change from now on."""
+        watcher = Watcher(initial)
         self._watchers.add(watcher)
         try:
-            while True:
-                yield await watcher.next()
+            yield watcher
         finally:
             self._watchers.discard(watcher)
+
+    async def watch(self, initial: Callable[[], Iterable[Ref]]) -> AsyncGenerator[Ref]:
+        """Yield `initial()` and then every change; nothing that changes in between is missed."""
+        with self.watching(initial()) as watcher:
+            while True:
+                yield await watcher.next()

@@ -37,8 +37,9 @@ def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[St
         return withdrawal(snapshot, key.access_key_id)
     steps: list[Step] = []
     data = credentials_data(key.access_key_id, home.endpoint, home.region.spec.tag, [g.bucket for g in key.grants])
-    if snapshot.credentials is None or not holds_key(snapshot.credentials, data, key.secret_key):
-        steps.append(DeliverCredentials(secret_name(snapshot), data, key, snapshot.credentials))
+    found = snapshot.credentials
+    if found is None or not found.intact or not holds_key(found, data, key.secret_key):
+        steps.append(DeliverCredentials(secret_name(snapshot), data, key, found))
     return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
 
 

@@ -1,0 +1,279 @@
+"""A Kubernetes cluster: implements the port over the API server.
+
+Resources are the tenants', credentials are Secrets beside them, records are Secrets in the gateways' namespace
+(`cooper_crds.kubernetes` has the names). Reads of one object are quorum reads; nothing is cached here.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
+from cooper_crds.kubernetes import secret_name as record_secret_name
+from cooper_crds.records import Record, RecordError
+from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
+from cooper_operator.cluster.kubernetes_credentials import (
+    credentials_of,
+    credentials_owner,
+    new_secret,
+    secret_patch,
+)
+from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
+from cooper_operator.cluster.kubernetes_objects import (
+    CLUSTER_SCOPED,
+    PLURALS,
+    core_path,
+    kind_path,
+    resource_path,
+    trimmed,
+)
+from cooper_operator.cluster.kubernetes_records import (
+    damaged_copy,
+    new_record_secret,
+    record_patch,
+    record_secret_owner,
+    stored_record,
+)
+from cooper_operator.cluster.kubernetes_revision import RevisionWriter
+from cooper_operator.cluster.kubernetes_watch import OwnerWatch
+from cooper_operator.cluster.objects import ref_of
+from cooper_operator.cluster.port import (
+    AlreadyExists,
+    Conflict,
+    Credentials,
+    Kind,
+    NotFound,
+    Object,
+    Ref,
+    StoredRecord,
+)
+from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
+from cooper_operator.cluster.watch_hub import WatchHub
+
+_ALL: Final = ("",)
+
+
+class KubernetesCluster:
+    """Implements `port.Cluster`. `namespace` has the records; `namespaces` are the tenants', all where it is None.
+
+    Changes of resources are told to it by `notify` (`cooper_operator.handlers` does); those of credentials and records
+    it watches itself, from the first `watch` until `close`. `clock` gives Unix seconds.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        *,
+        namespace: str = SYSTEM_NAMESPACE,
+        namespaces: Sequence[str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._namespaces = _ALL if namespaces is None else tuple(namespaces)
+        self._hub = WatchHub()
+        self._events = EventRecorder(api, clock)
+        self._revision = RevisionWriter(api, namespace)
+        self._watches: dict[OwnerWatch, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End watches and connection. What gateways are yet to be told of is told before, if that is possible soon."""
+        for task in self._watches.values():
+            task.cancel()
+        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        self._watches.clear()
+        await self._revision.close()
+        await self._api.close()
+
+    # Resources
+
+    async def get(self, ref: Ref) -> Object | None:
+        """See the port."""
+        try:
+            return trimmed(await self._api.get(resource_path(ref), str(ref)))
+        except NotFound:
+            return None
+
+    async def list_kind(self, kind: Kind) -> list[Object]:
+        """See the port. Where tenants' namespaces were named, those of theirs."""
+        namespaces = _ALL if kind in CLUSTER_SCOPED else self._namespaces
+        found = [await self._api.list(Collection(kind_path(kind, each), f"all {kind}s")) for each in namespaces]
+        return [trimmed(obj) for listing in found for obj in listing.items]
+
+    async def create(self, obj: Object) -> Object:
+        """See the port."""
+        ref = ref_of(obj)
+        return trimmed(await self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj))
+
+    async def update(self, obj: Object) -> Object:
+        """See the port."""
+        ref = ref_of(obj)
+        return trimmed(await self._api.replace(resource_path(ref), str(ref), obj))
+
+    async def update_status(self, obj: Object) -> Object:
+        """See the port."""
+        ref = ref_of(obj)
+        return trimmed(await self._api.replace(f"{resource_path(ref)}/status", str(ref), obj))
+
+    async def delete(self, ref: Ref, uid: str) -> None:
+        """See the port."""
+        await self._api.delete(resource_path(ref), str(ref), {"uid": uid})
+
+    # Credentials
+
+    async def get_credentials(self, namespace: str, name: str) -> Credentials | None:
+        """See the port."""
+        try:
+            return credentials_of(await self._api.get(core_path("secrets", namespace, name), _secret(namespace, name)))
+        except NotFound:
+            return None
+
+    async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
+        """See the port. Those whose label was taken off are not among them: a watch tells of that."""
+        selector = {"labelSelector": f"{CREDENTIALS_OWNER_LABEL}={owner_uid}"}
+        of = Collection(core_path("secrets", namespace), f"credentials in namespace {namespace}", selector)
+        found = [credentials_of(each) for each in (await self._api.list(of)).items]
+        return [each for each in found if each.owner_uid == owner_uid]
+
+    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
+        """See the port."""
+        made = new_secret(namespace, name, data, owner)
+        await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
+
+    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
+        """See the port. Labels and annotations that others put on the Secret stay."""
+        about = _secret(current.namespace, current.name)
+        if current.owner_uid != owner["metadata"]["uid"]:
+            raise Conflict(f"{about} is not that of {ref_of(owner)}")
+        path = core_path("secrets", current.namespace, current.name)
+        try:
+            await self._api.patch(path, about, secret_patch(current, data, owner))
+        except NotFound as error:
+            raise Conflict(str(error)) from None
+
+    async def delete_credentials(self, current: Credentials) -> None:
+        """See the port."""
+        about = _secret(current.namespace, current.name)
+        if current.owner_uid is None:
+            raise Conflict(f"{about} is not one of ours")
+        await self._delete_secret(current.namespace, current.name, about, current.version)
+
+    # Records
+
+    async def get_record(self, name: str) -> StoredRecord | None:
+        """See the port."""
+        secret = await self._record_secret(name)
+        found = None if secret is None else stored_record(secret)
+        if isinstance(found, DamagedRecord):
+            raise RecordError(f"record {name}: {found.reason}")
+        return found
+
+    async def list_records(self) -> RecordListing:
+        """See the port. Also makes sure that gateways are told how far to watch."""
+        of = Collection(core_path("secrets", self._namespace), "all records", {"fieldSelector": RECORD_SELECTOR})
+        secrets = (await self._api.list(of)).items
+        self._revision.confirm(max((int(each["metadata"]["resourceVersion"]) for each in secrets), default=0))
+        found = [stored_record(each) for each in secrets]
+        return RecordListing(
+            (each for each in found if isinstance(each, StoredRecord)),
+            (each for each in found if isinstance(each, DamagedRecord)),
+        )
+
+    async def create_record(self, name: str, record: Record) -> StoredRecord:
+        """See the port."""
+        made = new_record_secret(self._namespace, name, record)
+        secret = await self._api.create(core_path("secrets", self._namespace), f"record {name}", made)
+        return self._wrote(name, record, secret)
+
+    async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
+        """See the port."""
+        patch = record_patch(current.name, record, current.version, {})
+        secret = await self._api.patch(self._record_path(current.name), f"record {current.name}", patch)
+        return self._wrote(current.name, record, secret)
+
+    async def delete_record(self, current: StoredRecord) -> None:
+        """See the port."""
+        name = record_secret_name(current.name)
+        await self._delete_secret(self._namespace, name, f"record {current.name}", current.version)
+
+    async def replace_damaged_record(self, name: str, record: Record) -> str:
+        """See the port: the damaged content is copied into a Secret beside, then overwritten where it is."""
+        secret = await self._record_secret(name)
+        if secret is None:
+            raise NotFound(f"record {name} does not exist")
+        found = stored_record(secret)
+        if isinstance(found, StoredRecord) or not found.replaceable:
+            raise Conflict(f"record {name} is not to be replaced")
+        copy = damaged_copy(secret)
+        kept: str = copy["metadata"]["name"]
+        try:
+            await self._api.create(core_path("secrets", self._namespace), f"Secret {kept}", copy)
+        except AlreadyExists:
+            pass  # copied by an attempt that got no further: the name bears the version, so the content is this one
+        patch = record_patch(name, record, secret["metadata"]["resourceVersion"], secret.get("data") or {})
+        self._wrote(name, record, await self._api.patch(self._record_path(name), f"record {name}", patch))
+        return kept
+
+    # Telling
+
+    async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """See the port."""
+        await self._events.emit(about, type_, reason, message)
+
+    def notify(self, ref: Ref) -> None:
+        """A resource may have changed: tell all watchers."""
+        self._hub.notify(ref)
+
+    def watch(self) -> AsyncIterator[Ref]:
+        """See the port. Raises Unavailable when what there is cannot be listed."""
+        return self._watch()
+
+    async def _watch(self) -> AsyncGenerator[Ref]:
+        with self._hub.watching() as watcher:
+            self._start_watches()
+            for each in list(self._watches):
+                await each.attempted.wait()
+            for kind in PLURALS:
+                for obj in await self.list_kind(kind):
+                    watcher.add(ref_of(obj))
+            while True:
+                yield await watcher.next()
+
+    def _start_watches(self) -> None:
+        if self._watches:
+            return
+        records = {"fieldSelector": RECORD_SELECTOR}
+        credentials = {"labelSelector": CREDENTIALS_LABEL}
+        of = [(self._namespace, "records", records, record_secret_owner)]
+        of += [(each, "credentials", credentials, credentials_owner) for each in self._namespaces]
+        for namespace, about, selector, owner_of in of:
+            collection = Collection(core_path("secrets", namespace), about, selector, metadata_only=True)
+            watch = OwnerWatch(self._api, collection, owner_of, self.notify)
+            self._watches[watch] = asyncio.create_task(watch.run())
+
+    # Secrets
+
+    def _record_path(self, name: str) -> str:
+        return core_path("secrets", self._namespace, record_secret_name(name))
+
+    async def _record_secret(self, name: str) -> dict[str, Any] | None:
+        try:
+            return await self._api.get(self._record_path(name), f"record {name}")
+        except NotFound:
+            return None
+
+    def _wrote(self, name: str, record: Record, secret: Mapping[str, Any]) -> StoredRecord:
+        version: str = secret["metadata"]["resourceVersion"]
+        self._revision.wrote(version)
+        return StoredRecord(name, record, version)
+
+    async def _delete_secret(self, namespace: str, name: str, about: str, version: str) -> None:
+        try:
+            await self._api.delete(core_path("secrets", namespace, name), about, {"resourceVersion": version})
+        except NotFound:
+            pass  # absent already is success
+
+
+def _secret(namespace: str, name: str) -> str:
+    return f"Secret {namespace}/{name}"

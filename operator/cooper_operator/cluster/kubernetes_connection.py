@@ -1,0 +1,131 @@
+"""The connection to an API server. The one user of the Kubernetes client.
+
+The client brings kubeconfig and service account, TLS and the session. Its generated models are left aside, since they
+take most of the time of a request.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from cooper_crds.kubernetes import FIELD_MANAGER
+from cooper_operator.cluster.port import Unavailable
+
+# The client is typed in parts only.
+_client: Final[Any] = client
+_config: Final[Any] = config
+
+Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+#: Fills a configuration of the client in.
+Loader = Callable[[Any], Awaitable[None]]
+
+JSON: Final = "application/json"
+
+CONNECT_TIMEOUT: Final = 5.0  # seconds
+#: A session that is replaced is closed after this many seconds: what was begun on it is over by then, or begun anew.
+_GRACE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for JSON."""
+
+    verb: Verb
+    path: str
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    query: Mapping[str, str] | None = None
+    content_type: str = JSON
+    accept: str = JSON
+
+
+def from_kubeconfig(path: Path, context: str | None = None) -> Loader:
+    """Reach the API server that a kubeconfig names."""
+
+    async def load(configuration: Any) -> None:
+        await _config.load_kube_config(str(path), context, configuration, persist_config=False)
+
+    return load
+
+
+def from_service_account() -> Loader:
+    """Reach the API server of the cluster whose pod this is. The token is read anew before it expires."""
+
+    async def load(configuration: Any) -> None:
+        _config.load_incluster_config(configuration)
+
+    return load
+
+
+def default_loader(environ: Mapping[str, str] = os.environ) -> Loader:
+    """What `kubectl` would use: $KUBECONFIG, else the pod's service account, else ~/.kube/config."""
+    if environ.get("KUBECONFIG"):
+        return from_kubeconfig(Path(environ["KUBECONFIG"]))
+    if environ.get("KUBERNETES_SERVICE_HOST"):
+        return from_service_account()
+    return from_kubeconfig(Path.home() / ".kube" / "config")
+
+
+class Connection:
+    """One session with keep-alive, begun at the first request."""
+
+    def __init__(self, load: Loader) -> None:
+        self._load = load
+        self._connecting = asyncio.Lock()
+        self._client: Any = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def send(self, request: Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send a request. Raises Unavailable, and what aiohttp raises."""
+        connected = await self._connected()
+        settings = connected.configuration
+        headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": FIELD_MANAGER}
+        for each in (await settings.auth_settings()).values():
+            headers[each["key"]] = each["value"]
+        url = f"{settings.host}{request.path}"
+        if request.query:
+            url = f"{url}?{urlencode(request.query)}"
+        sent = connected.rest_client.request(request.verb, url, headers, request.body, _request_timeout=timeout)
+        return (await sent).response
+
+    def renew(self) -> None:
+        """Read address and credentials anew before the next request: they may have been replaced."""
+        if self._client is not None:
+            task = asyncio.create_task(_close_after(_GRACE, self._client))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            self._client = None
+
+    async def close(self) -> None:
+        """End the session. The next request would begin another."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        connected, self._client = self._client, None
+        if connected is not None:
+            await connected.close()
+
+    async def _connected(self) -> Any:
+        async with self._connecting:
+            if self._client is None:
+                configuration = _client.Configuration(connection_pool_maxsize=0)  # no limit: callers have slots
+                configuration.retries = False
+                try:
+                    await self._load(configuration)
+                except (_config.ConfigException, OSError, ValueError) as error:
+                    raise Unavailable(f"the API server's address or credentials cannot be read: {error}") from None
+                self._client = _client.ApiClient(configuration)
+            return self._client
+
+
+async def _close_after(seconds: float, connected: Any) -> None:
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await connected.close()

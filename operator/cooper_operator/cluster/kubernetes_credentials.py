@@ -1,0 +1,67 @@
+"""Credentials as Secrets in tenants' namespaces: the translation, both ways. Pure.
+
+Ours is a Secret whose controller is an AccessKey, by UID; its labels only make it be found. Labels that somebody
+removed are put back: such a Secret is not `intact`.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, MAX_LABEL_LENGTH
+from cooper_crds.stored import Credentials
+from cooper_operator.cluster.kubernetes_objects import controller_of, controller_reference
+from cooper_operator.cluster.port import Object, Ref
+
+
+def credentials_labels(owner_name: str, owner_uid: str) -> dict[str, str]:
+    """Labels of the credentials of an AccessKey."""
+    label = owner_name if len(owner_name) <= MAX_LABEL_LENGTH else "true"
+    return {CREDENTIALS_LABEL: label, CREDENTIALS_OWNER_LABEL: owner_uid}
+
+
+def new_secret(namespace: str, name: str, data: Mapping[str, str], owner: Object) -> dict[str, Any]:
+    """The Secret to create."""
+    metadata = {
+        "namespace": namespace,
+        "name": name,
+        "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
+        "ownerReferences": [controller_reference(owner)],
+    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _encoded(data)}
+
+
+def secret_patch(current: Credentials, data: Mapping[str, str], owner: Object) -> dict[str, Any]:
+    """The merge patch (RFC 7396) that gives a Secret of ours exactly this content, at the version it was read at.
+
+    Labels and annotations that others put on it stay.
+    """
+    labels = credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"])
+    removed = dict.fromkeys(current.data.keys() - data.keys())
+    return {"metadata": {"resourceVersion": current.version, "labels": labels}, "data": {**removed, **_encoded(data)}}
+
+
+def credentials_of(secret: Mapping[str, Any]) -> Credentials:
+    """Read a Secret, whoever made it. Values that are not UTF-8 are none that we wrote: they come out changed."""
+    metadata = secret["metadata"]
+    data: dict[str, str] = secret.get("data") or {}
+    controller = controller_of(metadata, "AccessKey")
+    labels: dict[str, str] = metadata.get("labels") or {}
+    return Credentials(
+        metadata["namespace"],
+        metadata["name"],
+        {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()},
+        controller and controller[1],
+        metadata["resourceVersion"],
+        intact=controller is None or credentials_labels(*controller).items() <= labels.items(),
+    )
+
+
+def credentials_owner(metadata: Mapping[str, Any]) -> Ref | None:
+    """The AccessKey whose credentials a Secret holds, by its metadata."""
+    controller = controller_of(metadata, "AccessKey")
+    return controller and Ref("AccessKey", metadata["namespace"], controller[0])
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

@@ -1,0 +1,56 @@
+"""Reports events. None is worth failing for: what cannot be reported is logged and left out."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cooper_operator.cluster.kubernetes_api import KubernetesApi
+from cooper_operator.cluster.kubernetes_events import event_name, event_namespace, new_event, repeat_patch
+from cooper_operator.cluster.kubernetes_objects import core_path
+from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, NotFound, Object
+
+log = logging.getLogger(__name__)
+
+#: How many of the latest events are remembered, so that a repeat costs one request.
+_KNOWN: Final = 1000
+_ATTEMPTS: Final = 3
+
+
+class EventRecorder:
+    """`clock` gives Unix seconds."""
+
+    def __init__(self, api: KubernetesApi, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._clock = clock
+        self._known: OrderedDict[tuple[str, str], Mapping[str, Any]] = OrderedDict()
+
+    async def emit(self, about: Object, type_: str, reason: str, message: str) -> None:
+        """Create the event, or count a repeat on the one that is there."""
+        place = (event_namespace(about), event_name(about, type_, reason, message))
+        try:
+            for _ in range(_ATTEMPTS):
+                try:
+                    self._remember(
+                        place, await self._write(place, new_event(about, type_, reason, message, self._clock()))
+                    )
+                    return
+                except AlreadyExists:
+                    self._remember(place, await self._api.get(core_path("events", *place), "the event"))
+                except (Conflict, NotFound):
+                    self._known.pop(place, None)
+        except ClusterError as error:
+            log.warning("event %s about %s was left out: %s", reason, "/".join(place), error)
+
+    async def _write(self, place: tuple[str, str], event: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = self._known.get(place)
+        if known is None:
+            return await self._api.create(core_path("events", place[0]), "the event", event)
+        return await self._api.patch(core_path("events", *place), "the event", repeat_patch(known, self._clock()))
+
+    def _remember(self, place: tuple[str, str], event: Mapping[str, Any]) -> None:
+        version = event["metadata"]["resourceVersion"]
+        self._known[place] = {"metadata": {"resourceVersion": version}, "count": event.get("count")}
+        self._known.move_to_end(place)
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
