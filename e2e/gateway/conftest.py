@@ -9,7 +9,7 @@ from kubernetes import client
 
 from e2e.gateway.gate import Gate
 from e2e.gateway.records import Namespace, usable_key
-from e2e.gateway.rig import Gateway
+from support.gateway_rig import Gateway
 from support.records_fixtures import bucket, region
 
 
@@ -39,7 +39,7 @@ def gate(kubeconfig: Path, tmp_path: Path) -> Iterator[Gate]:
 @pytest.fixture
 def gateway(gate: Gate, namespace: Namespace, tmp_path: Path) -> Iterator[Gateway]:
     """Not started yet."""
-    gateway = Gateway(tmp_path, gate.kubeconfig, namespace.name)
+    gateway = Gateway(tmp_path, "--kubeconfig", str(gate.kubeconfig), "--namespace", namespace.name)
     try:
         yield gateway
     finally:

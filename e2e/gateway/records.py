@@ -1,6 +1,7 @@
 """Writes records into a namespace as the operator does."""
 
 import base64
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,7 +9,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from cooper_crds.actions import DEFAULT_ACTIONS
-from cooper_crds.kubernetes import RECORD_KEY, RECORD_LABEL, RECORD_TYPE, REVISION_KEY, REVISION_OBJECT
+from cooper_crds.kubernetes import RECORD_KEY, RECORD_LABEL, RECORD_TYPE, REVISION_KEY, REVISION_OBJECT, secret_name
 from cooper_crds.records import Grant, KeyRecord, Record, encode
 from cooper_gateway.records.table import record_name
 from support.records_fixtures import bucket, key
@@ -28,7 +29,7 @@ class Namespace:
 
     def put(self, record: Record, revise: bool = True) -> int:
         """Create or replace a record's Secret, and tell the revision object. Returns the version of the write."""
-        secret = self._secret(record_name(record), {RECORD_KEY: base64.b64encode(encode(record)).decode()})
+        secret = self._secret(secret_name(record_name(record)), {RECORD_KEY: base64.b64encode(encode(record)).decode()})
         version = self._put(secret)
         if revise:
             self.revise(version)
@@ -45,7 +46,7 @@ class Namespace:
 
     def delete(self, record: Record) -> None:
         """Remove a record's Secret."""
-        self.core.delete_namespaced_secret(record_name(record), self.name)
+        self.core.delete_namespaced_secret(secret_name(record_name(record)), self.name)
 
     def revise(self, version: int) -> None:
         """Tell gateways that there was a write of that version."""
@@ -58,7 +59,7 @@ class Namespace:
             self.core.create_namespaced_config_map(self.name, body)
 
     def _secret(self, name: str, data: dict[str, str]) -> dict[str, Any]:
-        labels = {RECORD_LABEL: name.partition("-")[0]}
+        labels = {RECORD_LABEL: re.split("[-.]", name)[0]}
         return {"metadata": {"name": name, "labels": labels}, "type": RECORD_TYPE, "data": data}
 
     def _put(self, secret: Any) -> int:

@@ -8,7 +8,7 @@ from kubernetes import client
 
 from e2e.gateway.gate import Gate
 from e2e.gateway.records import Namespace, usable_key
-from e2e.gateway.rig import Gateway, answer
+from support.gateway_rig import Gateway, answer
 from support.rig import eventually
 
 
@@ -93,8 +93,8 @@ def test_a_gateway_needs_these_rights_and_no_others(records: Namespace, gateway:
         assert " error " not in gateway.log.read_text()
 
 
-def test_a_missing_namespace_is_named(gateway: Gateway) -> None:
-    gateway.namespace = "f-gateway-nowhere"
+def test_a_missing_namespace_is_named(gateway: Gateway, gate: Gate) -> None:
+    gateway.options = ("--kubeconfig", str(gate.kubeconfig), "--namespace", "f-gateway-nowhere")
     with gateway:
         eventually("the reason", lambda: "there is no namespace f-gateway-nowhere" in gateway.page("/readyz")[1])
 
@@ -106,5 +106,6 @@ def as_account(namespace: Namespace, kubeconfig: Path, gateway: Gateway) -> None
     token = core.create_namespaced_service_account_token("gateway", namespace.name, {"spec": {}})
     content = yaml.safe_load(kubeconfig.read_text())
     content["users"][0]["user"] = {"token": token.status.token}
-    gateway.kubeconfig = kubeconfig.with_name("account.kubeconfig")
-    gateway.kubeconfig.write_text(yaml.safe_dump(content))
+    account = kubeconfig.with_name("account.kubeconfig")
+    account.write_text(yaml.safe_dump(content))
+    gateway.options = ("--kubeconfig", str(account), "--namespace", namespace.name)

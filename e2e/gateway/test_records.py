@@ -1,5 +1,6 @@
 """Records from a real cluster: what is written there is what the gateway does, and soon."""
 
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ import pytest
 from cooper_cli.places import Places
 from e2e.gateway.gate import Gate
 from e2e.gateway.records import Namespace, usable_key
-from e2e.gateway.rig import Gateway, answer
+from support.gateway_rig import Gateway, answer
 from support.records_fixtures import bucket, key, region
 from support.rig import eventually
 
@@ -84,9 +85,16 @@ def test_ten_thousand_records(records: Namespace, gateway: Gateway) -> None:
         assert gateway.metric("cooper_records") == count + 1
         assert answer(last) == "ok"
         assert took < 15
+        watcher = max(int(line.split()[0]) for line in memory() if "cooper watcher" in line)
+        print(f"the watcher has {watcher >> 10} MiB; {gateway.log.read_text().splitlines()[-1]}")
     with gateway:
         assert gateway.metric("cooper_records") == count + 1  # from the mirror, at once
         print(f"mirror: {(gateway.data / 'records-mirror').stat().st_size / count:.0f} bytes a record")
+
+
+def memory() -> list[str]:
+    """Resident kibibytes and command of all processes."""
+    return subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
 
 
 def test_a_silent_watch_is_found_out(records: Namespace, gateway: Gateway, gate: Gate) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cooper_crds.kubernetes import RECORD_TYPE
+from cooper_crds.kubernetes import RECORD_TYPE, secret_name
 from cooper_crds.records import Record, encode
 from cooper_gateway.records.table import record_name
 
@@ -24,7 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def secret(record: Record, version: int, **changes: object) -> dict[str, Any]:
     """A record's Secret as the API shows it."""
-    name = record_name(record)
+    name = secret_name(record_name(record))
     return {
         "metadata": {"name": name, "namespace": "cooper", "uid": f"uid-{name}", "resourceVersion": str(version)},
         "data": {"record.json": base64.b64encode(encode(record)).decode()},
@@ -87,7 +87,7 @@ class ScriptedApi:
     def delete(self, record: Record) -> bytes:
         """Remove a record; the event of that."""
         self.version += 1
-        item = self.records.pop(record_name(record))
+        item = self.records.pop(secret_name(record_name(record)))
         return event("DELETED", {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}})
 
     def count(self, what: str) -> int:

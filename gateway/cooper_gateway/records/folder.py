@@ -35,7 +35,7 @@ class RecordsFolder:
         self._path = path
         self._box = box
         self._seen: dict[str, Signature | None] = {}  # record name -> signature; None: read it again next time
-        self._ledger = Ledger(".json")
+        self._ledger = Ledger(lambda name: name + ".json")
 
     @property
     def broken(self) -> int:

@@ -118,6 +118,7 @@ class KubernetesSource:
                 foreign,
             )
         self._take(self._records.listed(found, began))
+        self._log.info("%d records are listed and in use after %.2f s", self._records.usable, self._clock() - began)
 
     async def _stay_up_to_date(self) -> str:
         """Follow what happens after a list, until that is not possible any more. Returns why."""

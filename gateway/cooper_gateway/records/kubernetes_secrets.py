@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from cooper_crds.kubernetes import record_of
+from cooper_crds import kubernetes
 from cooper_crds.records import Record, RecordError
 from cooper_gateway.records.source import Ledger, Reading
 from cooper_gateway.records.table import record_name
@@ -26,6 +26,11 @@ class Secret(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Secret({self.metadata.name})"
+
+    @property
+    def record_name(self) -> str:
+        """The name of the record that must be in it."""
+        return kubernetes.record_name(self.metadata.name)
 
 
 class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,7 +71,7 @@ class SecretRecords:
     """Which records a namespace's Secrets hold, from lists and events. Implements the port's `Holdings`."""
 
     def __init__(self) -> None:
-        self._ledger = Ledger()
+        self._ledger = Ledger(kubernetes.secret_name)
 
     @property
     def usable(self) -> int:
@@ -99,9 +104,9 @@ class SecretRecords:
             secret = _secret.decode(event.object)
             version = version_of(secret.metadata.resource_version)
             if event.type == _REMOVED:
-                self._ledger.gone(secret.metadata.name, reading)
+                self._ledger.gone(secret.record_name, reading)
             elif event.type != _BOOKMARK:
-                self._put(secret.metadata.name, content_of(secret), reading)
+                self._put(secret.record_name, content_of(secret), reading)
         return reading, version
 
     def _put(self, name: str, content: Found, reading: Reading) -> None:
@@ -112,16 +117,16 @@ class SecretRecords:
 
 
 def records_on(page: Page) -> dict[str, Found]:
-    """The records of a page by their Secrets' names."""
-    return {secret.metadata.name: content_of(secret) for secret in page.items or ()}
+    """The records of a page by their names."""
+    return {secret.record_name: content_of(secret) for secret in page.items or ()}
 
 
 def content_of(secret: Secret) -> Found:
     """The record that a Secret holds, or why it holds none."""
     try:
-        record = record_of({"data": secret.data})
+        record = kubernetes.record_of({"data": secret.data})
     except RecordError as error:
         return error
-    if record_name(record) != secret.metadata.name:
+    if record_name(record) != secret.record_name:
         return RecordError(f"its content is the record {record_name(record)}: it was renamed or copied")
     return record

@@ -3,7 +3,7 @@
 A source (a folder of files, Secrets of a cluster) yields readings; an intake puts them into the table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -61,9 +61,9 @@ class Intake(Protocol):
 class Ledger:
     """Which records a source has, and which are broken: told once per change. Implements `Holdings`."""
 
-    def __init__(self, suffix: str = "") -> None:
-        """`suffix` ends the name of a record's file or object, after the record's name."""
-        self._suffix = suffix
+    def __init__(self, shown: Callable[[str], str] = str) -> None:
+        """`shown` makes a record's name that of the file or object it lies in, which is what people look for."""
+        self._shown = shown
         self._broken: dict[str, str] = {}
         self._usable: set[str] = set()
 
@@ -98,7 +98,7 @@ class Ledger:
     def unusable(self, name: str, reason: str, reading: Reading) -> None:
         """Something of that name is there and grants nothing."""
         if self._broken.get(name) != reason:
-            reading.broken[name + self._suffix] = reason
+            reading.broken[self._shown(name)] = reason
         self._broken[name] = reason
         self._drop(name, reading)
 
@@ -109,7 +109,7 @@ class Ledger:
 
     def _mend(self, name: str, reading: Reading) -> None:
         if self._broken.pop(name, None):
-            reading.mended.append(name + self._suffix)
+            reading.mended.append(self._shown(name))
 
     def _drop(self, name: str, reading: Reading) -> None:
         if name in self._usable:

@@ -288,6 +288,17 @@ async def test_broken_secrets_are_left_out(bench: Bench) -> None:
         assert bench.taken.readings[-1].mended == [record_name(key(1))]
 
 
+async def test_names_that_kubernetes_does_not_allow_are_found_too(bench: Bench) -> None:
+    odd = bucket("a.-b")
+    bench.api.put(odd)
+    assert any(name.startswith("bucket.") for name in bench.api.records)
+    async with bench.following():
+        await bench.until(lambda: bench.taken.records.get("bucket-a.-b") == odd)
+        await bench.until(lambda: bench.api.count("watch"))
+        bench.api.events.put_nowait(bench.api.delete(odd))
+        await bench.until(lambda: "bucket-a.-b" not in bench.taken.records)
+
+
 async def test_a_revision_of_another_cluster_is_ignored(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.api.last_write = "999999"
     async with bench.following():

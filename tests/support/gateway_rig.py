@@ -18,20 +18,18 @@ from support.rig import COOPER, eventually, free_port, s3_client
 class Gateway:
     """One gateway process; it may be started several times on its data. Use as a context manager."""
 
-    def __init__(self, home: Path, kubeconfig: Path, namespace: str) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.home = home
+        self.options = options
         self.data = home / "data"
         self.log = home / "gateway.log"
-        self.kubeconfig = kubeconfig
-        self.namespace = namespace
         self.port, self.metrics_port = free_port(), free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Gateway":
         """Start it and wait until it listens, which it does whether or not the API answers."""
-        command = [*COOPER, "gateway", "--region", "local", "--data", str(self.data)]
-        command += ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        command += ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        command = [*COOPER, "gateway", "--region", "local", "--data", str(self.data), *ports, *self.options]
         starts = self._starts()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=clean_env())
