@@ -132,7 +132,7 @@ class Cluster(Protocol):
         ...
 
     async def emit(self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        """Report an event about a resource. Repeats are counted. What cannot be reported is left out: it never fails."""
+        """Report an event about a resource. Repeats are counted. What cannot be reported is left out: never fails."""
         ...
 
     def watch(self) -> AsyncIterator[Ref]:
