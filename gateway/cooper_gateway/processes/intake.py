@@ -41,7 +41,7 @@ class Intake:
         self._measurements = measurements
         self._noun = noun
         self._publish = publish
-        self._trouble = ""
+        self._told: set[str] = set()  # reasons, since the records could be read last
         self._stamp_trouble = ""
 
     def begin(self, now: float) -> None:
@@ -77,8 +77,8 @@ class Intake:
 
     def failed(self, reason: str) -> None:
         """Tell once why the records cannot be read; they stay as they were."""
-        if self._trouble != reason:
-            self._trouble = reason
+        if reason not in self._told:
+            self._told.add(reason)
             self._log.error("%s; the records stay as they were", reason)
         self._measurements.trouble = reason
         self._publish()
@@ -101,9 +101,10 @@ class Intake:
         return stamp
 
     def _stamped(self, at: float) -> None:
-        if self._trouble:
+        if self._told:
             self._log.info("the records can be read again")
-            self._trouble = self._measurements.trouble = ""
+            self._told.clear()
+            self._measurements.trouble = ""
         self._measurements.gauges["records_table_full"] = 0
         self._measurements.gauges["records_verified_at"] = at
         if self._keeper is not None and not self._keeper.sound:

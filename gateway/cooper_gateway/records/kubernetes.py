@@ -9,27 +9,27 @@ that what answers then is the same cluster at a later time, and not one that was
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from logging import Logger
 from typing import Final
 
 from cooper_crds.kubernetes import REVISION_OBJECT
 from cooper_gateway.records.kubernetes_api import ApiFailed, Forbidden
 from cooper_gateway.records.kubernetes_progress import LAG_SECONDS, Progress
 from cooper_gateway.records.kubernetes_requests import RecordsApi
-from cooper_gateway.records.kubernetes_secrets import Found, SecretRecords, records_on, version_of
+from cooper_gateway.records.kubernetes_secrets import Found, SecretRecords, records_on
 from cooper_gateway.records.source import MAX_SKEW_SECONDS, Intake, Reading
 
 #: How often the revision object is read.
 REVISION_SECONDS: Final = 2.0
-#: Pauses before listing anew double from the first to the last; an API that is back is found within the last.
+#: Pauses after a failure double from the first to the last: an API that is back is found within the last.
 _FIRST_PAUSE_SECONDS: Final = 0.1
-_LAST_PAUSE_SECONDS: Final = 2.0
-#: The same where an answer came, and says no: asking again soon is of little use.
-_LAST_REFUSED_PAUSE_SECONDS: Final = 15.0
+_LAST_PAUSE_SECONDS: Final = 1.0
+#: The same where lists succeed and following them does not: each of them may be large.
+_LAST_RELIST_PAUSE_SECONDS: Final = 15.0
 #: Having followed for so long, the next failure is a new one.
 _HEALTHY_SECONDS: Final = 10.0
 #: A watch that ended sooner than this did not end by itself.
@@ -67,7 +67,7 @@ class KubernetesSource:
         records: SecretRecords,
         intake: Intake,
         telling: Telling,
-        log: Logger,
+        log: logging.Logger,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
@@ -87,14 +87,15 @@ class KubernetesSource:
                 await self._list()
             except ApiFailed as error:
                 self._failed(error)
-                await pauses.wait(_LAST_REFUSED_PAUSE_SECONDS if isinstance(error, Forbidden) else _LAST_PAUSE_SECONDS)
+                await pauses.wait(_LAST_PAUSE_SECONDS)
                 continue
             began = time.monotonic()
             why = await self._stay_up_to_date()
             if time.monotonic() - began > _HEALTHY_SECONDS:
                 pauses.reset()
-            self._log.info("listing the records anew: %s", why)
-            await pauses.wait(_LAST_REFUSED_PAUSE_SECONDS)
+            # A missing right stays missing until somebody reads of it.
+            self._log.log(logging.ERROR if isinstance(why, Forbidden) else logging.INFO, "listing anew: %s", why)
+            await pauses.wait(_LAST_RELIST_PAUSE_SECONDS)
 
     async def _list(self) -> None:
         """Take in all records as they are now. Raises ApiFailed."""
@@ -109,7 +110,7 @@ class KubernetesSource:
             raise ApiFailed(f"there is no namespace {self._api.namespace}: create it, or name another one")
         self._telling.reachable(True)
         self._telling.count("records_relists")
-        foreign = self._progress.listed(version_of(page.metadata.resource_version))
+        foreign = self._progress.listed(page.metadata.resource_version)
         if foreign is not None:
             self._log.error(
                 "the ConfigMap %s speaks of version %d, which this cluster has not reached: it is of another cluster, "
@@ -120,14 +121,14 @@ class KubernetesSource:
         self._take(self._records.listed(found, began))
         self._log.info("%d records are listed and in use after %.2f s", self._records.usable, self._clock() - began)
 
-    async def _stay_up_to_date(self) -> str:
+    async def _stay_up_to_date(self) -> ApiFailed | str:
         """Follow what happens after a list, until that is not possible any more. Returns why."""
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._prove())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         except ApiFailed as error:
-            return str(error)
+            return error
         finally:
             for task in tasks:
                 task.cancel()

@@ -6,6 +6,7 @@ The only module of the gateway that has the Kubernetes client.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (the client has few annotations)
 
+import errno
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -173,6 +174,8 @@ def _check_readable(path: str) -> None:
 
 def _reason(error: Exception) -> str:
     """In a few words, the same ones for the same reason."""
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.errno not in (errno.ECONNRESET, errno.EPIPE):
         return error.strerror
-    return str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientSSLError | client_config.ConfigException):
+        return str(error)
+    return "the connection was cut"

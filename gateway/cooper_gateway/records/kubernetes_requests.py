@@ -12,7 +12,7 @@ import msgspec
 
 from cooper_crds.kubernetes import RECORD_SELECTOR, REVISION_KEY, REVISION_OBJECT, revision_of
 from cooper_gateway.records.kubernetes_api import Api, ApiFailed, Forbidden, Status
-from cooper_gateway.records.kubernetes_secrets import Event, Page
+from cooper_gateway.records.kubernetes_secrets import Event, Page, Secret
 
 #: Records on a page: half a megabyte of answer or so.
 PAGE_SIZE: Final = 500
@@ -34,6 +34,13 @@ class Revision(NamedTuple):
 
     last_write: int | None  # None: there is no such object yet
     date: float | None  # the API server's clock, Unix seconds, cut to the second
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """One line of a watch. The object is a Secret, or a Status when the type is ERROR."""
+
+    type: str
+    object: msgspec.Raw
 
 
 class RecordsApi:
@@ -72,11 +79,7 @@ class RecordsApi:
             aclosing(answer.lines()) as batches,
         ):
             async for lines in batches:
-                events = [_decoded(line, Event) for line in lines]
-                for event in events:
-                    if event.type == _ERROR:
-                        raise _decoded(event.object, Status).error(doing)
-                yield events
+                yield [_event(line, doing) for line in lines]
 
     async def revision(self) -> Revision:
         """The revision object, as it is now."""
@@ -100,8 +103,16 @@ class RecordsApi:
             return False
 
 
+def _event(line: bytes, doing: str) -> Event:
+    """Read a line of a watch. Raises ApiFailed, also for one that says no."""
+    told = _decoded(line, _Told)
+    if told.type == _ERROR:
+        raise _decoded(told.object, Status).error(doing)
+    return Event(told.type, _decoded(told.object, Secret))
+
+
 def _decoded(content: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=kind, strict=False)  # numbers are written as text
     except msgspec.MsgspecError as error:
         raise ApiFailed(f"the Kubernetes API's answer cannot be read: {error}") from None

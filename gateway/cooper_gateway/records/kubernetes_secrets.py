@@ -12,10 +12,10 @@ from cooper_gateway.records.table import record_name
 
 
 class Meta(msgspec.Struct, frozen=True, rename="camel"):
-    """The part of an object's metadata that matters here."""
+    """The part of an object's metadata that matters here. Versions are integers, written as text."""
 
     name: str = ""
-    resource_version: str = ""
+    resource_version: int = 0
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Secret(msgspec.Struct, frozen=True):
 class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
     """A list's version, and where its next page begins."""
 
-    resource_version: str = ""
+    resource_version: int = 0
     continue_: str = msgspec.field(name="continue", default="")
 
 
@@ -48,10 +48,10 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One line of a watch. The object is a Secret, or a Status when the type is ERROR."""
+    """What a watch tells about one Secret; of a bookmark the version is all that matters."""
 
     type: str
-    object: msgspec.Raw
+    object: Secret
 
 
 #: A record, or why there is none in what was found.
@@ -59,12 +59,6 @@ Found = Record | RecordError
 
 _REMOVED: Final = "DELETED"
 _BOOKMARK: Final = "BOOKMARK"
-_secret = msgspec.json.Decoder(Secret)
-
-
-def version_of(text: str) -> int:
-    """A resource version as the number that it is. Raises ValueError for what is none."""
-    return int(text) if text else 0
 
 
 class SecretRecords:
@@ -98,11 +92,10 @@ class SecretRecords:
         return reading
 
     def happened(self, events: Iterable[Event]) -> tuple[Reading, int]:
-        """Events of a watch, none of them an error; with the version that the last one brings."""
+        """Events of a watch; with the version that the last one brings."""
         reading, version = Reading(), 0
         for event in events:
-            secret = _secret.decode(event.object)
-            version = version_of(secret.metadata.resource_version)
+            secret, version = event.object, event.object.metadata.resource_version
             if event.type == _REMOVED:
                 self._ledger.gone(secret.record_name, reading)
             elif event.type != _BOOKMARK:

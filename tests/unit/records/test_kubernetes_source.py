@@ -147,7 +147,7 @@ async def test_a_watch_that_ends_by_itself_goes_on_where_it_was(bench: Bench) ->
         assert (bench.taken.relists, bench.counts["records_watch_restarts"]) == (1, 1)
 
 
-@pytest.mark.parametrize("how", ["event", "status", "cut", "at once", "nonsense"])
+@pytest.mark.parametrize("how", ["event", "status", "cut", "at once", "nonsense", "no version"])
 async def test_after_any_other_end_all_are_listed_anew(bench: Bench, how: str) -> None:
     async def ends(request: web.Request) -> web.StreamResponse:
         if bench.api.count("watch") > 1:
@@ -159,6 +159,8 @@ async def test_after_any_other_end_all_are_listed_anew(bench: Bench, how: str) -
         await response.prepare(request)
         if how == "event":
             await response.write(event("ERROR", EXPIRED))
+        if how == "no version":
+            await response.write(event("ADDED", {"metadata": {"name": "key-x", "resourceVersion": "one"}}))
         if how == "nonsense":
             await response.write(b"<html>\n")
         if how == "cut":
@@ -231,6 +233,16 @@ async def test_missing_rights_are_named(bench: Bench) -> None:
         assert "list secrets in namespace cooper" in bench.taken.failures[0]
         assert 'cannot list resource "secrets"' in bench.taken.failures[0]
         assert bench.taken.readings == []
+
+
+async def test_a_missing_right_to_watch_is_named(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    async def forbidden(request: web.Request) -> web.Response:
+        return web.json_response(FORBIDDEN, status=403)
+
+    bench.api.on_watch = forbidden
+    async with bench.following():
+        await bench.until(lambda: "watch secrets in namespace cooper" in caplog.text)
+        assert bench.taken.relists >= 1
 
 
 async def test_an_empty_list_of_a_missing_namespace_proves_nothing(bench: Bench) -> None:
