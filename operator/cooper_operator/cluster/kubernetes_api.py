@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import LineTooLong
 
 from cooper_crds.kubernetes import FIELD_MANAGER
 from cooper_operator.cluster.kubernetes_connection import CONNECT_TIMEOUT, Connection, Request, Verb
@@ -17,11 +18,11 @@ from cooper_operator.cluster.port import Unavailable
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 #: Seconds. A request that takes longer may or may not have been carried out.
-_REQUEST_TIMEOUT: Final = 15.0
+REQUEST_TIMEOUT: Final = 15.0
 _LIST_TIMEOUT: Final = 60.0
 #: The server ends a watch after this long; it sends a bookmark each minute, so that a longer silence is a dead peer.
 _WATCH_TIMEOUT: Final = 300
-_WATCH_SILENCE: Final = 130.0
+WATCH_SILENCE: Final = 130.0
 
 _PAGE: Final = 500
 _LISTINGS: Final = 3
@@ -105,7 +106,7 @@ class KubernetesApi:
         query = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         query |= {"timeoutSeconds": str(_WATCH_TIMEOUT), **(of.selector or {})}
         request = Request("GET", of.path, query=query, accept=of.accept("PartialObjectMetadata"))
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=_WATCH_SILENCE)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=WATCH_SILENCE)
         self.calls["WATCH", _plural(of.path)] += 1
         try:
             async with await self._connection.send(request, timeout) as response:
@@ -113,7 +114,9 @@ class KubernetesApi:
                     raise self._refused(answer_of(response.status, await response.read()), of.about, "GET")
                 async for line in response.content:
                     yield _event(line, of.about)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except LineTooLong:
+            raise Unavailable(f"{of.about}: the API server sent an event that is longer than any can be") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(of.about, error) from None
 
     async def _pages(self, of: Collection) -> Listing:
@@ -128,10 +131,10 @@ class KubernetesApi:
                 return Listing(items, metadata["resourceVersion"])
             query["continue"] = metadata["continue"]
 
-    async def _request(self, request: Request, about: str, timeout: float = _REQUEST_TIMEOUT) -> dict[str, Any]:
+    async def _request(self, request: Request, about: str, timeout: float | None = None) -> dict[str, Any]:
         for attempt in range(1, _ATTEMPTS + 1):
             async with self._slots:
-                answer, pause = await self._attempt(request, about, timeout)
+                answer, pause = await self._attempt(request, about, timeout or REQUEST_TIMEOUT)
             if not isinstance(answer, Answer):
                 return answer
             if answer.code != 429 or attempt == _ATTEMPTS:

@@ -23,7 +23,7 @@ _client: Final[Any] = client
 _config: Final[Any] = config
 
 Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-#: Fills a configuration of the client in.
+#: Fills a configuration of the client in. Raises Unavailable.
 Loader = Callable[[Any], Awaitable[None]]
 
 JSON: Final = "application/json"
@@ -49,7 +49,10 @@ def from_kubeconfig(path: Path, context: str | None = None) -> Loader:
     """Reach the API server that a kubeconfig names."""
 
     async def load(configuration: Any) -> None:
-        await _config.load_kube_config(str(path), context, configuration, persist_config=False)
+        try:
+            await _config.load_kube_config(str(path), context, configuration, persist_config=False)
+        except Exception as error:  # the client raises whatever it stumbles over in a file that is none
+            raise Unavailable(f"the kubeconfig {path} cannot be used: {type(error).__name__}: {error}") from None
 
     return load
 
@@ -58,7 +61,10 @@ def from_service_account() -> Loader:
     """Reach the API server of the cluster whose pod this is. The token is read anew before it expires."""
 
     async def load(configuration: Any) -> None:
-        _config.load_incluster_config(configuration)
+        try:
+            _config.load_incluster_config(configuration)
+        except (_config.ConfigException, OSError) as error:
+            raise Unavailable(f"the pod's service account cannot be used: {error}") from None
 
     return load
 
@@ -115,11 +121,7 @@ class Connection:
         async with self._connecting:
             if self._client is None:
                 configuration = _client.Configuration(connection_pool_maxsize=0)  # no limit: callers have slots
-                configuration.retries = False
-                try:
-                    await self._load(configuration)
-                except (_config.ConfigException, OSError, ValueError) as error:
-                    raise Unavailable(f"the API server's address or credentials cannot be read: {error}") from None
+                await self._load(configuration)
                 self._client = _client.ApiClient(configuration)
             return self._client
 

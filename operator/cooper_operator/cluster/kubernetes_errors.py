@@ -125,5 +125,11 @@ def _secrets_in(sent: Mapping[str, Any] | None) -> Iterator[str]:
     """The values of a Secret, as they were sent and as they are meant."""
     data: dict[str, Any] = (sent or {}).get("data") or {}
     for value in (value for value in data.values() if isinstance(value, str)):
-        plain = base64.b64decode(value).decode(errors="replace")
-        yield from (each for each in (value, plain) if len(each) >= _SHORTEST_SECRET)
+        yield from (each for each in (value, _plain(value)) if len(each) >= _SHORTEST_SECRET)
+
+
+def _plain(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode(errors="replace")
+    except ValueError:
+        return ""  # no Secret's value, such as a ConfigMap's

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
+_UNTOLD: Final = "gateways cannot be told of the latest records"
 _ABOUT: Final = f"ConfigMap {REVISION_OBJECT}"
 
 
@@ -58,8 +59,9 @@ class RevisionWriter:
                     pause = _FIRST_PAUSE
                 except (Conflict, AlreadyExists, NotFound):
                     self._found = None  # somebody else wrote or removed it: read it again
-                except ClusterError as error:
-                    log.warning("gateways cannot be told of the latest records, it is tried again: %s", error)
+                except Exception as error:
+                    expected = isinstance(error, ClusterError)
+                    log.warning("%s, it is tried again: %s", _UNTOLD, error, exc_info=not expected)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
         finally:

@@ -1,0 +1,218 @@
+"""What the Kubernetes adapter does by itself: watches, the revision object, events; when the API server fails it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cooper_operator.cluster import kubernetes_revision, kubernetes_watch
+from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
+from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
+from cooper_operator.cluster.kubernetes_records import record_secret_owner
+from cooper_operator.cluster.kubernetes_revision import RevisionWriter
+from cooper_operator.cluster.kubernetes_watch import OwnerWatch
+from cooper_operator.cluster.port import Ref
+from unit.cluster.cluster_harness import bucket
+from unit.cluster.faulty_api import SECRETS, Script, status
+
+FORBIDDEN = (403, status(403, "Forbidden", "cannot list resource secrets"))
+FAILED = (500, status(500, "InternalError", "etcd has no leader"))
+EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","reason":"Expired","message":"too old","code":410}}\n'
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    for module in (kubernetes_watch, kubernetes_revision):
+        monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
+        monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.02)
+    return Script(tmp_path)
+
+
+@pytest.fixture
+async def api(script: Script) -> AsyncIterator[KubernetesApi]:
+    async with script.serving() as api:
+        yield api
+
+
+# Watches
+
+
+def secret(name: str, version: int, owner: str | None = None) -> dict[str, Any]:
+    annotations = {"cooper.dev/owner": f"AccessKey/default/{owner or name}"} if owner != "" else {}
+    return {
+        "metadata": {"namespace": "cooper", "name": name, "resourceVersion": str(version), "annotations": annotations}
+    }
+
+
+def listing(version: int, *items: dict[str, Any]) -> tuple[int, Any]:
+    return 200, {"metadata": {"resourceVersion": str(version)}, "items": list(items)}
+
+
+def event(kind: str, item: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+
+
+class Watching:
+    """A watch that runs until the script has come to its last answer, which is a watch without events."""
+
+    def __init__(self, script: Script, api: KubernetesApi) -> None:
+        self.script = script
+        self.told: list[str] = []
+        of = Collection(SECRETS, "records", metadata_only=True)
+        self.watch = OwnerWatch(api, of, record_secret_owner, lambda ref: self.told.append(ref.name))
+
+    async def through(self, *answers: Any) -> list[str]:
+        """Run through these answers; what was asked."""
+        self.script.answers.extend([*answers, []])
+        task = asyncio.create_task(self.watch.run())
+        async with asyncio.timeout(5):
+            while len(self.script.asked) <= len(answers):
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return [each.removeprefix("GET secrets ") for each in self.script.asked[: len(answers) + 1]]
+
+
+@pytest.fixture
+def watching(script: Script, api: KubernetesApi) -> Watching:
+    return Watching(script, api)
+
+
+async def test_owners_of_what_changes_are_told_and_not_of_what_was_there(watching: Watching) -> None:
+    changes = [event("ADDED", secret("b", 8)), event("MODIFIED", secret("a", 9)), event("DELETED", secret("b", 10))]
+    asked = await watching.through(listing(7, secret("a", 5)), changes)
+    assert watching.told == ["b", "a", "b"]
+    assert asked == ["GET secrets", "watch 7", "watch 10"]
+
+
+async def test_both_owners_are_told_when_one_takes_over_and_the_last_when_none_is_left(watching: Watching) -> None:
+    changes = [event("MODIFIED", secret("a", 8, "other")), event("MODIFIED", secret("a", 9, ""))]
+    await watching.through(listing(7, secret("a", 5)), changes)
+    assert watching.told == ["a", "other", "other"]
+
+
+async def test_watch_goes_on_from_the_last_bookmark_without_listing(watching: Watching) -> None:
+    asked = await watching.through(listing(7), [event("BOOKMARK", secret("", 90, ""))], [])
+    assert watching.told == []
+    assert asked == ["GET secrets", "watch 7", "watch 90", "watch 90"]
+
+
+async def test_watch_that_broke_goes_on_where_it_was(watching: Watching) -> None:
+    broken = [event("ADDED", secret("b", 8)), b'{"type":"ADD']
+    asked = await watching.through(listing(7), broken, FAILED, [event("ADDED", secret("c", 9))])
+    assert watching.told == ["b", "c"]
+    assert asked == ["GET secrets", "watch 7", "watch 8", "watch 8", "watch 9"]
+
+
+async def test_watch_that_expired_lists_anew_and_tells_what_it_missed(watching: Watching) -> None:
+    before = listing(7, secret("same", 1), secret("changed", 2), secret("gone", 3))
+    after = listing(20, secret("same", 1), secret("changed", 15), secret("new", 16))
+    asked = await watching.through(before, [EXPIRED], after)
+    assert sorted(watching.told) == ["changed", "gone", "new"]
+    assert asked == ["GET secrets", "watch 7", "GET secrets", "watch 20"]
+
+
+async def test_first_list_that_failed_keeps_nobody_waiting_and_the_next_tells_all(watching: Watching) -> None:
+    asked = await watching.through(FORBIDDEN, listing(7, secret("a", 5)))
+    assert watching.told == ["a"]
+    assert watching.watch.attempted.is_set()
+    assert asked == ["GET secrets", "GET secrets", "watch 7"]
+
+
+async def test_answers_of_no_sense_do_not_end_a_watch(watching: Watching) -> None:
+    asked = await watching.through((200, {"items": [{}]}), listing(7), [b"{}\n"], [event("ADDED", secret("a", 8))])
+    assert watching.told == ["a"]
+    assert asked == ["GET secrets", "GET secrets", "watch 7", "watch 7", "watch 8"]
+
+
+# The revision object
+
+
+def config_map(last_write: str, version: int = 1) -> tuple[int, Any]:
+    return 200, {"metadata": {"resourceVersion": str(version)}, "data": {"lastWrite": last_write}}
+
+
+ABSENT = (404, status(404, "NotFound"))
+CONFLICT = (409, status(409, "Conflict"))
+
+
+async def written(script: Script, api: KubernetesApi, *versions: int) -> list[str]:
+    """What is asked when records of these versions were written."""
+    writer = RevisionWriter(api, "cooper")
+    for version in versions:
+        writer.wrote(str(version))
+    await writer.close()
+    return [each.partition(" ")[0] for each in script.asked]
+
+
+async def test_burst_is_one_write_of_the_highest(script: Script, api: KubernetesApi) -> None:
+    script.answers.extend([config_map("3"), config_map("9", 2)])
+    assert await written(script, api, 7, 9, 8) == ["GET", "PATCH"]
+    assert script.bodies[-1] == {"metadata": {"resourceVersion": "1"}, "data": {"lastWrite": "9"}}
+
+
+async def test_nothing_is_written_where_more_is_said_already(script: Script, api: KubernetesApi) -> None:
+    script.answers.append(config_map("12"))
+    assert await written(script, api, 9) == ["GET"]
+
+
+async def test_absent_one_is_made_and_one_that_cannot_be_read_is_overwritten(
+    script: Script, api: KubernetesApi
+) -> None:
+    script.answers.extend([ABSENT, config_map("9")])
+    assert await written(script, api, 9) == ["GET", "POST"]
+    script.asked.clear()
+    script.answers.clear()
+    script.answers.extend([config_map("nonsense"), config_map("9")])
+    assert await written(script, api, 9) == ["GET", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([config_map("3"), CONFLICT, config_map("20")], ["GET", "PATCH", "GET"]),
+        ([config_map("3"), CONFLICT, config_map("4", 2), config_map("9", 3)], ["GET", "PATCH", "GET", "PATCH"]),
+        ([config_map("3"), ABSENT, ABSENT, config_map("9")], ["GET", "PATCH", "GET", "POST"]),
+        ([ABSENT, (409, status(409, "AlreadyExists")), config_map("9")], ["GET", "POST", "GET"]),
+        ([FAILED, config_map("3"), FAILED, config_map("9", 2)], ["GET", "GET", "PATCH", "GET"]),
+    ],
+)
+async def test_other_writers_and_failures_are_overcome(
+    script: Script, api: KubernetesApi, answers: list[Any], asked: list[str]
+) -> None:
+    script.answers.extend(answers)
+    assert await written(script, api, 9) == asked
+
+
+async def test_end_does_not_wait_for_a_server_that_is_away(script: Script, api: KubernetesApi) -> None:
+    script.answers.append(FAILED)
+    writer = RevisionWriter(api, "cooper")
+    writer.wrote("9")
+    async with asyncio.timeout(1):
+        await writer.close(0.1)
+
+
+# Events
+
+
+@pytest.mark.parametrize("answer", [FAILED, FORBIDDEN, (200, b"{"), (409, status(409, "Conflict"))])
+async def test_event_that_cannot_be_reported_is_left_out(script: Script, api: KubernetesApi, answer: Any) -> None:
+    script.answers.append(answer)
+    await EventRecorder(api, lambda: 0.0).emit(bucket(), "Normal", "Ready", "it is ready")
+    assert len(script.asked) <= 3
+
+
+async def test_repeat_costs_one_request(script: Script, api: KubernetesApi) -> None:
+    script.answers.extend([(201, {"metadata": {"resourceVersion": "1"}, "count": 1})])
+    recorder = EventRecorder(api, lambda: 0.0)
+    for _ in range(2):
+        await recorder.emit(bucket(), "Normal", "Ready", "it is ready")
+    assert [each.partition(" ")[0] for each in script.asked] == ["POST", "PATCH"]
+    assert script.bodies[-1]["count"] == 2
+
+
+def test_owner_of_a_record_is_read_from_its_metadata() -> None:
+    assert record_secret_owner(secret("a", 1)["metadata"]) == Ref("AccessKey", "default", "a")
