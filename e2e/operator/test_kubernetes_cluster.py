@@ -25,6 +25,7 @@ from cooper_operator.cluster.kubernetes_connection import Connection, from_kubec
 from cooper_operator.cluster.kubernetes_errors import Expired
 from cooper_operator.cluster.kubernetes_objects import core_path
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref, Unavailable
+from e2e.gateway.gate import Gate
 from e2e.operator.harness import Kubectl, KubernetesHarness
 from unit.cluster.cluster_harness import CREDENTIALS, access_key, bucket, eventually, region
 
@@ -231,7 +232,7 @@ async def test_gateways_are_told_of_the_latest_write_and_bursts_are_one(harness:
     await told_gateways(harness, highest)
     assert await last_write(harness) == highest
     calls = harness.api.calls
-    assert calls["PATCH", "configmaps"] + calls["POST", "configmaps"] <= 25
+    assert calls["PATCH", "configmaps"] + calls["POST", "configmaps"] <= 10
     updated = await harness.cluster.update_record(made[0], key_record(7))
     await told_gateways(harness, int(updated.version))
 
@@ -364,6 +365,25 @@ async def test_only_the_named_namespaces_are_listed_and_watched(harness: Kuberne
         assert len(await cluster.list_kind("Region")) == 1
     finally:
         await harness.kubectl("delete", "namespace", other)
+
+
+async def test_watch_goes_on_after_the_api_server_was_cut_off(
+    harness: KubernetesHarness, kubeconfig: Path, tmp_path: Path
+) -> None:
+    key = await harness.cluster.create(access_key())
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    with Gate(kubeconfig, tmp_path) as gate:
+        cluster = KubernetesCluster(KubernetesApi(Connection(from_kubeconfig(gate.kubeconfig))), namespace="default")
+        told = Told(cluster.watch())
+        await told.quiet()
+        gate.shut()
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await cluster.get(KEY)
+        await harness.set_credentials("default", "app", {"ACCESS_KEY": "edited"})
+        gate.open()
+        await told.again()
+        assert await cluster.get(KEY) is not None
+        await cluster.close()
 
 
 async def test_old_version_is_expired_and_metadata_has_no_content(harness: KubernetesHarness) -> None:

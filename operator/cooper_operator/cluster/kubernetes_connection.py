@@ -92,8 +92,7 @@ class Connection:
         connected = await self._connected()
         settings = connected.configuration
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": FIELD_MANAGER}
-        for each in (await settings.auth_settings()).values():
-            headers[each["key"]] = each["value"]
+        headers |= await _authorization(settings)
         url = f"{settings.host}{request.path}"
         if request.query:
             url = f"{url}?{urlencode(request.query)}"
@@ -122,8 +121,19 @@ class Connection:
             if self._client is None:
                 configuration = _client.Configuration(connection_pool_maxsize=0)  # no limit: callers have slots
                 await self._load(configuration)
-                self._client = _client.ApiClient(configuration)
+                try:
+                    self._client = _client.ApiClient(configuration)
+                except (OSError, ValueError) as error:
+                    raise Unavailable(f"a certificate for the API server cannot be used: {error}") from None
             return self._client
+
+
+async def _authorization(settings: Any) -> dict[str, str]:
+    """The header that authorizes a request; a service account's token is read anew now and then."""
+    try:
+        return {each["key"]: each["value"] for each in (await settings.auth_settings()).values()}
+    except (_config.ConfigException, OSError) as error:
+        raise Unavailable(f"the token for the API server cannot be read: {error}") from None
 
 
 async def _close_after(seconds: float, connected: Any) -> None:

@@ -16,6 +16,8 @@ from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, 
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two writes, at least. Gateways look every 2 s.
+_INTERVAL: Final = 0.25
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 _UNTOLD: Final = "gateways cannot be told of the latest records"
@@ -57,6 +59,7 @@ class RevisionWriter:
                 try:
                     self._written = await self._raise_to(self._wanted)
                     pause = _FIRST_PAUSE
+                    await asyncio.sleep(_INTERVAL)
                 except (Conflict, AlreadyExists, NotFound):
                     self._found = None  # somebody else wrote or removed it: read it again
                 except Exception as error:

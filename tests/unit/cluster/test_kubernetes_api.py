@@ -1,6 +1,8 @@
 """Requests, lists and watches when the API server is busy, away, restarted, or talks nonsense."""
 
 import asyncio
+import base64
+import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,6 +114,34 @@ async def test_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, content: 
     api = KubernetesApi(Connection(from_kubeconfig(path)))
     with pytest.raises(Unavailable, match=str(path)):
         await api.get(f"{SECRETS}/a", "record a")
+
+
+async def test_certificate_that_is_none_is_named(script: Script) -> None:
+    async with script.serving() as api:
+        content = json.loads(script.kubeconfig.read_text())
+        authority = base64.b64encode(b"no certificate").decode()
+        content["clusters"][0]["cluster"] = {"server": "https://127.0.0.1:1", "certificate-authority-data": authority}
+        script.kubeconfig.write_text(json.dumps(content))
+        with pytest.raises(Unavailable, match="certificate for the API server cannot be used"):
+            await api.get(f"{SECRETS}/a", "record a")
+
+
+async def test_token_that_vanished_is_unavailable(script: Script, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+
+    async def load(configuration: Any) -> None:
+        await from_kubeconfig(script.kubeconfig)(configuration)
+        configuration.refresh_api_key_hook = lambda _: token.read_text()  # as a service account's, at each request
+
+    async with script.serving():
+        api = KubernetesApi(Connection(load))
+        script.answers.append(FOUND)
+        token.write_text("t")
+        await api.get(f"{SECRETS}/a", "record a")
+        token.unlink()
+        with pytest.raises(Unavailable, match="token for the API server cannot be read"):
+            await api.get(f"{SECRETS}/a", "record a")
+        await api.close()
 
 
 async def test_nobody_listens(tmp_path: Path, script: Script) -> None:

@@ -28,6 +28,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     for module in (kubernetes_watch, kubernetes_revision):
         monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
         monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(kubernetes_revision, "_INTERVAL", 0.01)
     return Script(tmp_path)
 
 
