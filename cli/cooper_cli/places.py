@@ -45,10 +45,14 @@ class Places:
 
 
 def program(name: str) -> str:
-    """How a program is called from a shell here: by its name when that finds it, else by its path beside Python."""
+    """How a program is called from any shell in this folder: by its path when it lies in a virtual environment.
+
+    One that is active here need not be active in the other terminal that the lines are pasted into.
+    """
     beside = Path(sys.executable).parent / name
     found = shutil.which(name)
-    if (found is not None and Path(found).absolute() == beside) or not beside.exists():
+    found_anywhere = sys.prefix == sys.base_prefix and found is not None and Path(found).absolute() == beside
+    if found_anywhere or not beside.exists():
         return name
     return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 

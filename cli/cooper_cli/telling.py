@@ -20,7 +20,7 @@ _PAUSE: Final = 0.1
 #: Looks without news before the lines to paste are printed: they come in one piece, after what led to them.
 _QUIET_LOOKS: Final = 5
 
-_LIST: Final = 'boto3.client("s3", endpoint_url=os.environ["ENDPOINT"]).list_objects_v2(Bucket=os.environ["BUCKET"])'
+_OBJECTS: Final = 'boto3.resource("s3", endpoint_url=os.environ["ENDPOINT"]).Bucket(os.environ["BUCKET"]).objects.all()'
 
 
 def say_where(folder: Path, places: Places, endpoint: str, metrics: str) -> None:
@@ -76,7 +76,7 @@ def _state(obj: Object, remark: Remark | None) -> tuple[str, str]:
         return remark.type, remark.text
     ready = condition(obj, "Ready")
     if ready.get("status") == "True":
-        return "Ready", "Ready"
+        return ("Deleting", "is being deleted") if "deletionTimestamp" in obj["metadata"] else ("Ready", "Ready")
     reason = str(ready.get("reason", ""))
     return reason, printable(f"{reason}: {ready.get('message', '')}")
 
@@ -129,5 +129,5 @@ def _lines_to_paste(env_file: str) -> str:
         f"  set -a; . {env_file}; set +a\n"
         f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
         f"  aws --endpoint-url $ENDPOINT s3 cp some-file s3://$BUCKET/\n"
-        f"  {program('python')} -c 'import os, boto3; print({_LIST})'\n"
+        f"  {program('python')} -c 'import os, boto3; print([found.key for found in {_OBJECTS}])'\n"
     )

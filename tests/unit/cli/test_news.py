@@ -36,6 +36,17 @@ def test_a_deletion_is_told_from_the_vanished_file_to_the_end():
     assert news.of_resources([], {}) == []
 
 
+def test_one_that_still_works_while_it_is_deleted_is_not_called_ready_anew():
+    news = News()
+    news.of_resources([bucket("True", "Ready")], {})
+    vanished = {PHOTOS: remark(PHOTOS, "Vanished", "its file is gone")}
+    news.of_resources([bucket("True", "Ready")], vanished)
+    going = bucket("True", "Ready")
+    going["metadata"]["deletionTimestamp"] = "2023-11-14T22:14:00Z"
+    assert news.of_resources([going], {}) == ["Bucket default/photos: is being deleted"]
+    assert news.of_resources([], {}) == ["Bucket default/photos: deleted"]
+
+
 def test_a_problem_is_told_when_it_comes_and_when_it_is_solved():
     news = News()
     assert news.of_problems(["b", "a"]) == ["problem: a", "problem: b"]
