@@ -8,7 +8,10 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a completion script, for example: eval "$(cooper completion bash)"."""
+    """Print a shell's completion script.
+
+    To use it at once: eval "$(cooper completion bash)"
+    """
     kind = get_completion_class(shell)
     assert kind is not None, shell
     root = context.find_root().command

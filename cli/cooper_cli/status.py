@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+import yaml
 from tabulate import tabulate
 
 from cooper_cli.places import Places
@@ -28,7 +30,14 @@ _UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 @click.option(
     "--data", type=click.Path(path_type=Path), default=Path(".cooper"), show_default=True, help="The data folder."
 )
-@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="A table to read, or everything for a program.",
+)
 def status(data: Path, output: str) -> None:
     """Show resources, their conditions, and problems.
 
@@ -43,18 +52,28 @@ def status(data: Path, output: str) -> None:
         found, holder = read_status(places.state), holder_of(str(places.data))
     except (Unavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(_as_json(found, holder is not None) if output == "json" else _as_table(found, time.time()))
+    click.echo(_WRITERS[output](found, holder is not None))
     if holder is None and output == "table":
         click.echo(f"Cooper is not running on {data}: this is the state that it left.", err=True)
 
 
+def _everything(found: FolderStatus, running: bool) -> dict[str, Any]:
+    """What there is to say, of nothing but JSON's types."""
+    parts = {"items": found.objects, "problems": found.problems, "remarks": list(found.remarks.values())}
+    return {"running": running, **msgspec.to_builtins(parts)}
+
+
 def _as_json(found: FolderStatus, running: bool) -> str:
-    problems = [{"file": p.file, "line": p.line, "reason": p.reason} for p in found.problems]
-    return json.dumps({"running": running, "items": found.objects, "problems": problems}, indent=2, default=str)
+    return json.dumps(_everything(found, running), indent=2)
 
 
-def _as_table(found: FolderStatus, now: float) -> str:
+def _as_yaml(found: FolderStatus, running: bool) -> str:
+    return yaml.safe_dump(_everything(found, running), sort_keys=False, allow_unicode=True).rstrip("\n")
+
+
+def _as_table(found: FolderStatus, running: bool) -> str:
     if found.objects:
+        now = time.time()
         rows = [row(obj, found.remark(obj), now) for obj in found.objects]
         text = tabulate(rows, headers=HEADERS, tablefmt="plain", disable_numparse=True)
     else:
@@ -62,6 +81,13 @@ def _as_table(found: FolderStatus, now: float) -> str:
     if found.problems:
         text += "\n\nProblems:\n" + "\n".join(f"  {problem}" for problem in found.problems)
     return text
+
+
+_WRITERS: Mapping[str, Callable[[FolderStatus, bool], str]] = {
+    "table": _as_table,
+    "json": _as_json,
+    "yaml": _as_yaml,
+}
 
 
 def row(obj: Object, remark: Remark | None, now: float) -> tuple[str, ...]:

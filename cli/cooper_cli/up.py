@@ -66,9 +66,12 @@ def up(
     apply and delete do. Ctrl-C stops everything; data and keys stay.
     """
     if not folder.is_dir():
-        raise click.ClickException(
-            f"the resources folder {folder} is not there: make it and put manifests into it, or name another one"
+        wrong = (
+            "is a file: name the folder that it lies in"
+            if folder.exists()
+            else "is not there: make it and put manifests into it, or name another one"
         )
+        raise click.ClickException(f"the resources folder {folder} {wrong}")
     logs.set_up("up", logging.INFO if verbose else logging.WARNING)
     places = Places(data.absolute())
     config = GatewayConfig(
@@ -109,13 +112,24 @@ async def _run(folder: Path, places: Places, supervisor: Supervisor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    for path in (places.data, places.records):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folders(places)
     await asyncio.to_thread(supervisor.start)
     try:
         await _operate(folder, places, supervisor, stop)
     finally:
         await asyncio.to_thread(supervisor.stop)
+
+
+def _make_folders(places: Places) -> None:
+    """Make what the gateway and the operator both need. Raises GatewayStartError."""
+    for path in (places.data, places.records):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise GatewayStartError(
+                f"the folder {path} cannot be made: {error.strerror}. "
+                "Mend that, or name another data folder with --data"
+            ) from error
 
 
 async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: asyncio.Event) -> None:

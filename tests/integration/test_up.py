@@ -1,5 +1,6 @@
 """`cooper up` as a person uses it: files in, credentials out, edits take effect, Ctrl-C leaves nothing behind."""
 
+import json
 import os
 import stat
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from clients.aws import clean_env
 from support.rig import COOPER, REGION, Rig, access_key, bucket, error_code, eventually, s3_client
@@ -222,6 +224,38 @@ def test_a_port_in_use_is_named(rig: Rig, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("blocked", ["data", "data/state"])
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, blocked: str) -> None:
+    (tmp_path / blocked).parent.mkdir(exist_ok=True)
+    (tmp_path / blocked).write_text("a file")
+    done = _up(str(tmp_path), "--data", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert str(tmp_path / blocked) in done.stderr
+    assert "--data" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_manifest_named_instead_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(bucket("mine"))
+    done = _up(str(tmp_path / "mine.yaml"), "--data", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert "mine.yaml is a file: name the folder that it lies in" in done.stderr
+
+
+def test_status_for_programs_is_the_same_in_json_and_yaml(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", REGION, bucket("both"))
+    with rig:
+        rig.env("both")
+        rig.apply("all.yaml", REGION, bucket("both", visibility="Secret"))
+        eventually("the problem", lambda: "spec.visibility" in _status(rig), pause=0.2)
+    as_json, as_yaml = (json.loads(_status(rig, "-o", "json")), yaml.safe_load(_status(rig, "-o", "yaml")))
+    assert as_json == as_yaml
+    assert as_json["running"] is False
+    assert ("Bucket", "both", "NotApplied") in [(r["kind"], r["name"], r["type"]) for r in as_json["remarks"]]
+    assert [problem["file"] for problem in as_json["problems"]] == ["all.yaml"]
+
+
 def test_a_restart_keeps_keys_and_data_and_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.apply("all.yaml", REGION, bucket("lasting"))
@@ -247,7 +281,12 @@ def _code(s3: object, name: str) -> str:
     return ""
 
 
-def _status(rig: Rig) -> str:
-    command = [*COOPER, "status", "--data", str(rig.data)]
+def _up(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [*COOPER, "up", *options, "--port", "0", "--metrics-port", "0"]
+    return subprocess.run(command, capture_output=True, text=True, env=clean_env(), timeout=20)
+
+
+def _status(rig: Rig, *options: str) -> str:
+    command = [*COOPER, "status", "--data", str(rig.data), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_env())
     return done.stdout
