@@ -13,6 +13,7 @@ help: ## list the targets
 
 # The virtual environment, from hash-pinned requirements; made again whenever they change.
 $(STAMP): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -64,6 +64,33 @@ def test_the_readmes_first_manifest_is_enough(tmp_path: Path) -> None:
         rig.client("photos").put_object(Bucket="photos", Key="k", Body=b"v")
 
 
+def test_the_demo_prints_what_the_readme_shows() -> None:
+    (sample,) = [block for block in blocks("README.md") if block.startswith("demo:")]
+    demo = [COOPER[0], str(ROOT / "examples/demo.py")]
+    done = subprocess.run(demo, capture_output=True, text=True, env=clean_env(), timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = [masked(line) for line in done.stdout.splitlines()]
+    assert [line for line in map(masked, sample.splitlines()) if line not in printed] == []
+    assert printed[-1] == sample.splitlines()[-1]
+
+
+def masked(line: str) -> str:
+    """A line of the demo without what differs from run to run: the folder, seconds and milliseconds."""
+    return re.sub(r"[\d.]+ (m?s)\b", r"N \1", re.sub(r"in \S+(/data/)", r"in …\1", line))
+
+
+def test_lines_to_paste_hold_no_comments() -> None:
+    """An interactive zsh takes # for an argument."""
+    for page in ("README.md", "docs/development.md"):
+        assert [line for block in blocks(page) for line in block.splitlines() if "#" in line] == []
+
+
+def test_no_help_text_is_cut_off_in_the_list_of_commands(tmp_path: Path) -> None:
+    commands = shell("cooper --help", tmp_path).partition("Commands:\n")[2].splitlines()
+    assert "completion" in commands[0]
+    assert [line for line in commands if line.endswith("...")] == []
+
+
 def test_completion_scripts_name_the_commands(tmp_path: Path) -> None:
     for name in ("bash", "zsh", "fish"):
         assert "_COOPER_COMPLETE" in shell(f"cooper completion {name}", tmp_path)
