@@ -21,7 +21,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 REQUEST_TIMEOUT: Final = 15.0
 _LIST_TIMEOUT: Final = 60.0
 #: The server ends a watch after this long; it sends a bookmark each minute, so that a longer silence is a dead peer.
-_WATCH_TIMEOUT: Final = 300
+_WATCH_TIMEOUT: Final = 1800
 WATCH_SILENCE: Final = 130.0
 
 _PAGE: Final = 500

@@ -1,8 +1,9 @@
 """Watches Secrets by their metadata and tells whose they are when they change.
 
-list ──version──► watch ──ended by the server──► watch from the last version
-  ▲                 │ cannot be reached: back-off, then the same
-  └──version too old┘
+    list ──version──► watch ──however it ended──► pause, list again
+
+No watch goes on from where another ended: a server whose state was restored from a backup answers a version that lies
+in its future with silence. What changed in between is told by comparing lists.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
-from cooper_operator.cluster.kubernetes_errors import Expired
 from cooper_operator.cluster.port import ClusterError, Ref
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class OwnerWatch:
         self._owner_of = owner_of
         self._notify = notify
         self._known: dict[tuple[str, str], tuple[str, Ref | None]] = {}  # version and owner
-        self._version: str | None = None  # from where to watch on; None: list first
         self._pause = _FIRST_PAUSE
         self.attempted = asyncio.Event()
 
@@ -44,36 +43,31 @@ class OwnerWatch:
         """Watch until cancelled."""
         while True:
             try:
-                await self._follow(self._version or await self._list())
-                continue
-            except Expired as error:
-                self._version = None
-                log.info("%s are listed anew: %s", self._of.about, error)
+                await self._follow(await self._list())
             except ClusterError as error:
-                log.warning("the watch broke and goes on in %.1f s: %s", self._pause, error)
+                log.warning("the watch broke and is begun anew in %.1f s: %s", self._pause, error)
             except Exception:
-                log.exception("the watch of %s failed; it goes on in %.1f s", self._of.about, self._pause)
+                log.exception("the watch of %s failed; it is begun anew in %.1f s", self._of.about, self._pause)
             finally:
                 self.attempted.set()
             await asyncio.sleep(self._pause * (0.5 + random.random() / 2))
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _list(self) -> str:
+        """Tell what differs from what was known; the version to watch from."""
         listing = await self._api.list(self._of)
-        found = {_key(each["metadata"]): each["metadata"] for each in listing.items}
+        found = [each["metadata"] for each in listing.items]
         before = self._known
-        self._known = {key: (metadata["resourceVersion"], self._owner_of(metadata)) for key, metadata in found.items()}
+        self._known = {_key(metadata): (metadata["resourceVersion"], self._owner_of(metadata)) for metadata in found}
         if self.attempted.is_set():
-            keys = [key for key in before.keys() | found.keys() if before.get(key) != self._known.get(key)]
+            keys = [key for key in before.keys() | self._known.keys() if before.get(key) != self._known.get(key)]
             self._tell(*(state[key][1] for key in keys for state in (before, self._known) if key in state))
         self.attempted.set()
-        self._version = listing.version
         return listing.version
 
     async def _follow(self, version: str) -> None:
         async for event in self._api.watch(self._of, version):
             metadata = event["object"]["metadata"]
-            self._version = metadata["resourceVersion"]
             self._pause = _FIRST_PAUSE
             if event["type"] != "BOOKMARK":
                 self._saw(event["type"] == "DELETED", metadata)

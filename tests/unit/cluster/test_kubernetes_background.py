@@ -57,7 +57,7 @@ def event(kind: str, item: dict[str, Any]) -> bytes:
 
 
 class Watching:
-    """A watch that runs until the script has come to its last answer, which is a watch without events."""
+    """A watch that runs until the script has come to its last answer, which is an empty list for ever."""
 
     def __init__(self, script: Script, api: KubernetesApi) -> None:
         self.script = script
@@ -66,15 +66,15 @@ class Watching:
         self.watch = OwnerWatch(api, of, record_secret_owner, lambda ref: self.told.append(ref.name))
 
     async def through(self, *answers: Any) -> list[str]:
-        """Run through these answers; what was asked."""
-        self.script.answers.extend([*answers, []])
+        """Run through these answers and begin to wait for another; what was asked."""
+        self.script.answers.extend([*answers, (503, b"the script is at its end")])
         task = asyncio.create_task(self.watch.run())
         async with asyncio.timeout(5):
             while len(self.script.asked) <= len(answers):
                 await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        return [each.removeprefix("GET secrets ") for each in self.script.asked[: len(answers) + 1]]
+        return [each.removeprefix("GET secrets").strip() or "list" for each in self.script.asked[: len(answers)]]
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def watching(script: Script, api: KubernetesApi) -> Watching:
 
 async def test_owners_of_what_changes_are_told_and_not_of_what_was_there(watching: Watching) -> None:
     changes = [event("ADDED", secret("b", 8)), event("MODIFIED", secret("a", 9)), event("DELETED", secret("b", 10))]
-    asked = await watching.through(listing(7, secret("a", 5)), changes)
+    asked = await watching.through(listing(7, secret("a", 5)), [*changes, event("BOOKMARK", secret("", 90, "no"))])
     assert watching.told == ["b", "a", "b"]
-    assert asked == ["GET secrets", "watch 7", "watch 10"]
+    assert asked == ["list", "watch 7"]
 
 
 async def test_both_owners_are_told_when_one_takes_over_and_the_last_when_none_is_left(watching: Watching) -> None:
@@ -95,38 +95,26 @@ async def test_both_owners_are_told_when_one_takes_over_and_the_last_when_none_i
     assert watching.told == ["a", "other", "other"]
 
 
-async def test_watch_goes_on_from_the_last_bookmark_without_listing(watching: Watching) -> None:
-    asked = await watching.through(listing(7), [event("BOOKMARK", secret("", 90, ""))], [])
-    assert watching.told == []
-    assert asked == ["GET secrets", "watch 7", "watch 90", "watch 90"]
+BROKEN = [event("ADDED", secret("new", 8)), b'{"type":"ADD']
 
 
-async def test_watch_that_broke_goes_on_where_it_was(watching: Watching) -> None:
-    broken = [event("ADDED", secret("b", 8)), b'{"type":"ADD']
-    asked = await watching.through(listing(7), broken, FAILED, [event("ADDED", secret("c", 9))])
-    assert watching.told == ["b", "c"]
-    assert asked == ["GET secrets", "watch 7", "watch 8", "watch 8", "watch 9"]
+@pytest.mark.parametrize("end", [[event("ADDED", secret("new", 8))], BROKEN, [EXPIRED], FAILED, FORBIDDEN, [b"{}\n"]])
+async def test_watch_however_it_ended_lists_anew_and_tells_what_it_missed(watching: Watching, end: Any) -> None:
+    before = listing(7, secret("same", 1), secret("changed", 2), secret("gone", 3), secret("given", 4, "giver"))
+    after = listing(3, secret("same", 1), secret("changed", 15), secret("new", 8), secret("given", 5, "taker"))
+    asked = await watching.through(before, end, after, [])
+    assert sorted(set(watching.told)) == ["changed", "giver", "gone", "new", "taker"]
+    assert asked == ["list", "watch 7", "list", "watch 3"]
 
 
-async def test_watch_that_expired_lists_anew_and_tells_what_it_missed(watching: Watching) -> None:
-    before = listing(7, secret("same", 1), secret("changed", 2), secret("gone", 3))
-    after = listing(20, secret("same", 1), secret("changed", 15), secret("new", 16))
-    asked = await watching.through(before, [EXPIRED], after)
-    assert sorted(watching.told) == ["changed", "gone", "new"]
-    assert asked == ["GET secrets", "watch 7", "GET secrets", "watch 20"]
-
-
-async def test_first_list_that_failed_keeps_nobody_waiting_and_the_next_tells_all(watching: Watching) -> None:
-    asked = await watching.through(FORBIDDEN, listing(7, secret("a", 5)))
+@pytest.mark.parametrize("failure", [FORBIDDEN, FAILED, (200, {"items": [{}]}), (200, b"{")])
+async def test_first_list_that_failed_keeps_nobody_waiting_and_the_next_tells_all(
+    watching: Watching, failure: Any
+) -> None:
+    asked = await watching.through(failure, listing(7, secret("a", 5)), [])
     assert watching.told == ["a"]
     assert watching.watch.attempted.is_set()
-    assert asked == ["GET secrets", "GET secrets", "watch 7"]
-
-
-async def test_answers_of_no_sense_do_not_end_a_watch(watching: Watching) -> None:
-    asked = await watching.through((200, {"items": [{}]}), listing(7), [b"{}\n"], [event("ADDED", secret("a", 8))])
-    assert watching.told == ["a"]
-    assert asked == ["GET secrets", "GET secrets", "watch 7", "watch 7", "watch 8"]
+    assert asked == ["list", "list", "watch 7"]
 
 
 # The revision object
