@@ -5,11 +5,14 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.operator.harness import Kubectl, KubernetesHarness, Sweep
+from e2e.operator.rights import rights
 
 _CRDS = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
 
@@ -28,9 +31,23 @@ def records_namespace(kubectl: Kubectl, kubeconfig: Path) -> Iterator[str]:
     asyncio.run(kubectl("delete", "namespace", name, "--wait=false"))
 
 
+@pytest.fixture(scope="session")
+def operator_kubeconfig(
+    kubectl: Kubectl, kubeconfig: Path, records_namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """How the operator reaches the cluster: with its own rights only."""
+    manifests = rights(records_namespace)
+    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    asyncio.run(_with_rights(kubectl, kubeconfig, manifests, path))
+    yield path
+    asyncio.run(kubectl("delete", "--ignore-not-found", "-f", "-", manifest=manifests))
+
+
 @pytest.fixture
-async def harness(kubectl: Kubectl, kubeconfig: Path, records_namespace: str) -> AsyncIterator[KubernetesHarness]:
-    harness = KubernetesHarness(kubectl, kubeconfig, records_namespace)
+async def harness(
+    kubectl: Kubectl, kubeconfig: Path, operator_kubeconfig: Path, records_namespace: str
+) -> AsyncIterator[KubernetesHarness]:
+    harness = KubernetesHarness(kubectl, operator_kubeconfig, records_namespace)
     await harness.start()
     yield harness
     await harness.close()
@@ -48,6 +65,15 @@ async def _prepare(kubectl: Kubectl, kubeconfig: Path, namespace: str) -> None:
     assert not there, f"the suite needs a cluster of its own, and this one has {there}: delete them, or name another"
     await kubectl("create", "namespace", namespace)
     await _wait_for_garbage_collection(kubectl)
+
+
+async def _with_rights(kubectl: Kubectl, kubeconfig: Path, manifests: Any, path: Path) -> None:
+    await kubectl("apply", "-f", "-", manifest=manifests)
+    account = manifests["items"][0]["metadata"]
+    content = yaml.safe_load(kubeconfig.read_text())
+    token = await kubectl("create", "token", account["name"], "-n", account["namespace"], "--duration=2h")
+    content["users"][0]["user"] = {"token": token.strip()}
+    path.write_text(yaml.safe_dump(content))
 
 
 async def _wait_for_garbage_collection(kubectl: Kubectl) -> None:

@@ -367,6 +367,13 @@ async def test_only_the_named_namespaces_are_listed_and_watched(harness: Kuberne
         await harness.kubectl("delete", "namespace", other)
 
 
+async def test_secrets_are_watched_once_however_often_a_watch_is_begun(harness: KubernetesHarness) -> None:
+    await harness.cluster.create(access_key())
+    for _ in range(3):
+        assert await anext(harness.cluster.watch()) == KEY
+    assert harness.api.calls["WATCH", "secrets"] == 2  # records, credentials
+
+
 async def test_watch_goes_on_after_the_api_server_was_cut_off(
     harness: KubernetesHarness, kubeconfig: Path, tmp_path: Path
 ) -> None:

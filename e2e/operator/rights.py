@@ -1,0 +1,44 @@
+"""The rights that the operator has in the tests: those that it needs, and the making of what tests need."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cooper_crds.kubernetes import GROUP
+
+_KINDS: Final = ("regions", "buckets", "accesskeys")
+_READ: Final = ("get", "list", "watch")
+
+#: Rows: API group, resources, verbs. Everywhere, as long as no tenants' namespaces are named.
+EVERYWHERE: Final = (
+    (GROUP, _KINDS, (*_READ, "update")),
+    (GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("update",)),
+    (GROUP, ("accesskeys",), ("create", "delete")),  # Buckets' own
+    (GROUP, ("buckets",), ("delete",)),  # asked for over S3
+    ("", ("secrets",), (*_READ, "create", "patch", "delete")),
+    ("", ("events",), ("get", "create", "patch")),
+)
+#: In the gateways' namespace.
+WITH_RECORDS: Final = (("", ("configmaps",), ("get", "create", "patch")),)
+#: The operator never makes or deletes these: the behaviour suite does, through its adapter.
+_FOR_TESTS: Final = ((GROUP, ("regions", "buckets"), ("create", "delete")),)
+
+Rows = Sequence[tuple[str, Sequence[str], Sequence[str]]]
+
+
+def rights(namespace: str) -> dict[str, Any]:
+    """A service account in the gateways' namespace with its roles; the account is the first of the list."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator", "namespace": namespace}}
+    roles = [
+        *_granted("ClusterRole", {"name": namespace}, (*EVERYWHERE, *_FOR_TESTS), account),
+        *_granted("Role", {"name": "operator", "namespace": namespace}, WITH_RECORDS, account),
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": [account, *roles]}
+
+
+def _granted(kind: str, metadata: dict[str, str], rows: Rows, account: dict[str, Any]) -> list[dict[str, Any]]:
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+    rules = [{"apiGroups": [group], "resources": [*what], "verbs": [*verbs]} for group, what, verbs in rows]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": metadata["name"]}
+    subjects = [{"kind": "ServiceAccount", **account["metadata"]}]
+    binding = {**api, "kind": f"{kind}Binding", "metadata": metadata, "roleRef": role, "subjects": subjects}
+    return [{**api, "kind": kind, "metadata": metadata, "rules": rules}, binding]
