@@ -8,6 +8,7 @@ import pytest
 from kubernetes import client, config
 
 from e2e.kind.cluster import Cluster
+from e2e.kubectl import Kubectl
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,12 @@ def kubeconfig() -> Path:
     path = Path(named) if named else Cluster().kubeconfig
     assert path.is_file(), f"{path} is not there: make a cluster first (make cluster), or name one's kubeconfig"
     return path
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: Path) -> Kubectl:
+    """The kubectl that lies beside the kubeconfig, with all rights."""
+    return Kubectl(kubeconfig.parent / "kubectl", kubeconfig)
 
 
 @pytest.fixture(scope="session")

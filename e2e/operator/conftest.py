@@ -11,15 +11,11 @@ import pytest
 import yaml
 
 from cooper_operator.cluster.kubernetes_objects import PLURALS
-from e2e.operator.harness import Kubectl, KubernetesHarness, Sweep
+from e2e.kubectl import Kubectl
+from e2e.operator.harness import KubernetesHarness, Sweep
 from e2e.operator.rights import rights
 
 _CRDS = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
-
-
-@pytest.fixture(scope="session")
-def kubectl(kubeconfig: Path) -> Kubectl:
-    return Kubectl(kubeconfig.parent / "kubectl", kubeconfig)
 
 
 @pytest.fixture(scope="session")

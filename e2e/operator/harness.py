@@ -16,24 +16,9 @@ from cooper_operator.cluster.kubernetes_connection import Connection, Request, f
 from cooper_operator.cluster.kubernetes_objects import CLUSTER_SCOPED, PLURALS, core_path, kind_path
 from cooper_operator.cluster.kubernetes_watch import OwnerWatch
 from cooper_operator.cluster.port import Kind, Ref
+from e2e.kubectl import Kubectl
 
 TENANT: Final = "default"
-
-
-class Kubectl:
-    """kubectl against one cluster."""
-
-    def __init__(self, program: Path, kubeconfig: Path) -> None:
-        self._command = (str(program), "--kubeconfig", str(kubeconfig))
-
-    async def __call__(self, *arguments: str, manifest: Any = None) -> str:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *self._command, *arguments, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
-        )
-        said, _ = await process.communicate(None if manifest is None else json.dumps(manifest).encode())
-        assert process.returncode == 0, f"kubectl {' '.join(arguments)}: {said.decode()}"
-        return said.decode()
 
 
 class Sweep:

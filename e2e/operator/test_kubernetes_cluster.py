@@ -26,7 +26,8 @@ from cooper_operator.cluster.kubernetes_errors import Expired
 from cooper_operator.cluster.kubernetes_objects import core_path
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref, Unavailable
 from e2e.gateway.gate import Gate
-from e2e.operator.harness import Kubectl, KubernetesHarness
+from e2e.kubectl import Kubectl
+from e2e.operator.harness import KubernetesHarness
 from unit.cluster.cluster_harness import CREDENTIALS, access_key, bucket, eventually, region
 
 KEY = Ref("AccessKey", "default", "photos")

@@ -1,0 +1,22 @@
+"""kubectl, as people use it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Kubectl:
+    """kubectl against one cluster."""
+
+    def __init__(self, program: Path, kubeconfig: Path) -> None:
+        self._command = (str(program), "--kubeconfig", str(kubeconfig))
+
+    async def __call__(self, *arguments: str, manifest: Any = None) -> str:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *self._command, *arguments, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate(None if manifest is None else json.dumps(manifest).encode())
+        assert process.returncode == 0, f"kubectl {' '.join(arguments)}: {said.decode()}"
+        return said.decode()
