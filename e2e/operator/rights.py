@@ -18,7 +18,10 @@ EVERYWHERE: Final = (
     ("", ("events",), ("get", "create", "patch")),
 )
 #: In the gateways' namespace.
-WITH_RECORDS: Final = (("", ("configmaps",), ("get", "create", "patch")),)
+WITH_RECORDS: Final = (
+    ("", ("configmaps",), ("get", "create", "patch")),
+    ("coordination.k8s.io", ("leases",), ("get", "create", "update")),
+)
 #: The operator never makes or deletes these: the behaviour suite does, through its adapter.
 _FOR_TESTS: Final = ((GROUP, ("regions", "buckets"), ("create", "delete")),)
 

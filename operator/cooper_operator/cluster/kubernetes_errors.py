@@ -21,6 +21,10 @@ class Expired(Unavailable):
     """The place from where a list or a watch was to go on is no longer known: begin anew."""
 
 
+class NotAllowed(Unavailable):
+    """The operator's own credentials or rights do not suffice: waiting alone does not mend it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer that is no success. `reason` is '' when the body was no Status: then no API handled the request."""
@@ -56,9 +60,9 @@ _NOT_ACCEPTED: Final = "the API server does not accept the operator's own creden
 
 _TABLE: Final = (
     _Row(400, Invalid),
-    _Row(401, Unavailable, _NOT_ACCEPTED),
+    _Row(401, NotAllowed, _NOT_ACCEPTED),
     _Row(403, Invalid, _TERMINATING, cause="NamespaceTerminating"),
-    _Row(403, Unavailable, _NO_RIGHT, lacks_right=True),
+    _Row(403, NotAllowed, _NO_RIGHT, lacks_right=True),
     _Row(403, Invalid),  # an admission plug-in: a quota, a policy
     _Row(404, Unavailable, _UNKNOWN_KIND, reason=""),
     _Row(404, NotFound),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cooper_operator.cluster.kubernetes_errors import Expired, answer_of, answer_of_status, error_of
+from cooper_operator.cluster.kubernetes_errors import Expired, NotAllowed, answer_of, answer_of_status, error_of
 from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, Invalid, NotFound, Unavailable
 
 
@@ -31,9 +31,9 @@ WEBHOOK = 'admission webhook "policy.example.com" denied the request: no Secrets
     ("code", "body", "raised", "said"),
     [
         (400, status(400, "BadRequest", 'strict decoding error: unknown field "spec.colour"'), Invalid, "spec.colour"),
-        (401, status(401, "Unauthorized", "Unauthorized"), Unavailable, "service account"),
-        (403, status(403, "Forbidden", NO_RIGHT), Unavailable, 'cannot create resource "secrets"'),
-        (403, status(403, "Forbidden", NO_RIGHT), Unavailable, "lacks this right"),
+        (401, status(401, "Unauthorized", "Unauthorized"), NotAllowed, "service account"),
+        (403, status(403, "Forbidden", NO_RIGHT), NotAllowed, 'cannot create resource "secrets"'),
+        (403, status(403, "Forbidden", NO_RIGHT), NotAllowed, "lacks this right"),
         (403, status(403, "Forbidden", QUOTA), Invalid, "exceeded quota"),
         (403, status(403, "Forbidden", TERMINATING, "NamespaceTerminating"), Invalid, "namespace is being deleted"),
         (404, status(404, "NotFound", 'buckets.cooper.dev "photos" not found'), NotFound, "not found"),
