@@ -21,7 +21,7 @@ from cooper_gateway.processes.supervisor import Supervisor
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
 from cooper_operator.cluster.port import Unavailable
-from cooper_operator.main import Intervals, compose
+from cooper_operator.main import Endpoint, Intervals, Roster, compose
 
 #: Seconds between looks at what buckets hold: on one machine they cost little, and `cooper status` shows them.
 _USAGE: Final = 5.0
@@ -136,14 +136,16 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
     """Run the operator beside the gateway until `stop`."""
     config = supervisor.config
     host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - a wildcard is no address
-    address = (host, supervisor.port)
+    own = Roster((Endpoint(host, supervisor.port),))
 
-    def replicas(region: RegionRecord) -> list[tuple[str, int]]:
-        return [address] if region.name == config.region else []
+    def roster(region: RegionRecord) -> Roster:
+        if region.name == config.region:
+            return own
+        return Roster(unknown=f"no gateway of Region {region.name} is known: this one serves Region {config.region}")
 
     cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
     endpoint = f"http://{host}:{supervisor.port}"
-    operator = compose(cluster, replicas, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
+    operator = compose(cluster, roster, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
     cluster.open()
     say_where(folder, places, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics")
     running = asyncio.create_task(operator.run())

@@ -1,11 +1,12 @@
 """Composition of the operator with gateways over HTTP. The command gives it a cluster and the gateways' addresses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cooper_crds.records import RegionRecord
 from cooper_operator.cluster.port import Cluster
-from cooper_operator.gateways.http import Address, HttpGateways
+from cooper_operator.gateways.http import HttpGateways
+from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.operator import Intervals, Operator
 
@@ -31,18 +32,18 @@ class Composition:
 
 def compose(
     cluster: Cluster,
-    replicas: Callable[[RegionRecord], Sequence[Address]],
+    roster: Callable[[RegionRecord], Roster],
     *,
     default_endpoint: str = "",
     intervals: Intervals | None = None,
 ) -> Composition:
-    """An operator on `cluster`. `replicas` tells (host, port) of each gateway replica of a Region, whenever asked."""
+    """An operator on `cluster`. `roster` tells which gateway replicas a Region has, whenever asked."""
     system_key = SystemKey()
-    gateways = HttpGateways(replicas, system_key.current)
+    gateways = HttpGateways(roster, system_key.current)
     operator = Operator(
         cluster, gateways, system_key=system_key, default_endpoint=default_endpoint, intervals=intervals
     )
     return Composition(operator, gateways)
 
 
-__all__ = ["Address", "Composition", "Intervals", "Operator", "compose"]
+__all__ = ["Composition", "Endpoint", "Intervals", "Operator", "Roster", "compose"]

@@ -14,6 +14,11 @@ class ConnectionBroken(Exception):
     """The connection cannot be used any more; whether the request was carried out is not known."""
 
 
+def authority(host: str, port: int) -> str:
+    """As a Host header has it: "A host identified by an IPv6 literal is enclosed in square brackets" (RFC 3986)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What a worker answered. Header names are lower case."""
@@ -40,8 +45,8 @@ class Connection:
             async with asyncio.timeout(timeout):
                 reader, writer = await asyncio.open_connection(host, port, limit=_MAX_HEAD)
         except (OSError, TimeoutError) as error:
-            raise ConnectionBroken(f"cannot connect to {host}:{port}: {error or 'timed out'}") from None
-        return cls(f"{host}:{port}", reader, writer)
+            raise ConnectionBroken(f"cannot connect to {authority(host, port)}: {error or 'timed out'}") from None
+        return cls(authority(host, port), reader, writer)
 
     @property
     def usable(self) -> bool:

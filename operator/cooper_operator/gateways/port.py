@@ -1,7 +1,7 @@
 """What the operator needs of a Region's gateways. Spoken over signed S3 requests: there is no other way in."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 
@@ -16,16 +16,21 @@ class BucketNotEmpty(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the workers of all replicas answered to a signed probe."""
+    """What the workers of those replicas that matter answered to a signed probe."""
 
     proven: int
-    expected: int  # workers known; 0 when no replica is known, which proves nothing
+    expected: int  # workers that have to answer; 0 when it is not known who has to
     waiting_for: str = ""  # who has not answered as it should, in words
+    nobody_left: bool = False  # it is known that no gateway is there, and so none that could honour anything
 
     @property
     def complete(self) -> bool:
-        """Whether every worker answered as it should."""
-        return self.expected > 0 and self.proven == self.expected
+        """Whether everyone who has to answer did so as he should."""
+        return self.nobody_left or 0 < self.expected == self.proven
+
+
+#: Of a refusal, where there is no gateway (any more).
+NOBODY_LEFT: Final = Proof(0, 0, nobody_left=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,14 @@ class Intent:
 
 
 class Gateways(Protocol):
-    """The port. `region` tells which gateways; addresses are the adapter's business."""
+    """The port. `region` tells which gateways; addresses are the adapter's business.
+
+    What works is proven by the replicas that are ready, at least one. What is refused is proven by all that are there,
+    also those that are not ready: clients may know their addresses. One that is gone refuses everything.
+    """
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Ask every worker of every replica with the key: each must accept it and list the buckets,
+        """Ask every worker of every ready replica with the key: each must accept it and list the buckets,
         and none that it is not granted."""
         ...
 
@@ -59,11 +68,13 @@ class Gateways(Protocol):
         ...
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
-        """Ask every worker for the bucket with a key that works and is granted on it: each must refuse the bucket."""
+        """Ask every worker of every replica for the bucket with a key that works and is granted on it: each must
+        refuse the bucket."""
         ...
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
-        """The same, and each must let the key to the bucket, as far as the key's actions go."""
+        """Ask every worker of every ready replica so: each must let the key to the bucket, as far as the key's actions
+        go."""
         ...
 
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:

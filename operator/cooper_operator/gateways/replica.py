@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response
+from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response, authority
 
 Ask = Callable[[Connection], Awaitable[Response]]
 
@@ -28,7 +28,7 @@ class Replica:
     """Connections to the workers of one replica at `host`:`port`."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.address = f"{host}:{port}"
+        self.address = authority(host, port)
         self._host = host
         self._port = port
         self._workers: dict[int, Connection] = {}

@@ -14,6 +14,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_operator.gateways.http import HttpGateways
 from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Usage
+from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.sign import sign
 
 REGION = RegionRecord("local", "us-east-1")
@@ -38,11 +39,12 @@ class FakeGateway:
         self.connections = 0
         self.down: set[int] = set()
         self.live: dict[int, list[asyncio.StreamWriter]] = {}
+        self.host = "127.0.0.1"
         self.port = 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -76,6 +78,13 @@ class FakeGateway:
             writer.close()
 
 
+def roster(*ready: FakeGateway, unready: FakeGateway | None = None, unknown: str = "") -> Roster:
+    endpoints = [Endpoint("127.0.0.1", each.port) for each in ready]
+    if unready is not None:
+        endpoints.insert(0, Endpoint("127.0.0.1", unready.port, ready=False))
+    return Roster(tuple(endpoints), unknown)
+
+
 @pytest.fixture
 async def gateway() -> AsyncIterator[FakeGateway]:
     gateway = FakeGateway(3)
@@ -86,7 +95,7 @@ async def gateway() -> AsyncIterator[FakeGateway]:
 
 @pytest.fixture
 async def gateways(gateway: FakeGateway) -> AsyncIterator[HttpGateways]:
-    gateways = HttpGateways(lambda _: [("127.0.0.1", gateway.port)], lambda: SYSTEM)
+    gateways = HttpGateways(lambda _: roster(gateway), lambda: SYSTEM)
     yield gateways
     await gateways.close()
 
@@ -223,7 +232,7 @@ async def test_a_worker_that_hangs_does_not_hang_the_others(gateway: FakeGateway
     gateway.answer = knows({0, 1, 2}, "photos")
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
     silent = socket.create_server(("127.0.0.1", 0))  # accepts into its backlog and never answers
-    hung = HttpGateways(lambda _: [("127.0.0.1", silent.getsockname()[1])], lambda: SYSTEM)
+    hung = HttpGateways(lambda _: Roster((Endpoint("127.0.0.1", silent.getsockname()[1]),)), lambda: SYSTEM)
     began = time.monotonic()
     proof = await hung.prove_works(REGION, KEY, ["photos"])
     assert not proof.complete
@@ -232,16 +241,140 @@ async def test_a_worker_that_hangs_does_not_hang_the_others(gateway: FakeGateway
     silent.close()
 
 
-async def test_no_gateway_proves_nothing(gateway: FakeGateway, gateways: HttpGateways) -> None:
-    nobody = HttpGateways(lambda _: [], lambda: SYSTEM)
-    for proof in (await nobody.prove_works(REGION, KEY, []), await nobody.prove_denied(REGION, KEY)):
-        assert not proof.complete
+async def test_gateway_that_is_away_proves_nothing(gateway: FakeGateway, gateways: HttpGateways) -> None:
     await gateway.stop()
-    proof = await gateways.prove_denied(REGION, KEY)
-    assert not proof.complete
-    assert proof.waiting_for
-    with pytest.raises(GatewayUnavailable):
+    for proof in (await gateways.prove_works(REGION, KEY, []), await gateways.prove_denied(REGION, KEY)):
+        assert not proof.complete
+        assert f"1 of 1 workers of 127.0.0.1:{gateway.port} cannot be reached" in proof.waiting_for
+    with pytest.raises(GatewayUnavailable, match="no gateway of Region local answers"):
         await gateways.usage(REGION, BUCKET)
+
+
+# Which replicas are asked
+
+#: By whom there is: what works, is denied, is allowed on a bucket and denied there; and what is said of the first.
+ROSTERS = {
+    "nobody": (Roster(), (False, True, False, True), "no gateway of Region local is ready"),
+    "nobody is known": (Roster(unknown="no Service s"), (False, False, False, False), "no Service s"),
+}
+
+
+@pytest.mark.parametrize("case", ROSTERS)
+async def test_without_gateways_it_matters_whether_that_is_known(case: str) -> None:
+    found, expected, text = ROSTERS[case]
+    nobody = HttpGateways(lambda _: found, lambda: SYSTEM)
+    works = await nobody.prove_works(REGION, KEY, [])
+    proofs = [
+        works,
+        await nobody.prove_denied(REGION, KEY),
+        await nobody.prove_bucket_allowed(REGION, BUCKET, KEY),
+        await nobody.prove_bucket_denied(REGION, BUCKET, KEY),
+    ]
+    assert tuple(proof.complete for proof in proofs) == expected
+    assert [proof.expected for proof in proofs] == [0, 0, 0, 0]  # so it is told as unavailable, and not waited for
+    assert works.waiting_for == text
+    with pytest.raises(GatewayUnavailable):
+        await nobody.intents(REGION)
+
+
+@pytest.fixture
+async def unready() -> AsyncIterator[FakeGateway]:
+    gateway = FakeGateway(1)
+    await gateway.start()
+    yield gateway
+    await gateway.stop()
+
+
+async def test_key_works_without_replicas_that_are_not_ready(gateway: FakeGateway, unready: FakeGateway) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    unready.answer = knows(set())
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    gateway.answer, unready.answer = lets({0: ""}), lets({0: "KeyAccessRevoked"})
+    assert (await gateways.prove_bucket_allowed(REGION, BUCKET, KEY)).complete
+    assert unready.requests == []
+    await gateways.close()
+
+
+async def test_key_is_refused_only_when_those_refuse_it_that_are_not_ready(
+    gateway: FakeGateway, unready: FakeGateway
+) -> None:
+    gateway.answer = knows(set())
+    unready.answer = knows({0})
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
+    proof = await gateways.prove_denied(REGION, KEY)
+    assert (proof.proven, proof.expected, proof.complete) == (3, 4, False)
+    assert proof.waiting_for == f"worker 0 of 127.0.0.1:{unready.port} (not ready) answers 200"
+    unready.answer = knows(set())
+    assert (await gateways.prove_denied(REGION, KEY)).complete
+    await gateways.close()
+
+
+async def test_bucket_is_refused_only_when_those_refuse_it_that_are_not_ready(
+    gateway: FakeGateway, unready: FakeGateway
+) -> None:
+    gateway.answer = lets({0: "KeyAccessRevoked"})
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
+    for answer in (lets({0: ""}), lets({0: "KeyAccessRevoked"}, knows_key=False)):
+        unready.answer = answer
+        assert not (await gateways.prove_bucket_denied(REGION, BUCKET, KEY)).complete
+    unready.answer = lets({0: "KeyAccessRevoked"})
+    assert (await gateways.prove_bucket_denied(REGION, BUCKET, KEY)).complete
+    await gateways.close()
+
+
+async def test_replica_that_is_gone_is_not_waited_for_and_its_connections_are_closed(
+    gateway: FakeGateway, unready: FakeGateway
+) -> None:
+    gateway.answer = knows(set())
+    unready.answer = knows({0})
+    now = roster(gateway, unready=unready)
+    gateways = HttpGateways(lambda _: now, lambda: SYSTEM)
+    assert not (await gateways.prove_denied(REGION, KEY)).complete
+    kept = dict(gateways._replicas[REGION.name])  # so that nothing is closed by being forgotten
+    now = roster(gateway)
+    assert (await gateways.prove_denied(REGION, KEY)).complete
+    async with asyncio.timeout(5):
+        while any(not writer.is_closing() for writer in unready.live.get(0, [])):
+            await asyncio.sleep(0.01)
+    assert len(kept) == 2
+    await gateways.close()
+
+
+async def test_list_that_is_not_known_proves_nothing_whoever_is_on_it(gateway: FakeGateway) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    gateways = HttpGateways(lambda _: roster(gateway, unknown="the list broke off"), lambda: SYSTEM)
+    for proof in (await gateways.prove_works(REGION, KEY, ["photos"]), await gateways.prove_denied(REGION, KEY)):
+        assert (proof.expected, proof.complete, proof.waiting_for) == (0, False, "the list broke off")
+    gateway.answer = lambda *_: (200, "[]")
+    assert await gateways.intents(REGION) == []  # a question needs only one that answers
+    await gateways.close()
+
+
+async def test_questions_go_to_a_ready_replica_first_and_to_another_where_none_answers(
+    gateway: FakeGateway, unready: FakeGateway
+) -> None:
+    gateway.answer = unready.answer = lambda *_: (200, "[]")
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
+    await gateways.intents(REGION)
+    assert (len(gateway.requests) > 0, unready.requests) == (True, [])
+    await gateway.stop()
+    await asyncio.sleep(0.01)
+    assert await gateways.intents(REGION) == []
+    assert [target for _, _, target, _ in unready.requests][-1] == "/?x-cooper-intents="
+    await gateways.close()
+
+
+async def test_replica_at_an_ipv6_address_is_named_as_urls_name_it() -> None:
+    server = FakeGateway(1)
+    server.host = "::1"
+    await server.start()
+    server.answer = knows({0}, "photos")
+    gateways = HttpGateways(lambda _: Roster((Endpoint("::1", server.port),)), lambda: SYSTEM)
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert server.requests[-1][3]["host"] == f"[::1]:{server.port}"
+    await server.stop()
+    await gateways.close()
 
 
 async def test_questions_are_signed_by_the_system_key_and_name_the_data(

@@ -1,0 +1,53 @@
+"""A probe of one replica: every worker is asked, and its answer is as it should be or is waited for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cooper_operator.gateways.connection import Connection, Response
+from cooper_operator.gateways.port import Proof
+from cooper_operator.gateways.replica import Ask, Replica
+from cooper_operator.gateways.roster import Endpoint
+from cooper_operator.gateways.verdicts import Verdict
+
+#: Seconds for a probe: a worker that takes longer is waited for at the next attempt.
+PROBE_TIMEOUT: Final = 2.0
+#: So many of those who are waited for are named.
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What was found at one replica."""
+
+    proven: int
+    expected: int  # workers
+    waiting: tuple[str, ...]  # who has not answered as it should
+
+
+async def hello(connection: Connection) -> Response:
+    """An anonymous request: refused, but the answer says which worker it comes from."""
+    return await connection.request("GET", "/", {"host": connection.host}, PROBE_TIMEOUT)
+
+
+async def probe(endpoint: Endpoint, replica: Replica, ask: Ask, verdict: Verdict) -> Probed:
+    """Ask every worker. A replica that cannot be reached counts as one worker that has not answered."""
+    await replica.meet(hello)
+    answers = await replica.ask_all(ask, PROBE_TIMEOUT)
+    problems = {
+        index: verdict(response) if response is not None else "does not answer" for index, response in answers.items()
+    }
+    name = replica.address if endpoint.ready else f"{replica.address} (not ready)"
+    waiting = [f"worker {index} of {name} {problem}" for index, problem in problems.items() if problem]
+    expected = max(replica.count, len(answers), 1)
+    if missing := expected - len(answers):
+        waiting.append(f"{missing} of {expected} workers of {name} cannot be reached")
+    return Probed(sum(not problem for problem in problems.values()), expected, tuple(waiting))
+
+
+def proof_of(found: Sequence[Probed]) -> Proof:
+    """All replicas together."""
+    waiting = [each for probed in found for each in probed.waiting]
+    if len(waiting) > _NAMED:
+        waiting = [*waiting[:_NAMED], f"{len(waiting) - _NAMED} more"]
+    return Proof(sum(probed.proven for probed in found), sum(probed.expected for probed in found), "; ".join(waiting))

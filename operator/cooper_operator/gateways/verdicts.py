@@ -1,0 +1,55 @@
+"""What an answer to a probe proves. Pure: a verdict is empty when the answer is as it should be, else what was said."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from cooper_crds.records import KeyRecord
+from cooper_operator.gateways.connection import Response
+
+Verdict = Callable[[Response], str]
+
+#: A worker that says one of these honours the key no more. `InvalidAccessKeyId`: it does not know the key at all.
+DENIALS: Final = frozenset({"KeyAccessRevoked", "InvalidAccessKeyId"})
+
+_ERROR_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9]+)</Code>")
+_BUCKET_NAME: Final = re.compile(rb"<Bucket>.*?<Name>([a-z0-9.-]+)</Name>", re.DOTALL)
+
+
+def error_code(response: Response) -> str:
+    """The S3 error code of an answer; its status where it has none."""
+    found = _ERROR_CODE.search(response.body)
+    return found[1].decode() if found else str(response.status)
+
+
+def accepts(key: KeyRecord, buckets: list[str]) -> Verdict:
+    """The key works, and lists these buckets and none that is not granted (any more)."""
+    expected, granted = {name.encode() for name in buckets}, {grant.bucket.encode() for grant in key.grants}
+
+    def verdict(response: Response) -> str:
+        if response.status != 200:
+            return f"answers {error_code(response)}"
+        listed = set(_BUCKET_NAME.findall(response.body))
+        if missing := expected - listed:
+            return f"does not know bucket {min(missing).decode()} yet"
+        return f"still lists bucket {min(listed - granted).decode()}" if listed - granted else ""
+
+    return verdict
+
+
+def refuses(response: Response) -> str:
+    """The key is honoured no more."""
+    code = error_code(response)
+    return "" if response.status == 403 and code in DENIALS else f"answers {code}"
+
+
+def refuses_bucket(response: Response) -> str:
+    """The bucket is refused to the key, whatever the key may do there."""
+    code = error_code(response)
+    return "" if response.status == 403 and code == "KeyAccessRevoked" else f"answers {code}"
+
+
+def lets(response: Response) -> str:
+    """The key is let to the bucket: `AccessDenied` says that it may do other things there than listing."""
+    code = error_code(response)
+    return "" if response.status == 200 or code == "AccessDenied" else f"answers {code}"
