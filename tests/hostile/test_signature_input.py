@@ -277,7 +277,9 @@ def test_other_ways_to_authenticate_are_refused_clearly(value, wanted):
 
 def test_signature_version_2_in_the_query():
     request = signing.request("GET", "/photos/a?AWSAccessKeyId=A&Signature=x&Expires=1")
-    assert refusal(request).code == "InvalidRequest"
+    error = refusal(request)
+    assert error.code == "InvalidRequest"
+    assert re.search("Signature Version 2, .* Presign with AWS Signature Version 4", error.message)
 
 
 @pytest.mark.parametrize("value", ["", "20270115", "yesterday", "20270115T080000Z, 20270115T080000Z", "\u0662" * 16])

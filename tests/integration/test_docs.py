@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from clients import cache
@@ -47,6 +48,24 @@ def test_the_readmes_commands_and_those_that_cooper_up_prints(tmp_path: Path) ->
         status = [*COOPER, "status", "--data", str(rig.data)]
         shown = subprocess.run(status, capture_output=True, text=True, check=True, env=clean_env()).stdout
         assert shape(shown) == shape(sample)
+
+
+def test_the_lines_that_make_links(tmp_path: Path) -> None:
+    (lines,) = [block for block in blocks("docs/clients.md") if "presign" in block]
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text())
+    with rig:
+        rig.client("photos").put_object(Bucket="photos", Key="some-file", Body=b"shared")
+        remote = (
+            "set -a; RCLONE_CONFIG=/dev/null; RCLONE_CONFIG_REMOTE_TYPE=s3; RCLONE_CONFIG_REMOTE_ENDPOINT=$ENDPOINT\n"
+            "RCLONE_CONFIG_REMOTE_ACCESS_KEY_ID=$ACCESS_KEY; RCLONE_CONFIG_REMOTE_SECRET_ACCESS_KEY=$SECRET_KEY\n"
+            "RCLONE_CONFIG_REMOTE_PROVIDER=Other; RCLONE_CONFIG_REMOTE_REGION=$REGION; set +a\n"
+        )
+        printed = shell(f". {rig.credentials_file('photos')}\n{remote}{lines}", tmp_path)
+        for link in printed.split():
+            with urllib.request.urlopen(link) as answer:
+                assert answer.read() == b"shared"
+        assert len(printed.split()) == 2
 
 
 def shape(table: str) -> list[list[str]]:

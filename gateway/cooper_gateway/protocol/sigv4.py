@@ -35,6 +35,10 @@ MAX_EXPIRES: Final = 604_800
 _MAX_HEAD: Final = 2048  # longest Authorization header without its signature
 _HEADER_CODE: Final = "AuthorizationHeaderMalformed"
 _USE_SIGV4: Final = "is not supported here. Sign requests with AWS Signature Version 4 (AWS4-HMAC-SHA256)."
+_PRESIGN_WITH_SIGV4: Final = (
+    "This link is signed with Signature Version 2, which is not supported here. Presign with AWS Signature Version 4 "
+    "(AWS4-HMAC-SHA256), as `aws s3 presign`, `rclone link` and the AWS SDKs do; `s3cmd signurl` cannot."
+)
 _CREDENTIAL: Final = r"([^/,=\s]{1,128})/([0-9]{8})/([A-Za-z0-9_-]{0,64})/([A-Za-z0-9_-]{1,64})/aws4_request"
 #: Tokens of RFC 9110, in lower case, joined by semicolons.
 _NAMES: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+(?:;[!#$%&'*+\-.^_`|~0-9a-z]+)*")
@@ -95,7 +99,7 @@ def parse_claim(request: Request, now: float, region: str | None = None) -> Clai
         if in_query:
             return _query_claim(request, now, region)
         if "AWSAccessKeyId" in query:
-            raise S3Error("InvalidRequest", f"Signature Version 2 {_USE_SIGV4}")
+            raise S3Error("InvalidRequest", _PRESIGN_WITH_SIGV4)
         return None
     if in_query or "AWSAccessKeyId" in query:
         raise S3Error(
