@@ -1,6 +1,7 @@
 """Puts what a source found into the records table, and tells what is wrong: the only writer of the table."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from logging import Logger
 from typing import Final
 
@@ -10,7 +11,7 @@ from cooper_gateway.processes.measurements import Measurements
 from cooper_gateway.processes.mirroring import MirrorKeeper
 from cooper_gateway.records.last_verified import LastVerified
 from cooper_gateway.records.source import Holdings, Reading
-from cooper_gateway.records.table import TableFull, TableWriter
+from cooper_gateway.records.table import Changes, TableFull, TableWriter
 
 #: The name of the file that `LastVerified` keeps, in the data folder.
 STAMP_FILE: Final = "records-verified"
@@ -54,7 +55,10 @@ class Intake:
         self._publish()
 
     def take(self, reading: Reading) -> bool:
-        """Make it effective, on disk first; False when it does not fit into the table."""
+        """Make it effective, on disk first; False when it does not fit into the table.
+
+        Then at least its changes of records that are there are made: no key stays in force for want of room.
+        """
         found = [record for record in reading.changes.values() if record is not None]
         changes = self._writer.difference(found) if reading.complete else reading.changes
         if self._keeper is not None:
@@ -65,6 +69,7 @@ class Intake:
             if self._keeper is not None:
                 self._keeper.undone()
             self._measurements.gauges["records_table_full"] = 1
+            self._take_present(changes)
             self.failed(str(error))
             return False
         if self._keeper is not None:
@@ -82,6 +87,11 @@ class Intake:
             self._log.error("%s; the records stay as they were", reason)
         self._measurements.trouble = reason
         self._publish()
+
+    def _take_present(self, changes: Changes) -> None:
+        with suppress(TableFull):
+            if self._writer.apply_to_present(changes) and self._keeper is not None:
+                self._keeper.after(self._writer.records)
 
     def _restore(self, keeper: MirrorKeeper, now: float) -> float:
         """Fill the table from the mirror; how old it is, 0 when there is none that can be used."""

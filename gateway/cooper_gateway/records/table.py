@@ -24,6 +24,11 @@ _NO_TRANSACTION: Final = -1
 
 #: LMDB's longest key is 511 bytes; Kubernetes' longest name is 253. What is longer names no record.
 _LONGEST_NAME: Final = 253
+#: Room beyond the limit, for changes of records that are there, in bytes; of a small table one part in so many.
+_RESERVE: Final = 16 << 20
+_SHARE: Final = 8
+#: Rows of one transaction there: each copies the pages that it changes, and those free up two transactions later.
+_BATCH: Final = 16
 #: Decoded records that a reader keeps. 100,000 keys must not cost each worker their memory.
 _CACHE_LIMIT: Final = 4096
 
@@ -52,7 +57,8 @@ def open_for_writing(path: str, size_limit: int) -> lmdb.Environment:
 
 def open_for_reading(path: str, size_limit: int) -> lmdb.Environment:
     """Open the table as a reader. Raises lmdb.Error when there is none."""
-    return lmdb.open(path, map_size=size_limit, readonly=True, create=False, max_dbs=0, max_spare_txns=1)
+    most = _with_reserve(size_limit)
+    return lmdb.open(path, map_size=most, readonly=True, create=False, max_dbs=0, max_spare_txns=1)
 
 
 class TableWriter:
@@ -61,6 +67,7 @@ class TableWriter:
     def __init__(self, env: lmdb.Environment, box: Box) -> None:
         self._env = env
         self._box = box
+        self._limit = int(env.info()["map_size"])
 
     def replace_all(self, records: Iterable[Record], now: float) -> int:
         """Make the table hold exactly these records, verified at `now`. Returns how many rows changed.
@@ -103,13 +110,27 @@ class TableWriter:
                 if verified_at is not None:
                     txn.put(_STAMP, _TIME.pack(verified_at))
         except lmdb.MapFullError:
-            limit = self._env.info()["map_size"]
             raise TableFull(
-                f"the records do not fit into {limit} bytes: raise table_size, or remove keys and buckets"
+                f"the records do not fit into {self._limit} bytes: raise table_size, or remove keys and buckets"
             ) from None
         except lmdb.DiskError:
             raise TableFull(f"the records do not fit: no room is left below {self._env.path()}") from None
         return changed
+
+    def apply_to_present(self, changes: Changes) -> int:
+        """Of these changes make those of records that are there, in room that is kept for them, and stamp nothing.
+
+        A revocation is one of them: it must not wait until what is new fits. Not one transaction. Returns how many rows
+        changed. Raises TableFull.
+        """
+        with self._env.begin() as txn:
+            present = [change for change in changes.items() if txn.get(change[0].encode()) is not None]
+        self._env.set_mapsize(_with_reserve(self._limit))
+        try:
+            begins = range(0, len(present), _BATCH)
+            return sum(self.apply(dict(present[begin : begin + _BATCH]), None) for begin in begins)
+        finally:
+            self._env.set_mapsize(self._limit)  # LMDB takes at least what is used
 
     def stamp(self, now: float) -> None:
         """Note that the source was read completely at `now` and says what the table says. Raises TableFull."""
@@ -216,6 +237,10 @@ class RecordsTable:
             self._revision = revision
         self._verified_at = _TIME.unpack(txn.get(_STAMP, _TIME.pack(0.0)))[0]
         self._transaction = txn.id()
+
+
+def _with_reserve(size_limit: int) -> int:
+    return size_limit + min(_RESERVE, size_limit // _SHARE)
 
 
 def _rows(txn: "lmdb.Transaction[bytes]") -> Iterator[tuple[bytes, bytes]]:

@@ -197,6 +197,18 @@ def test_what_did_not_fit_into_the_table_does_not_stay_in_the_mirror(bench: Benc
     assert bench.table.key(many[1].access_key_id) is None
 
 
+def test_a_revocation_does_not_wait_until_what_is_new_fits(bench: Bench) -> None:
+    bench.listed(region(), key(1), key(2))
+    too_many = [key(n) for n in range(3, 3000)]
+    assert not bench.listed(region(), REVOKED, *too_many)
+    assert bench.table.refresh().key(KEY) == REVOKED
+    assert bench.table.key(key(2).access_key_id) is None, "it is not listed any more"
+    assert bench.table.key(key(3).access_key_id) is None
+    assert bench.measurements.gauges["records_table_full"] == 1
+    bench.boot()
+    assert bench.table.refresh().key(KEY) == REVOKED
+
+
 def test_a_mirror_that_does_not_fit_into_the_table_is_no_age(bench: Bench) -> None:
     bench.listed(region(), *(key(n) for n in range(1, 800)))
     bench.boot(size=1 << 16)

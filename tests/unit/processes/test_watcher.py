@@ -135,6 +135,17 @@ def test_records_that_do_not_fit_leave_the_table_as_it_was(bench: Bench, caplog:
     assert (bench.table.verified_at(), bench.measurements.gauges["records_table_full"]) == (bench.now, 0)
 
 
+def test_a_key_is_revoked_although_others_do_not_fit(bench: Bench) -> None:
+    write_record(bench.records, key(1), BOX)
+    bench.watcher.relist()
+    for n in range(2, 3000):
+        write_record(bench.records, key(n), BOX)
+    bench.watcher.relist()
+    path = write_record(bench.records, key(1, state="Revoked"), BOX)
+    bench.watcher.update({path.name})
+    assert bench.table.refresh().key(KEY) == key(1, state="Revoked")
+
+
 def test_a_broken_file_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     (bench.records / "bucket-photos.json").write_bytes(b"{")
     bench.watcher.relist()

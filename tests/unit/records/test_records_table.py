@@ -1,11 +1,14 @@
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import lmdb
 import pytest
 
-from cooper_gateway.records.table import RecordsTable, TableFull, TableWriter, open_for_writing
+from cooper_gateway.records.table import RecordsTable, TableFull, TableWriter, open_for_writing, record_name
 from support.records_fixtures import SECRET, SmallBox, bucket, key, region
 
 LIMIT = 4 << 20
@@ -115,6 +118,39 @@ def test_a_full_table_says_so_and_keeps_the_old_content(writer: TableWriter, tab
     assert table.key(key(2).access_key_id) is None
     assert table.verified_at() == 1.0
     assert writer.replace_all([key(1), key(2)], 3.0) == 1
+
+
+def test_what_is_there_can_be_changed_in_a_full_table_and_every_process_sees_it(
+    writer: TableWriter, table: RecordsTable, env: lmdb.Environment
+) -> None:
+    there = fill(writer)
+    revoked = {record_name(key(n)): key(n, state="Revoked") for n in range(there)}
+    assert writer.apply_to_present(revoked | {record_name(key(n)): key(n) for n in range(there, there + 100)}) == there
+    assert table.refresh().key(key(0).access_key_id) == key(0, state="Revoked")
+    assert table.key(key(there + 1).access_key_id) is None
+    assert table.verified_at() == 1.0
+    code = (
+        "import sys; from cooper_gateway.records.table import *; from support.records_fixtures import SmallBox, key\n"
+        "table = RecordsTable(open_for_reading(sys.argv[1], int(sys.argv[2])), SmallBox(), 'local').refresh()\n"
+        "print(table.key(key(0).access_key_id).state)"
+    )
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code, env.path(), str(LIMIT)], env=paths, capture_output=True)
+    assert done.stdout == b"Revoked\n", done.stderr
+    with pytest.raises(TableFull):
+        writer.apply({record_name(key(n)): key(n) for n in range(there, there + 1000)}, 2.0)
+
+
+def fill(writer: TableWriter) -> int:
+    """Add keys, ever fewer at once, until not one fits; returns how many are there."""
+    there = 0
+    for step in (1000, 100, 10, 1):
+        with suppress(TableFull):
+            while True:
+                more = range(there, there + step)
+                writer.apply({record_name(key(n)): key(n) for n in more}, 1.0)
+                there += step
+    return there
 
 
 def test_rows_of_another_boot_grant_nothing_and_are_replaced(env: lmdb.Environment, table: RecordsTable) -> None:
