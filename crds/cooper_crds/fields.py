@@ -41,7 +41,7 @@ def dns_subdomain(value: str) -> str:
 
 
 def dns_label(value: str) -> str:
-    """Refuse what Kubernetes does not allow as a namespace's name."""
+    """Refuse what Kubernetes does not allow as the name of a namespace, a Service or a port."""
     if not names.DNS_LABEL.fullmatch(value):
         raise ValueError(
             "must be a DNS label: lowercase letters, digits and hyphens, beginning and ending with a letter or digit, "
@@ -137,6 +137,9 @@ ResourceName = Annotated[str, Field(max_length=253), AfterValidator(dns_subdomai
 RegionName = Annotated[str, Field(max_length=63), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 63)]
 #: Name of a namespace.
 NamespaceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+#: Name of a Service, and of a port of one.
+ServiceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+PortName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
 #: The region that signatures name.
 RegionTag = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
 #: S3 name of a bucket.

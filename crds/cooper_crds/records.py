@@ -68,7 +68,7 @@ class BucketRecord(
 class RegionRecord(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="region", tag_field="kind"
 ):
-    """A Region's settings, as its gateways need them."""
+    """A Region's settings, as its gateways need them. Where those are is for the operator: the Region may be gone."""
 
     name: str
     tag: str  # the SigV4 region
@@ -77,6 +77,8 @@ class RegionRecord(
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     max_record_age: float = 86400.0  # seconds
+    service: str = ""  # whose endpoints the gateways are; empty: the one of the Region's name
+    service_port: str = "s3"  # name of its port
     version: int = RECORD_VERSION
 
 

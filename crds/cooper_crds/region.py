@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from cooper_crds.conditions import Conditions
-from cooper_crds.fields import MAX_OBJECT_SIZE, ByteSize, Duration, Endpoint, RegionTag, duration_between, size_between
+from cooper_crds.fields import (
+    MAX_OBJECT_SIZE,
+    ByteSize,
+    Duration,
+    Endpoint,
+    PortName,
+    RegionTag,
+    ServiceName,
+    duration_between,
+    size_between,
+)
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
 
 MIN_RECORD_AGE: Final = 30.0
@@ -28,6 +38,25 @@ class Endpoints(Model):
         Endpoint | None,
         Field(description="URL of the S3 endpoint for clients elsewhere, such as https://s3.example.com."),
     ] = None
+
+
+class Service(Model):
+    """The Service that the gateways are behind."""
+
+    name: Annotated[
+        ServiceName | None,
+        Field(
+            description="Name of the Service, in the namespace of Cooper's operator, whose endpoints are the Region's "
+            "gateways. Default: the Region's name. Gateways that are behind another Service are not asked, so nothing "
+            "is said of them."
+        ),
+    ] = None
+    port: Annotated[
+        PortName,
+        Field(
+            description="Name of the Service's port that speaks S3. Where the Service has one port only it is that one."
+        ),
+    ] = "s3"
 
 
 class Features(Model):
@@ -90,6 +119,14 @@ class RegionSpec(Model):
     endpoints: Annotated[
         Endpoints, Field(description="Where clients reach the gateway.", json_schema_extra={"default": {}})
     ] = Endpoints()
+    service: Annotated[
+        Service,
+        Field(
+            description="Where the gateway's replicas are found on Kubernetes. A key is ready when every ready one "
+            "accepts it, and revoked when every one refuses it. `cooper up` does not use this.",
+            json_schema_extra={"default": {}},
+        ),
+    ] = Service()
     features: Annotated[
         Features, Field(description="Optional behaviour of the gateway.", json_schema_extra={"default": {}})
     ] = Features()

@@ -28,7 +28,7 @@ class Home:
 
 
 def region_record(region: Region) -> RegionRecord:
-    """A Region's settings as its gateways need them."""
+    """A Region's settings as its gateways need them, and where those are."""
     spec = region.spec
     return RegionRecord(
         name=region.metadata.name,
@@ -38,6 +38,8 @@ def region_record(region: Region) -> RegionRecord:
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
         max_record_age=spec.max_record_age,
+        service=spec.service.name or region.metadata.name,
+        service_port=spec.service.port,
     )
 
 

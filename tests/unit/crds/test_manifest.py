@@ -102,6 +102,11 @@ MISTAKES = [
     ("Region", {"maxRecordAge": "1d"}, "spec.maxRecordAge", DURATION),
     ("Region", {"maxRecordAge": ""}, "spec.maxRecordAge", DURATION),
     ("Region", {"limits": {"maxMetadataSize": "9Ki"}}, "spec.limits.maxMetadataSize", "must be from 0 to 8Ki"),
+    ("Region", {"service": "gateway"}, "spec.service", "must be a mapping"),
+    ("Region", {"service": {"name": "a.b"}}, "spec.service.name", "must be a DNS label"),
+    ("Region", {"service": {"name": ""}}, "spec.service.name", "must be a DNS label"),
+    ("Region", {"service": {"port": 9000}}, "spec.service.port", "must be a string (got 9000)"),
+    ("Region", {"service": {"port": "S3"}}, "spec.service.port", "must be a DNS label"),
     ("Region", {"features": {"versioning": True}}, "spec.features.versioning", "unknown field"),
     ("Region", {"bucketNameTemplate": "x"}, "spec.bucketNameTemplate", "must contain {name}"),
     ("Region", {"bucketNameTemplate": "{name.__class__}"}, "spec.bucketNameTemplate", "must match"),
@@ -240,6 +245,7 @@ def test_defaults():
     assert isinstance(region, Region)
     assert region.metadata.namespace == ""
     assert (region.spec.default, region.spec.endpoints.internal, region.spec.max_record_age) == (False, None, 86400.0)
+    assert (region.spec.service.name, region.spec.service.port) == (None, "s3")
     assert (region.spec.limits.max_object_size, region.spec.limits.max_metadata_size) == (5 << 40, 2048)
     assert (region.spec.features.list_objects_v1, region.spec.features.match_region) == (True, False)
     key = parse(manifest("AccessKey"))
@@ -289,6 +295,7 @@ FULL = [
             "endpoints": {"internal": "http://s3.cooper:9000", "public": "https://[2001:db8::1]:443"},
             "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "0"},
             "maxRecordAge": "1h30m",
+            "service": {"name": "gateway", "port": "http"},
             "features": {"listObjectsV1": False},
         },
     ),

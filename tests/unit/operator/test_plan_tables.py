@@ -749,6 +749,13 @@ def test_region(case: str) -> None:
     assert (None if plan.status is None else said(plan)[1]) == reason
 
 
+def test_region_record_tells_where_the_gateways_are() -> None:
+    record = region_record(region())
+    assert (record.service, record.service_port) == ("local", "s3")
+    record = region_record(region(service={"name": "gateway", "port": "http"}))
+    assert (record.service, record.service_port) == ("gateway", "http")
+
+
 # Intents
 
 DELETER = msgspec.structs.replace(KEY, grants=(Grant("photos", BUCKET_UID, ("s3:DeleteBucket",)),))
