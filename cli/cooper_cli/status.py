@@ -13,6 +13,7 @@ import yaml
 from tabulate import tabulate
 
 from cooper_cli.places import Places
+from cooper_crds.quantities import parse_quantity
 from cooper_gateway.processes.lock import holder_of
 from cooper_operator.cluster.folder_report import Remark, RemarkType
 from cooper_operator.cluster.folder_status import FolderStatus, read_status
@@ -143,7 +144,7 @@ def _region(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _bucket(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    objects, size = int(state.get("objects") or 0), int(state.get("size") or 0)
+    objects, size = int(state.get("objects") or 0), parse_quantity(str(state.get("size") or 0))
     access = ", API access revoked" if spec.get("apiAccess") == "Revoked" else ""
     visibility = str(spec.get("visibility", "Private")).lower()
     return f"{visibility}, {objects} object{'s' * (objects != 1)}, {quantity(size)}{access}"

@@ -18,7 +18,7 @@ def bucket(ready: str = "True", **metadata: Any) -> dict[str, Any]:
         "kind": "Bucket",
         "metadata": {"name": "photos", "namespace": "default", "creationTimestamp": "2023-11-14T22:13:20Z"} | metadata,
         "spec": {},
-        "status": {"conditions": conditions, "objects": 2, "size": 2048},
+        "status": {"conditions": conditions, "objects": 2, "size": "2Ki"},
     }
 
 
