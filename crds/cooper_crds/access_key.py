@@ -1,6 +1,6 @@
 """AccessKey: credentials with grants on Buckets."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -8,6 +8,10 @@ from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import AccessKeyId, ActionSet, RegionName, ResourceName, Timestamp, unix_seconds
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+
+#: Most grants of a key. That each names another Bucket is checked in CEL by comparing all with all, which may cost only
+#: so much: with the longest names 182 grants would still do.
+MAX_GRANTS: Final = 128
 
 
 class BucketRight(Model):
@@ -52,7 +56,7 @@ class AccessKeySpec(Model):
         list[BucketRight],
         Field(
             min_length=1,
-            max_length=256,
+            max_length=MAX_GRANTS,
             description="What the key may do, for each Bucket. Each Bucket is named once.",
             json_schema_extra={
                 "x-kubernetes-list-type": "atomic",

@@ -1,10 +1,10 @@
 """The types that fields of resources have: each checks one kind of value and says the same in its JSON schema."""
 
 import datetime
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,10 +24,15 @@ from cooper_crds.actions import GRANTABLE_ACTIONS
 MAX_OBJECT_SIZE: Final = 5 << 40
 _SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_HOUR, _MINUTE = "([01][0-9]|2[0-3])", "[0-5][0-9]"
+_TIME = (
+    rf"^[1-9][0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR}:{_MINUTE}:{_MINUTE}(\.[0-9]{{1,9}})?(Z|[+-]{_HOUR}:{_MINUTE})$"
+)
 _TIME_RULE = re.compile(_TIME[1:-1])
-_ENDPOINT = r"^https?://[A-Za-z0-9.:\[\]-]+$"
+_ENDPOINT = r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
 _ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
+_NO_IPV6 = "must have a valid IPv6 address in its brackets"
+_NO_PORT = "must have a port from 1 to 65535, or none"
 
 
 def dns_subdomain(value: str) -> str:
@@ -96,19 +101,25 @@ def timestamp(seconds: float) -> str:
 
 
 def _endpoint(value: str) -> str:
-    problem = ValueError(
-        "must be an http or https URL with a host, perhaps a port, and nothing else, such as https://s3.example.com"
-    )
-    if not _ENDPOINT_RULE.fullmatch(value):
-        raise problem
-    try:
-        url = urlsplit(value)
-        port = url.port
-    except ValueError:
-        raise problem from None
-    if not url.hostname or port == 0:
-        raise problem
+    found = _ENDPOINT_RULE.fullmatch(value)
+    if found is None:
+        raise ValueError(
+            "must be an http or https URL with a host, perhaps a port, and nothing else, such as https://s3.example.com"
+        )
+    host, port = found.groups()
+    if host.startswith("[") and not _is_ipv6(host[1:-1]):
+        raise ValueError(_NO_IPV6)
+    if port and not 1 <= int(port[1:]) <= 65535:
+        raise ValueError(_NO_PORT)
     return value
+
+
+def _is_ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address by CEL's isIP, which takes no IPv4 address in the form of one."""
+    try:
+        return ipaddress.IPv6Address(text).ipv4_mapped is None
+    except ValueError:
+        return False
 
 
 def _bytes(value: Any) -> Any:
@@ -175,9 +186,15 @@ ActionSet = Annotated[
 Timestamp = Annotated[
     str,
     BeforeValidator(_timestamp_text),
-    Field(max_length=40),
+    Field(max_length=35),
     AfterValidator(_timestamp),
-    _string(_TIME, 40, format="date-time"),
+    _string(
+        _TIME,
+        35,
+        format="date-time",
+        # An API server lets any list pass as a string that has a format, and no list as what a rule is about.
+        **{"x-kubernetes-validations": [_rule("type(self) == google.protobuf.Timestamp", "must be a time")]},
+    ),
 ]
 #: Address of an S3 endpoint.
 Endpoint = Annotated[
@@ -189,31 +206,41 @@ Endpoint = Annotated[
         512,
         **{
             "x-kubernetes-validations": [
-                _rule("isURL(self) && url(self).getHostname() != ''", "must be a URL with a host")
+                _rule(
+                    "!self.contains('[') || (self.contains(']') && "
+                    "isIP(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))",
+                    _NO_IPV6,
+                ),
+                _rule(
+                    "!isURL(self) || url(self).getPort() == '' || "
+                    "(int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
+                    _NO_PORT,
+                ),
             ]
         },
     ),
 ]
-#: Bytes; written as a quantity.
+_QUANTITY = WithJsonSchema(
+    {
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "pattern": quantities.QUANTITY_PATTERN,
+        "maxLength": quantities.MAX_QUANTITY_TEXT,
+        "x-kubernetes-int-or-string": True,
+    }
+)
+#: Bytes; written as a quantity, exactly.
 ByteSize = Annotated[
     int,
     BeforeValidator(_bytes),
     PlainSerializer(quantities.format_quantity, return_type=str),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": quantities.QUANTITY_PATTERN,
-            "maxLength": quantities.MAX_TEXT,
-            "x-kubernetes-int-or-string": True,
-        }
-    ),
+    _QUANTITY,
 ]
 #: Seconds; written as a duration.
 Duration = Annotated[
     float,
     BeforeValidator(_seconds),
     PlainSerializer(quantities.format_duration, return_type=str),
-    _string(quantities.DURATION_PATTERN, quantities.MAX_TEXT),
+    _string(quantities.DURATION_PATTERN, quantities.MAX_DURATION_TEXT),
 ]
 #: Access key id.
 AccessKeyId = Annotated[str, Field(pattern=r"^AKIA[A-Z2-7]{16}$", min_length=20, max_length=20)]
@@ -246,9 +273,10 @@ class Between:
 def size_between(least: int, most: int) -> Between:
     """Bounds of a ByteSize (bytes)."""
     low, high = quantities.format_quantity(least), quantities.format_quantity(most)
+    # A part of a byte counts as a whole one: 0.5 is 1. What is no quantity, the pattern refuses.
     rule = (
-        f"type(self) == int ? self >= {least} && self <= {most} : "
-        f"quantity(self).compareTo(quantity('{low}')) >= 0 && quantity(self).compareTo(quantity('{high}')) <= 0"
+        f"type(self) == int ? self >= {least} && self <= {most} : !isQuantity(self) || "
+        f"(quantity(self).isGreaterThan(quantity('{least - 1}')) && !quantity(self).isGreaterThan(quantity('{high}')))"
     )
     return Between(least, most, f"must be from {low} to {high}", rule)
 
@@ -256,5 +284,9 @@ def size_between(least: int, most: int) -> Between:
 def duration_between(least: float, most: float) -> Between:
     """Bounds of a Duration (seconds)."""
     low, high = quantities.format_duration(least), quantities.format_duration(most)
-    rule = f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
+    # What is no duration, the pattern refuses.
+    rule = (
+        f"self == '' || !self.matches('{quantities.DURATION_PATTERN}') || "
+        f"(duration(self) >= duration('{low}') && duration(self) <= duration('{high}'))"
+    )
     return Between(least, most, f"must be from {low} to {high}", rule)

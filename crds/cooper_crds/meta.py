@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from cooper_crds.fields import NamespaceName, RegionName, ResourceName, Timestamp
+from cooper_crds.labels import Annotations, Finalizers, Labels
 
 API_VERSION: Final = "cooper.dev/v1alpha1"
 DEFAULT_NAMESPACE: Final = "default"
@@ -17,9 +18,6 @@ DELETION: Final = "cooper.dev/deletion"
 DELETION_FINAL: Final = "final"
 #: The deletion was called off, and what it had begun is yet to be undone.
 DELETION_RECALLED: Final = "recalled"
-
-#: "The total size of annotations must not exceed 256 KiB" (Kubernetes, ObjectMeta validation).
-MAX_ANNOTATIONS_BYTES: Final = 256 << 10
 
 
 class Model(BaseModel):
@@ -39,10 +37,12 @@ class Model(BaseModel):
     @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
         # "nulls for fields that either don't have the nullable flag, or have it explicitly set to false, will be pruned
-        # before defaulting happens" (Kubernetes, CustomResourceDefinitions)
+        # before defaulting happens" (Kubernetes, CustomResourceDefinitions). What is not known is refused all the same.
         if not isinstance(value, dict):
             return value
-        return {name: given for name, given in cast(dict[Any, Any], value).items() if given is not None}
+        known = {*cls.model_fields, *(field.alias for field in cls.model_fields.values())}
+        given = cast(dict[Any, Any], value)
+        return {name: found for name, found in given.items() if found is not None or name not in known}
 
 
 class Status(Model):
@@ -56,10 +56,10 @@ class OwnerReference(Model):
 
     model_config = ConfigDict(extra="ignore")
 
-    api_version: Annotated[str, Field(max_length=317)]
-    kind: Annotated[str, Field(max_length=63)]
-    name: Annotated[str, Field(max_length=253)]
-    uid: Annotated[str, Field(max_length=128)]
+    api_version: Annotated[str, Field(min_length=1, max_length=317)]
+    kind: Annotated[str, Field(min_length=1, max_length=63)]
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    uid: Annotated[str, Field(min_length=1, max_length=128)]
     controller: bool | None = None
     block_owner_deletion: bool | None = None
 
@@ -75,17 +75,10 @@ class ObjectMetadata(Model):
     resource_version: Annotated[str, Field(max_length=128)] = ""
     creation_timestamp: Timestamp | None = None
     deletion_timestamp: Timestamp | None = None
-    labels: Annotated[dict[str, str], Field(max_length=1024)] = {}
-    annotations: Annotated[dict[str, str], Field(max_length=1024)] = {}
-    finalizers: Annotated[list[Annotated[str, Field(max_length=317)]], Field(max_length=256)] = []
+    labels: Labels = {}
+    annotations: Annotations = {}
+    finalizers: Finalizers = []
     owner_references: Annotated[list[OwnerReference], Field(max_length=256)] = []
-
-    @field_validator("annotations")
-    @classmethod
-    def _bounded(cls, value: dict[str, str]) -> dict[str, str]:
-        if sum(len(key.encode()) + len(text.encode()) for key, text in value.items()) > MAX_ANNOTATIONS_BYTES:
-            raise ValueError("must not exceed 256 KiB in total")
-        return value
 
 
 class Metadata(ObjectMetadata):

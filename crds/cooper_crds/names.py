@@ -23,6 +23,11 @@ DNS_SUBDOMAIN: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 )
 
+# "Valid label keys have two segments: an optional prefix and name, separated by a slash. The name segment is required
+# and must be 63 characters or less, beginning and ending with an alphanumeric character with dashes, underscores, dots,
+# and alphanumerics between. If specified, the prefix must be a DNS subdomain" (Kubernetes, Labels and Selectors)
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+
 #: Longest S3 object key, in bytes of UTF-8.
 MAX_OBJECT_NAME_BYTES: Final = 1024
 
@@ -41,6 +46,17 @@ def bucket_name_problem(name: str) -> str | None:
     if _IPV4.fullmatch(name):
         return "a bucket name must not look like an IP address"
     return None
+
+
+def is_qualified_name(text: str) -> bool:
+    """Whether Kubernetes takes it as the key of a label, or as a finalizer."""
+    prefix, slash, name = text.rpartition("/")
+    return bool(name) and is_label_value(name) and (not slash or DNS_SUBDOMAIN.fullmatch(prefix) is not None)
+
+
+def is_label_value(text: str) -> bool:
+    """Whether Kubernetes takes it as the value of a label."""
+    return _LABEL_VALUE.fullmatch(text) is not None
 
 
 def access_key_id(uid: str, serial: int) -> str:

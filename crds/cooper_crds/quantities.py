@@ -25,13 +25,15 @@ _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 #: A size, as a JSON schema can say it.
 QUANTITY_PATTERN: Final = r"^[0-9]{1,19}(\.[0-9]{1,9})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
-#: A duration of hours, minutes and seconds, as a JSON schema can say it.
-DURATION_PATTERN: Final = r"^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
-#: Longest text that either can have.
-MAX_TEXT: Final = 32
+#: Longest text of a size.
+MAX_QUANTITY_TEXT: Final = 31
+#: A duration of hours, minutes and seconds, as a JSON schema can say it. What has more hours, CEL cannot read.
+DURATION_PATTERN: Final = r"^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
+#: Longest text of a duration.
+MAX_DURATION_TEXT: Final = 23
 
 _QUANTITY = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
-_DURATION = re.compile(r"(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?")
 
 
 def parse_quantity(text: str) -> int:

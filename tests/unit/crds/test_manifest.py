@@ -115,8 +115,17 @@ MISTAKES = [
         ("Region", {"endpoints": {"internal": url}}, "spec.endpoints.internal", ENDPOINT)
         for url in (
             "s3.example.com", "ftp://h", "http://", "http://h/path", "http://h?q", "http://h#f", "http://u:p@h",
-            "http://h:0", "http://h:99999", "http://h:x", "http://[::1", "http://h\nSECRET_KEY=x", "http://:80",
+            "http://h:", "http://h:x", "http://h:1:2", "http://[::1", "http://h\nSECRET_KEY=x", "http://:80",
+            "http://.h", "http://[1.2.3.4]",
         )
+    ),
+    *(
+        ("Region", {"endpoints": {"public": f"http://[{ip}]:80"}}, "spec.endpoints.public", "must have a valid IPv6")
+        for ip in ("::1::", "1:2", ":::", "12345::", "::ffff:102:304")
+    ),
+    *(
+        ("Region", {"endpoints": {"public": f"http://h:{port}"}}, "spec.endpoints.public", "must have a port from 1 to")
+        for port in (0, 65536, 99999)
     ),
     ("AccessKey", {"grants": None}, "spec.grants", "is required"),
     ("AccessKey", {"grants": []}, "spec.grants", "must have at least 1 items"),
@@ -124,7 +133,7 @@ MISTAKES = [
     ("AccessKey", {"grants": [{"bucket": "b"}] * 2}, "spec.grants", "names b more than once: put all its actions into"),
     ("AccessKey", {"grants": [{"bucket": "../b"}]}, "spec.grants[0].bucket", DNS),
     ("AccessKey", {"grants": [{"bucket": "b"}, 3]}, "spec.grants[1]", "must be a mapping (got 3)"),
-    ("AccessKey", {"grants": [{"bucket": f"b{n}"} for n in range(257)]}, "spec.grants", "must have at most 256 items"),
+    ("AccessKey", {"grants": [{"bucket": f"b{n}"} for n in range(129)]}, "spec.grants", "must have at most 128 items"),
     ("AccessKey", {"grants": [{"bucket": "b", "namespace": "x"}]}, "spec.grants[0].namespace", "unknown field"),
     ("AccessKey", {"state": "Paused"}, "spec.state", "must be one of Active, Revoked"),
     ("AccessKey", {"secretName": "a\0b"}, "spec.secretName", DNS),
@@ -133,6 +142,7 @@ MISTAKES = [
         for time in (
             "tomorrow", "2030-01-31", "2030-01-31T12:00:00", "2030-02-31T12:00:00Z", "2030-01-31 12:00:00Z",
             "2030-01-31T12:00:00Z\n", "２０３０-01-31T12:00:00Z", "0000-01-01T00:00:00Z",
+            "2030-01-31T24:00:00Z", "2030-01-31T12:00:60Z", "2030-01-31T12:00:00+24:00", "2030-01-31T12:00:00+01:60",
         )
     ),
     ("AccessKey", {"expiresAt": 1900000000}, "spec.expiresAt", "must be a string (got 1900000000)"),
@@ -206,6 +216,38 @@ def test_the_whole_message(obj, text):
     with pytest.raises(ManifestError) as caught:
         parse(obj)
     assert str(caught.value) == text
+
+
+KEY = "must be a name, perhaps after a DNS name and a slash, such as cooper.dev/name; a name has at most 63 letters,"
+LABEL = '"app": the value of a label may be empty, or has at most 63 letters,'
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        *(("labels", {key: "x"}, KEY) for key in ("", "a b", "-a", "a-", "é", "a/b/c", "/a", "a/", "A.b/c", "a" * 64)),
+        *(("annotations", {key: "x"}, KEY) for key in ("", "a b", "a/b/c", "a_b/c")),
+        *(("finalizers", [name], KEY) for name in ("", "a b", "A.b/c")),
+        *(("labels", {"app": value}, LABEL) for value in ("a b", "-a", "a-", "a/b", "a\n", "x" * 64)),
+    ],
+)
+def test_metadata_that_kubernetes_refuses_is_refused(field, value, reason):
+    (problem,) = problems(manifest(**{field: value}))
+    assert problem.startswith(f"metadata.{field}: ")
+    assert reason in problem
+
+
+def test_metadata_as_kubernetes_takes_it():
+    texts = {"app": "web", "a.b/C_d.e-f": "", "a" * 63: "B_c.d-e", "x" * 253 + "/y": "z" * 63}
+    taken = manifest(labels=texts, annotations={**texts, "A.b/c": "any\ntext"}, finalizers=["a", "a.b/c"])
+    taken["metadata"]["namespace"] = "default"
+    assert to_manifest(parse(taken)) == taken
+    assert parse(manifest(labels={"app": None})).metadata.labels == {"app": ""}
+
+
+def test_an_unknown_field_is_refused_even_if_it_is_null():
+    assert problems(manifest(spec={"zzz": None}))[0].startswith("spec.zzz: unknown field")
+    assert problems(manifest() | {"sepc": None}) == ["sepc: unknown field; did you mean spec?"]
 
 
 def test_all_mistakes_are_told_at_once():

@@ -83,7 +83,9 @@ def test_durations(text, seconds):
     assert list(value_problems({"type": "string", "pattern": DURATION_PATTERN}, text, "")) == []
 
 
-@pytest.mark.parametrize("text", ["", "5", "1d", "-1h", "1m1h", "1h1h", "1.5h", "1h ", "h", "1h\n", "12345678s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "1d", "-1h", "1m1h", "1h1h", "1.5h", "1h ", "h", "1h\n", "12345678s", "1234567h"]
+)
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="must be a duration such as 24h, 1h30m or 45s"):
         parse_duration(text)
