@@ -16,6 +16,7 @@ from cooper_crds.fields import (
     Endpoint,
     RegionName,
     ResourceName,
+    RoundedSize,
     Visibility,
     size_between,
 )
@@ -126,9 +127,10 @@ class BucketStatus(Status):
     region: Annotated[RegionName | None, Field(description="Name of the Region that holds the bucket.")] = None
     endpoint: Annotated[Endpoint | None, Field(description="URL of the S3 endpoint that serves the bucket.")] = None
     objects: Annotated[int | None, Field(ge=0, description="How many objects the bucket holds.")] = None
-    size: Annotated[ByteSize | None, Field(description="How many bytes all objects have together, as a quantity.")] = (
-        None
-    )
+    size: Annotated[
+        RoundedSize | None,
+        Field(description="How many bytes all objects have together, as a quantity rounded to three digits."),
+    ] = None
     binding: Annotated[
         Binding | None,
         Field(description="The Secret with the credentials, in the form of the Service Binding specification."),

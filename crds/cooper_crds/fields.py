@@ -235,6 +235,13 @@ ByteSize = Annotated[
     PlainSerializer(quantities.format_quantity, return_type=str),
     _QUANTITY,
 ]
+#: Bytes; written as a quantity of three digits.
+RoundedSize = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    PlainSerializer(quantities.format_rounded, return_type=str),
+    _QUANTITY,
+]
 #: Seconds; written as a duration.
 Duration = Annotated[
     float,

@@ -57,6 +57,17 @@ def format_quantity(size: int) -> str:
     return str(size)
 
 
+def format_rounded(size: int) -> str:
+    """Bytes as a quantity of three digits, for people: 73505177 is `70.1Mi`. What was rounded once stays as it is."""
+    for unit in _BINARY:
+        number = size / _UNITS[unit]
+        if number >= 0.9995:  # what rounds to 1024 of the next smaller unit is one of this
+            digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
+            text = f"{number:.{digits}f}"
+            return f"{text.rstrip('0').rstrip('.') if digits else text}{unit}"
+    return str(size)
+
+
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `24h`, `1h30m` or `45s`. Raises ValueError with the reason."""
     match = _DURATION.fullmatch(text)

@@ -7,6 +7,7 @@ from cooper_crds.quantities import (
     QUANTITY_PATTERN,
     format_duration,
     format_quantity,
+    format_rounded,
     parse_duration,
     parse_quantity,
 )
@@ -73,6 +74,26 @@ def test_sizes_are_written_in_the_largest_unit_that_divides(size, text):
 @given(st.integers(min_value=0, max_value=10**18))
 def test_a_size_comes_back(size):
     assert parse_quantity(format_quantity(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"), (7, "7"), (1000, "1000"), (1023, "1023"), (1024, "1Ki"), (1100, "1.07Ki"), (10_300, "10.1Ki"),
+        (1023 << 10, "1023Ki"), ((1 << 20) - 1, "1Mi"), (73_505_177, "70.1Mi"), (100 << 20, "100Mi"),
+        (3 << 29, "1.5Gi"), (999 << 30, "999Gi"), (5 << 40, "5Ti"), (1 << 63, "8192Pi"),
+    ],
+)  # fmt: skip
+def test_a_size_for_people_has_three_digits(size, text):
+    assert format_rounded(size) == text
+
+
+@given(st.integers(min_value=0, max_value=1 << 63))
+def test_a_rounded_size_is_near_and_stays_as_it_is(size):
+    text = format_rounded(size)
+    assert list(value_problems({"type": "string", "pattern": QUANTITY_PATTERN}, text, "")) == []
+    assert abs(parse_quantity(text) - size) <= size * 0.005 + 1
+    assert format_rounded(parse_quantity(text)) == text
 
 
 @pytest.mark.parametrize(
