@@ -27,9 +27,11 @@ def _kind(spec: Mapping[str, Any]) -> str:
     names = spec["names"]
     scope = "one namespace" if spec["scope"] == "Namespaced" else "the whole cluster"
     short = f"; short name `{names['shortNames'][0]}`" if names.get("shortNames") else ""
-    columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
+    shown = version["additionalPrinterColumns"]
+    columns = ", ".join(each["name"] for each in shown if "priority" not in each)
+    wide = "with `-o wide` also " + ", ".join(each["name"] for each in shown if "priority" in each)
     rows = [f"## {names['kind']}", "", schema["description"], ""]
-    rows += [f"Belongs to {scope}{short}. Columns of `kubectl get {names['plural']}`: {columns}.", ""]
+    rows += [f"Belongs to {scope}{short}. Columns of `kubectl get {names['plural']}`: {columns}; {wide}.", ""]
     for part in ("spec", "status"):
         titles = ("field", "type", "default", "meaning") if part == "spec" else ("field", "type", "meaning")
         rows += [f"### {names['kind']}.{part}", "", _row(titles), _row(["---"] * len(titles))]

@@ -23,8 +23,11 @@ _HEADER: Final = "# Generated from crds/cooper_crds by `make generate`.\n"
 _READY: Final = '.status.conditions[?(@.type=="Ready")].status'
 _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
 
-# Of each kind: scope, short names, and the columns of `kubectl get`.
-_NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[tuple[str, str, str], ...]]]] = {
+_REASON: Final = ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason')
+_Columns = tuple[tuple[str, str, str], ...]
+
+# Of each kind: scope, short names, the columns of `kubectl get`, and those that `-o wide` adds.
+_NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], _Columns, _Columns]]] = {
     "Region": (
         "Cluster",
         (),
@@ -35,6 +38,7 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[tuple[str, str, str
             ("Endpoint", "string", ".status.endpoint"),
             _AGE,
         ),
+        (_REASON,),
     ),
     "Bucket": (
         "Namespaced",
@@ -48,6 +52,7 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[tuple[str, str, str
             ("Secret", "string", ".status.binding.name"),
             _AGE,
         ),
+        (("S3 Name", "string", ".status.bucketName"), _REASON),
     ),
     "AccessKey": (
         "Namespaced",
@@ -61,6 +66,7 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[tuple[str, str, str
             ("Expires", "string", ".spec.expiresAt"),
             _AGE,
         ),
+        (_REASON,),
     ),
 }
 
@@ -68,7 +74,7 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[tuple[str, str, str
 def custom_resource_definition(kind: str) -> dict[str, Any]:
     """The CRD (apiextensions.k8s.io/v1) of a kind."""
     model = KINDS[kind]
-    scope, short_names, columns = _NAMES[kind]
+    scope, short_names, columns, wide = _NAMES[kind]
     names: dict[str, Any] = {
         "kind": kind,
         "listKind": f"{kind}List",
@@ -84,7 +90,8 @@ def custom_resource_definition(kind: str) -> dict[str, Any]:
         "storage": True,
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
-            {"name": name, "type": type_, "jsonPath": json_path} for name, type_, json_path in columns
+            *({"name": name, "type": type_, "jsonPath": path} for name, type_, path in columns),
+            *({"name": name, "type": type_, "jsonPath": path, "priority": 1} for name, type_, path in wide),
         ],
         "schema": {"openAPIV3Schema": structural_schema(model)},
     }

@@ -123,15 +123,16 @@ def test_columns_show_fields_that_exist(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "names"),
+    ("kind", "names", "wide"),
     [
-        ("Region", ["Ready", "Tag", "Default", "Endpoint", "Age"]),
-        ("Bucket", ["Ready", "Region", "Visibility", "Objects", "Size", "Secret", "Age"]),
-        ("AccessKey", ["Ready", "State", "Key ID", "Secret", "Expires", "Age"]),
+        ("Region", ["Ready", "Tag", "Default", "Endpoint", "Age"], ["Reason"]),
+        ("Bucket", ["Ready", "Region", "Visibility", "Objects", "Size", "Secret", "Age"], ["S3 Name", "Reason"]),
+        ("AccessKey", ["Ready", "State", "Key ID", "Secret", "Expires", "Age"], ["Reason"]),
     ],
 )
-def test_columns_of_kubectl_get(kind, names):
-    assert [column["name"] for column in columns(kind)] == names
+def test_columns_of_kubectl_get(kind, names, wide):
+    assert [column["name"] for column in columns(kind) if not column.get("priority")] == names
+    assert [column["name"] for column in columns(kind) if column.get("priority")] == wide
 
 
 @pytest.mark.parametrize(
