@@ -173,4 +173,4 @@ def _ready(problem: Problem | None, blocked: Blocked | None, key: KeyRecord | No
     if blocked.why == "refused":
         return Say("Ready", "False", SECRET_REFUSED, f"the Secret cannot be written: {blocked.detail}")
     reason = GATEWAY_UNAVAILABLE if blocked.why == "unavailable" else WAITING_FOR_GATEWAYS
-    return Say("Ready", "False", reason, f"the key is recorded; waiting for {blocked.detail}")
+    return Say("Ready", "False", reason, f"the key is recorded; still waiting: {blocked.detail}")

@@ -116,7 +116,7 @@ def _waiting(snapshot: AccessKeySnapshot) -> Say:
         "Revoked",
         "False",
         GATEWAY_UNAVAILABLE if away else WAITING_FOR_GATEWAYS,
-        f"the record says Revoked; waiting for {detail}",
+        f"the record says Revoked; still waiting: {detail}",
     )
 
 

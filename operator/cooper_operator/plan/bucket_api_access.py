@@ -68,7 +68,7 @@ def plan(snapshot: BucketSnapshot, home: Home, record: BucketRecord, changed: bo
     # False is safe to say of both: it claims no refusal, and this reason claims no access.
     reason = GATEWAY_UNAVAILABLE if blocked.why == "unavailable" else WAITING_FOR_GATEWAYS
     waits = blocked.detail if blocked.step is ProveApiAccess else "the Bucket's AccessKey"
-    text = f"the record says {record.api_access}; waiting for {waits}"
+    text = f"the record says {record.api_access}; still waiting: {waits}"
     problem = (reason, text) if blocked.step is ProveApiAccess else None
     return ApiAccess(steps, Say("Revoked", "False", reason, text), problem)
 

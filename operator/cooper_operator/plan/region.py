@@ -1,6 +1,7 @@
 """Regions: which one a resource belongs to, and the record that tells its gateways what they need."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from cooper_crds.names import region_record_name
 from cooper_crds.records import RegionRecord
@@ -14,6 +15,11 @@ from cooper_operator.plan.reasons import (
 )
 from cooper_operator.plan.snapshot import RegionSnapshot, Surroundings
 from cooper_operator.plan.steps import CreateRecord, DeleteRecord, Step, UpdateRecord
+
+#: A manifest to paste, for who has none.
+_A_REGION: Final = (
+    "{apiVersion: cooper.dev/v1alpha1, kind: Region, metadata: {name: local}, spec: {tag: local, default: true}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,10 @@ def find_home(named: str | None, around: Surroundings) -> Home:
         problem = (REGION_NOT_FOUND, f"there is no Region {named}")
     else:
         candidates = [region for region in around.regions if region.spec.default]
-        problem = (REGION_NOT_FOUND, "spec.region names no Region and no Region is marked as the default")
+        missing = (
+            "no Region is marked as the default" if around.regions else f"there is none: make one, such as {_A_REGION}"
+        )
+        problem = (REGION_NOT_FOUND, f"spec.region names no Region and {missing}")
     if len(candidates) == 1:
         region = candidates[0]
         endpoint = region.spec.endpoints.internal or around.default_endpoint

@@ -119,6 +119,12 @@ BUCKETS = {
         {**FRESH, "around": NO_REGION},
         [],
         "RegionNotFound",
+        "there is none: make one, such as {apiVersion: ",
+    ),
+    "no default region": (
+        {**FRESH, "around": Surroundings((region(default=False),), None, ENDPOINT)},
+        [],
+        "RegionNotFound",
         "no Region is marked as the default. Create the Region",
     ),
     "named region missing": (
