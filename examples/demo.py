@@ -200,7 +200,8 @@ def main() -> None:
             share(photos, site)
             be_refused(photos, reader, site)
             revoke(resources, photos)
-    print("demo: ok")
+    say("stopped everything and removed its folder")
+    say("ok")
 
 
 if __name__ == "__main__":

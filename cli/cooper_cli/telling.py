@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,27 +10,33 @@ import click
 
 from cooper_cli.places import Places, program, shown
 from cooper_cli.status import condition, status_of
+from cooper_operator.cluster.event_log import Event
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.folder_report import Remark
 from cooper_operator.cluster.objects import KINDS, ref_of
 from cooper_operator.cluster.port import Object, Ref, Unavailable
 from cooper_operator.cluster.problems import printable
+from cooper_operator.plan.reasons import DELETED_OVER_S3, DELETION_CALLED_OFF, KEY_REISSUED
 
 #: Seconds between looks at what changed.
 _PAUSE: Final = 0.1
 #: Looks without news before the lines to paste are printed: they come in one piece, after what led to them.
 _QUIET_LOOKS: Final = 5
 
+#: What happens to a resource, and neither a condition of it nor the log says.
+_HAPPENED: Final = frozenset((KEY_REISSUED.name, DELETION_CALLED_OFF.name, DELETED_OVER_S3.name))
+
 _OBJECTS: Final = 'boto3.resource("s3", endpoint_url=os.environ["ENDPOINT"]).Bucket(os.environ["BUCKET"]).objects.all()'
 
 
-def say_where(folder: Path, places: Places, endpoint: str, metrics: str) -> None:
+def say_where(folder: Path, places: Places, kek_file: str, endpoint: str, metrics: str) -> None:
     """The first lines."""
     click.echo(
         f"Cooper is up.\n"
         f"  S3 endpoint  {endpoint}\n"
         f"  resources    {shown(folder)}/ (add, edit or remove .yaml and .yml files)\n"
         f"  credentials  {shown(places.credentials)}/<namespace>/<name>.env\n"
+        f"  key          {shown(Path(kek_file))} (it encrypts everything: without it no object can be read)\n"
         f"  metrics      {metrics}\n"
         f"  state        {program('cooper')} status --data {shown(places.data)}\n"
         f"Ctrl-C stops it; data and keys stay."
@@ -47,6 +54,7 @@ class News:
     def __init__(self) -> None:
         self._told: dict[Ref, str] = {}
         self._problems: set[str] = set()
+        self._happened: dict[Event, int] = {}  # event as it was first seen -> how often it was told
 
     def of_resources(self, objects: Iterable[Object], remarks: dict[Ref, Remark]) -> list[str]:
         """A line for each resource that is ready, is not any more, is about to go, or is gone."""
@@ -59,6 +67,19 @@ class News:
         for ref in [ref for ref in self._told if ref not in now]:
             del self._told[ref]
             lines.append(f"{ref}: deleted")
+        return lines
+
+    def of_events(self, events: Iterable[Event]) -> list[str]:
+        """A line for each event that no condition tells, and for each repeat of one."""
+        before, self._happened = self._happened, {}
+        lines: list[str] = []
+        for event in events:
+            if event.reason not in _HAPPENED:
+                continue
+            first = replace(event, last_seen=event.first_seen, count=1)
+            self._happened[first] = event.count
+            if before.get(first) != event.count:
+                lines.append(f"{event.about}: {printable(f'{event.reason}: {event.message}')}")
         return lines
 
     def of_problems(self, problems: Iterable[str]) -> list[str]:
@@ -104,7 +125,8 @@ class Teller:
             lines: list[str] = []  # a problem says so; nothing is known of any resource
             objects = []
         else:
-            lines = self._news.of_resources(objects, self._cluster.remarks)
+            lines = self._news.of_events(self._cluster.events())
+            lines += self._news.of_resources(objects, self._cluster.remarks)
         lines += self._news.of_problems(str(problem) for problem in self._cluster.problems)
         for line in lines:
             click.echo(line, err=line.startswith("problem:"))
@@ -128,6 +150,6 @@ def _lines_to_paste(env_file: str) -> str:
         f"\nTry it in another terminal, with aws-cli or Python (boto3):\n"
         f"  set -a; . {env_file}; set +a\n"
         f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
-        f"  aws --endpoint-url $ENDPOINT s3 cp some-file s3://$BUCKET/\n"
+        f"  echo hello | aws --endpoint-url $ENDPOINT s3 cp - s3://$BUCKET/hello.txt\n"
         f"  {program('python')} -c 'import os, boto3; print([found.key for found in {_OBJECTS}])'\n"
     )

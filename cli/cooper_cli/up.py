@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from cooper_cli.places import Places
-from cooper_cli.starting import option_for
+from cooper_cli.starting import option_for, reached_at, url
 from cooper_cli.telling import Teller, say_stopped, say_where
 from cooper_crds.records import RegionRecord
 from cooper_gateway.config import GatewayConfig
@@ -135,19 +135,24 @@ def _make_folders(places: Places) -> None:
 async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: asyncio.Event) -> None:
     """Run the operator beside the gateway until `stop`."""
     config = supervisor.config
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - a wildcard is no address
+    host = reached_at(config.host)
     own = Roster((Endpoint(host, supervisor.port),))
 
     def roster(region: RegionRecord) -> Roster:
         if region.name == config.region:
             return own
-        return Roster(unknown=f"no gateway of Region {region.name} is known: this one serves Region {config.region}")
+        return Roster(
+            unknown=f"no gateway of Region {region.name} is known: this one serves Region {config.region}, which was "
+            "settled at its start. Start it again to serve another"
+        )
 
     cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
-    endpoint = f"http://{host}:{supervisor.port}"
+    endpoint = url(host, supervisor.port)
     operator = compose(cluster, roster, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
     cluster.open()
-    say_where(folder, places, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics")
+    say_where(
+        folder, places, config.kek_file, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics"
+    )
     running = asyncio.create_task(operator.run())
     telling = asyncio.create_task(Teller(cluster, places).run())
     stopped = asyncio.create_task(stop.wait())

@@ -19,6 +19,7 @@ def programs() -> Path:
     lock = HERE / "requirements.lock"
 
     def make(folder: Path) -> None:
+        print(f"setting up S3 clients in {folder} (once, half a minute)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", lock], check=True)

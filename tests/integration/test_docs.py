@@ -1,6 +1,7 @@
 """The commands in the documentation, run as they stand there."""
 
 import re
+import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -33,7 +34,6 @@ def test_the_readmes_commands_and_those_that_cooper_up_prints(tmp_path: Path) ->
     (tmp_path / ".cooper").symlink_to(rig.data)
     (tmp_path / ".venv").symlink_to(Path(COOPER[0]).parent.parent)
     (tmp_path / "README.md").write_text("read me")
-    (tmp_path / "some-file").write_text("some file")
     with rig:
         rig.env("photos")
         with_python, with_aws = [block for block in blocks("README.md") if "set -a" in block]
@@ -43,7 +43,7 @@ def test_the_readmes_commands_and_those_that_cooper_up_prints(tmp_path: Path) ->
         found = eventually("the hint", lambda: hint.search(rig.log.read_text()))
         printed = shell(found[1], tmp_path)
         assert "README.md" in printed
-        assert "some-file" in printed
+        assert "hello.txt" in printed
         (sample,) = [block for block in blocks("README.md") if block.startswith("KIND")]
         status = [*COOPER, "status", "--data", str(rig.data)]
         shown = subprocess.run(status, capture_output=True, text=True, check=True, env=clean_env()).stdout
@@ -96,6 +96,15 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
 def masked(line: str) -> str:
     """A line of the demo without what differs from run to run: the folder, seconds and milliseconds."""
     return re.sub(r"[\d.]+ (m?s)\b", r"N \1", re.sub(r"in \S+(/data/)", r"in …\1", line))
+
+
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(["make", "PYTHON=false", "demo"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Python 3.11 or newer is needed, and false is not" in done.stdout
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_lines_to_paste_hold_no_comments() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import urllib.error
@@ -94,6 +95,7 @@ def test_a_manifest_put_back_calls_the_deletion_off_and_the_advice_for_keeping_t
     rig.wait_condition("Bucket", "back", reason="BucketNotEmpty")
     rig.apply("back.yaml", bucket("back", deletionPolicy="Retain"))
     rig.wait_condition("Bucket", "back")
+    eventually("that it is told", lambda: "Bucket default/back: DeletionCalledOff: " in rig.log.read_text())
     assert s3.get_object(Bucket="back", Key="k")["Body"].read() == b"v", "the same key and the same objects"
     s3.put_object(Bucket="back", Key="k2", Body=b"v")
     (rig.resources / "back.yaml").unlink()
@@ -203,6 +205,17 @@ def test_a_missing_region_is_named_and_its_arrival_heals(rig: Rig) -> None:
     rig.apply("far.yaml", bucket("far", region="elsewhere"))
     found = rig.wait_condition("Bucket", "far", reason="RegionNotFound")
     assert "elsewhere" in found["message"]
+
+
+def test_who_has_no_region_is_given_one_to_paste(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.apply("bucket.yaml", bucket("alone"))
+    with rig:
+        found = rig.wait_condition("Bucket", "alone", reason="RegionNotFound")
+        given = re.search(r"\{apiVersion: .*?\}\}", found["message"])
+        assert given
+        rig.apply("region.yaml", given[0])
+        rig.client("alone").put_object(Bucket="alone", Key="k", Body=b"v")
 
 
 def test_a_second_cooper_up_says_who_holds_the_data(rig: Rig) -> None:

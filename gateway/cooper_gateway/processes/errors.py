@@ -17,5 +17,12 @@ class PortInUse(GatewayStartError):
         self.port = port
 
 
+class AddressUnusable(GatewayStartError):
+    """The address to listen on is none of this machine's."""
+
+    def __init__(self, host: str, why: str | None) -> None:
+        super().__init__(f"the address {host} cannot be listened on: {why}. Choose one of this machine's")
+
+
 class Refusal(Exception):
     """A child's reason not to start that a restart would not mend."""

@@ -5,14 +5,14 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from cooper_gateway.processes.errors import GatewayStartError, PortInUse
+from cooper_gateway.processes.errors import AddressUnusable, GatewayStartError, PortInUse
 
 #: Connections that may wait while a worker is restarted.
 _BACKLOG: Final = 4096
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
-    """Open `count` sockets on one port (0: any free one). Raises PortInUse, GatewayStartError."""
+    """Open `count` sockets on one port (0: any free one). Raises PortInUse, AddressUnusable, GatewayStartError."""
     family, address = _resolve(host, port)
     if port:
         _check_free(family, address)
@@ -57,7 +57,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise GatewayStartError(f"the address {host} cannot be listened on: {error.strerror}") from None
+        raise AddressUnusable(host, error.strerror) from None
     family, _, _, _, address = found[0]
     return family, address  # pyright: ignore[reportReturnType] - AF_INET and AF_INET6 addresses begin so
 
@@ -66,4 +66,6 @@ def _explained(error: OSError, address: tuple[str, int]) -> GatewayStartError:
     host, port = address[:2]
     if error.errno == errno.EADDRINUSE:
         return PortInUse(host, port)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return AddressUnusable(host, error.strerror)
     return GatewayStartError(f"port {port} on {host} cannot be listened on: {error.strerror}")

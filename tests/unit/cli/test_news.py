@@ -3,6 +3,7 @@
 from typing import Any
 
 from cooper_cli.telling import News
+from cooper_operator.cluster.event_log import EventLog
 from cooper_operator.cluster.folder_report import remark
 from cooper_operator.cluster.port import Ref
 
@@ -52,6 +53,17 @@ def test_a_problem_is_told_when_it_comes_and_when_it_is_solved():
     assert news.of_problems(["b", "a"]) == ["problem: a", "problem: b"]
     assert news.of_problems(["b", "c"]) == ["problem: c", "solved: a"]
     assert news.of_problems([]) == ["solved: b", "solved: c"]
+
+
+def test_what_happened_is_told_each_time_and_what_a_condition_says_is_not():
+    log, news = EventLog(), News()
+    log.record(PHOTOS, "uid", "Normal", "BucketServed", "served", 1.0)
+    log.record(PHOTOS, "uid", "Normal", "DeletionCalledOff", "called off", 1.0)
+    assert news.of_events(log.all()) == ["Bucket default/photos: DeletionCalledOff: called off"]
+    assert news.of_events(log.all()) == []
+    log.record(PHOTOS, "uid", "Normal", "DeletionCalledOff", "called off", 2.0)
+    assert news.of_events(log.all()) == ["Bucket default/photos: DeletionCalledOff: called off"]
+    assert news.of_events(log.all()) == []
 
 
 def test_control_characters_of_a_message_reach_no_terminal():

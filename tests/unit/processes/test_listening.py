@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from cooper_gateway.processes.errors import GatewayStartError, PortInUse
+from cooper_gateway.processes.errors import AddressUnusable, PortInUse
 from cooper_gateway.processes.listening import close_all, listen
 
 
@@ -49,6 +49,9 @@ def test_a_port_just_left_can_be_taken_again() -> None:
     close_all(listen("127.0.0.1", port, 2))
 
 
-def test_an_address_of_another_machine_is_said() -> None:
-    with pytest.raises(GatewayStartError, match="cannot be listened on"):
-        listen("192.0.2.1", 0, 1)
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_said(host: str) -> None:
+    with pytest.raises(
+        AddressUnusable, match=f"the address {host} cannot be listened on: .*Choose one of this machine's"
+    ):
+        listen(host, 0, 1)
