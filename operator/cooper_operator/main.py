@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cooper_crds.records import RegionRecord
 from cooper_operator.cluster.port import Cluster
+from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.http import HttpGateways
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.system_key import SystemKey
@@ -25,6 +26,10 @@ class Composition:
         finally:
             await self.gateways.close()
 
+    def hurry(self) -> None:
+        """Look at once at all that waits: gateways came or went."""
+        self.operator.hurry()
+
     async def stop(self) -> None:
         """End all work; `run` returns then."""
         await self.operator.stop()
@@ -34,6 +39,7 @@ def compose(
     cluster: Cluster,
     roster: Callable[[RegionRecord], Roster],
     *,
+    recollection: Recollection | None = None,
     default_endpoint: str = "",
     intervals: Intervals | None = None,
 ) -> Composition:
@@ -41,7 +47,12 @@ def compose(
     system_key = SystemKey()
     gateways = HttpGateways(roster, system_key.current)
     operator = Operator(
-        cluster, gateways, system_key=system_key, default_endpoint=default_endpoint, intervals=intervals
+        cluster,
+        gateways,
+        system_key=system_key,
+        recollection=recollection,
+        default_endpoint=default_endpoint,
+        intervals=intervals,
     )
     return Composition(operator, gateways)
 

@@ -18,6 +18,7 @@ from cooper_operator.plan.keys import reaches
 from cooper_operator.reconcile.operator import Intervals, Operator
 from cooper_operator.reconcile.reading import read
 from support.lagging_gateways import LaggingGateways, LoggedCluster, View
+from support.late_view import LateView
 
 _T = TypeVar("_T")
 EPOCH = 1_800_000_000.0
@@ -153,10 +154,12 @@ class Model:
         logger = logging.getLogger("cooper_operator")
         logger.handlers, logger.propagate = [self._unexpected], False
         self.ports = Ports(self._rng)
+        late = LateView(self.cluster, self._rng)
         self._operator = Operator(
-            self.ports(self.cluster),
+            self.ports(late),
             self.ports(self.gateways),
             system_key=SystemKey(),
+            recollection=late.seen,
             clock=self.now,
             default_endpoint="http://127.0.0.1:9000",
             intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0),

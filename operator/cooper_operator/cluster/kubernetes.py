@@ -20,6 +20,7 @@ from cooper_operator.cluster.kubernetes_credentials import (
     secret_patch,
 )
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
+from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, Ledger, RecordLedger
 from cooper_operator.cluster.kubernetes_objects import (
     CLUSTER_SCOPED,
     PLURALS,
@@ -36,8 +37,9 @@ from cooper_operator.cluster.kubernetes_records import (
     stored_record,
 )
 from cooper_operator.cluster.kubernetes_revision import RevisionWriter
-from cooper_operator.cluster.kubernetes_watch import OwnerWatch
+from cooper_operator.cluster.kubernetes_watch import OwnerOf, OwnerWatch
 from cooper_operator.cluster.objects import ref_of
+from cooper_operator.cluster.own_writes import OwnWrites
 from cooper_operator.cluster.port import (
     AlreadyExists,
     Conflict,
@@ -48,6 +50,7 @@ from cooper_operator.cluster.port import (
     Ref,
     StoredRecord,
 )
+from cooper_operator.cluster.recollection import Seen
 from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
 from cooper_operator.cluster.watch_hub import WatchHub
 
@@ -57,8 +60,10 @@ _ALL: Final = ("",)
 class KubernetesCluster:
     """Implements `port.Cluster`. `namespace` has the records; `namespaces` are the tenants', all where it is None.
 
-    Changes of resources are told to it by `notify` (`cooper_operator.handlers` does); those of credentials and records
+    Changes of resources are told to it by `changed` (`cooper_operator.handlers` does); those of credentials and records
     it watches itself, from the first `watch` until `close`. `clock` gives Unix seconds.
+
+    `echoes` False: a watch is not told of what was written through this object itself.
     """
 
     def __init__(
@@ -67,15 +72,25 @@ class KubernetesCluster:
         *,
         namespace: str = SYSTEM_NAMESPACE,
         namespaces: Sequence[str] | None = None,
+        echoes: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._namespaces = _ALL if namespaces is None else tuple(namespaces)
         self._hub = WatchHub()
+        self._writes = OwnWrites()
+        self.seen = Seen()
+        self._echoes = echoes
         self._events = EventRecorder(api, clock)
         self._revision = RevisionWriter(api, namespace)
         self._watches: dict[OwnerWatch, asyncio.Task[None]] = {}
+
+    async def check(self) -> None:
+        """See whether our kinds are there and may be listed. Raises Unavailable, with what to do."""
+        for kind in PLURALS:
+            for namespace in _ALL if kind in CLUSTER_SCOPED else self._namespaces:
+                await self._api.get(kind_path(kind, namespace), f"all {kind}s", {"limit": "1"})
 
     async def close(self) -> None:
         """End watches and connection. What gateways are yet to be told of is told before, if that is possible soon."""
@@ -98,23 +113,31 @@ class KubernetesCluster:
     async def list_kind(self, kind: Kind) -> list[Object]:
         """See the port. Where tenants' namespaces were named, those of theirs."""
         namespaces = _ALL if kind in CLUSTER_SCOPED else self._namespaces
-        found = [await self._api.list(Collection(kind_path(kind, each), f"all {kind}s")) for each in namespaces]
-        return [trimmed(obj) for listing in found for obj in listing.items]
+        objects: list[Object] = []
+        for each in namespaces:
+            listing = await self._api.list(Collection(kind_path(kind, each), f"all {kind}s"))
+            found: list[Object] = [trimmed(obj) for obj in listing.items]
+            self.seen.listed(kind, each, {ref_of(obj): obj for obj in found}, listing.version)
+            objects += found
+        return objects
 
     async def create(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        return trimmed(await self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj))
+        written = await self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj)
+        return self._wrote_resource(ref, written)
 
     async def update(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        return trimmed(await self._api.replace(resource_path(ref), str(ref), obj))
+        written = await self._api.replace(resource_path(ref), str(ref), obj)
+        return self._wrote_resource(ref, written)
 
     async def update_status(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        return trimmed(await self._api.replace(f"{resource_path(ref)}/status", str(ref), obj))
+        written = await self._api.replace(f"{resource_path(ref)}/status", str(ref), obj)
+        return self._wrote_resource(ref, written)
 
     async def delete(self, ref: Ref, uid: str) -> None:
         """See the port."""
@@ -139,7 +162,9 @@ class KubernetesCluster:
     async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
         """See the port."""
         made = new_secret(namespace, name, data, owner)
-        await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
+        written = await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
+        self._writes.wrote(core_path("secrets", namespace, name), written)
+        self.seen.saw_credentials(namespace, name, owner["metadata"]["uid"])
 
     async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
         """See the port. Labels and annotations that others put on the Secret stay."""
@@ -148,7 +173,7 @@ class KubernetesCluster:
             raise Conflict(f"{about} is not that of {ref_of(owner)}")
         path = core_path("secrets", current.namespace, current.name)
         try:
-            await self._api.patch(path, about, secret_patch(current, data, owner))
+            self._writes.wrote(path, await self._api.patch(path, about, secret_patch(current, data, owner)))
         except NotFound as error:
             raise Conflict(str(error)) from None
 
@@ -167,6 +192,8 @@ class KubernetesCluster:
         found = None if secret is None else stored_record(secret)
         if isinstance(found, DamagedRecord):
             raise RecordError(f"record {name}: {found.reason}")
+        if found is not None:
+            self.seen.read_record(found)
         return found
 
     async def list_records(self) -> RecordListing:
@@ -225,6 +252,12 @@ class KubernetesCluster:
         """A resource may have changed: tell all watchers."""
         self._hub.notify(ref)
 
+    def changed(self, ref: Ref, obj: Object | None) -> None:
+        """A resource was shown by a watch (None: it is gone): tell all watchers, but not of our own writes."""
+        self.seen.saw(ref, obj)
+        if not self._is_echo(resource_path(ref), None if obj is None else obj["metadata"]["resourceVersion"]):
+            self.notify(ref)
+
     def watch(self) -> AsyncIterator[Ref]:
         """See the port. Raises Unavailable when what there is cannot be listed."""
         return self._watch()
@@ -245,12 +278,39 @@ class KubernetesCluster:
             return
         records = {"fieldSelector": RECORD_SELECTOR}
         credentials = {"labelSelector": CREDENTIALS_LABEL}
-        of = [(self._namespace, "records", records, record_secret_owner)]
-        of += [(each, "credentials", credentials, credentials_owner) for each in self._namespaces]
-        for namespace, about, selector, owner_of in of:
+        of: list[tuple[str, str, dict[str, str], OwnerOf, Ledger]] = [
+            (
+                self._namespace,
+                "records",
+                records,
+                record_secret_owner,
+                RecordLedger(self.seen, self._is_echo_of_secret),
+            ),
+            *(
+                (each, "credentials", credentials, credentials_owner, self._credentials_ledger(each))
+                for each in self._namespaces
+            ),
+        ]
+        for namespace, about, selector, owner_of, ledger in of:
             collection = Collection(core_path("secrets", namespace), about, selector, metadata_only=True)
-            watch = OwnerWatch(self._api, collection, owner_of, self.notify)
+            watch = OwnerWatch(self._api, collection, owner_of, self.notify, ledger)
             self._watches[watch] = asyncio.create_task(watch.run())
+
+    def _credentials_ledger(self, namespace: str) -> Ledger:
+        return CredentialsLedger(self.seen, namespace, self._is_echo_of_secret)
+
+    def _is_echo(self, path: str, version: str | None) -> bool:
+        return self._writes.is_echo(path, version) and not self._echoes
+
+    def _is_echo_of_secret(self, metadata: Mapping[str, Any], deleted: bool) -> bool:
+        path = core_path("secrets", metadata["namespace"], metadata["name"])
+        return self._is_echo(path, None if deleted else metadata["resourceVersion"])
+
+    def _wrote_resource(self, ref: Ref, written: dict[str, Any]) -> Object:
+        self._writes.wrote(resource_path(ref), written)
+        obj = trimmed(written)
+        self.seen.saw(ref, obj)
+        return obj
 
     # Secrets
 
@@ -265,8 +325,11 @@ class KubernetesCluster:
 
     def _wrote(self, name: str, record: Record, secret: Mapping[str, Any]) -> StoredRecord:
         version: str = secret["metadata"]["resourceVersion"]
+        self._writes.wrote(self._record_path(name), secret)
         self._revision.wrote(version)
-        return StoredRecord(name, record, version)
+        stored = StoredRecord(name, record, version)
+        self.seen.read_record(stored)
+        return stored
 
     async def _delete_secret(self, namespace: str, name: str, about: str, version: str) -> None:
         try:

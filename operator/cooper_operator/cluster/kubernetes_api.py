@@ -71,9 +71,9 @@ class KubernetesApi:
         """End the connection."""
         await self._connection.close()
 
-    async def get(self, path: str, about: str) -> dict[str, Any]:
+    async def get(self, path: str, about: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """GET, quorum: what is answered is the latest. Raises NotFound."""
-        return await self._request(Request("GET", path), about)
+        return await self._request(Request("GET", path, query=query), about)
 
     async def create(self, path: str, about: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST, create-only."""

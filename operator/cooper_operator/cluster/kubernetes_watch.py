@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
+from cooper_operator.cluster.kubernetes_ledgers import Ledger, NoLedger
 from cooper_operator.cluster.port import ClusterError, Ref
 
 log = logging.getLogger(__name__)
@@ -26,15 +27,25 @@ OwnerOf = Callable[[Mapping[str, Any]], Ref | None]
 class OwnerWatch:
     """`owner_of` reads an object's metadata; `notify` is told each owner of what was added, changed or removed.
 
+    `ledger` notes everything, and says which events are worth telling.
+
     What the first listing finds is not told, if that is the first attempt: who waits for `attempted` before he reads,
     misses nothing.
     """
 
-    def __init__(self, api: KubernetesApi, of: Collection, owner_of: OwnerOf, notify: Callable[[Ref], None]) -> None:
+    def __init__(
+        self,
+        api: KubernetesApi,
+        of: Collection,
+        owner_of: OwnerOf,
+        notify: Callable[[Ref], None],
+        ledger: Ledger | None = None,
+    ) -> None:
         self._api = api
         self._of = of
         self._owner_of = owner_of
         self._notify = notify
+        self._ledger = ledger or NoLedger()
         self._known: dict[tuple[str, str], tuple[str, Ref | None]] = {}  # version and owner
         self._pause = _FIRST_PAUSE
         self.attempted = asyncio.Event()
@@ -49,6 +60,7 @@ class OwnerWatch:
             except Exception:
                 log.exception("the watch of %s failed; it is begun anew in %.1f s", self._of.about, self._pause)
             finally:
+                self._ledger.lost()
                 self.attempted.set()
             await asyncio.sleep(self._pause * (0.5 + random.random() / 2))
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
@@ -57,6 +69,7 @@ class OwnerWatch:
         """Tell what differs from what was known; the version to watch from."""
         listing = await self._api.list(self._of)
         found = [each["metadata"] for each in listing.items]
+        self._ledger.listed(found)
         before = self._known
         self._known = {_key(metadata): (metadata["resourceVersion"], self._owner_of(metadata)) for metadata in found}
         if self.attempted.is_set():
@@ -77,7 +90,8 @@ class OwnerWatch:
         _, before = self._known.pop(key, ("", None))
         if not deleted:
             self._known[key] = (metadata["resourceVersion"], owner)
-        self._tell(before, owner)
+        if self._ledger.shown(metadata, deleted):
+            self._tell(before, owner)
 
     def _tell(self, *owners: Ref | None) -> None:
         for owner in dict.fromkeys(owners):

@@ -135,14 +135,18 @@ class Applier:
         await self._tell(work.obj, before.get("conditions", []), status.conditions)
 
     async def _tell(self, about: Object, before: list[dict[str, Any]], after: list[Condition]) -> None:
-        """One event for each reason that is new and tells something: a state that lasts is told once."""
+        """One event for each reason that is new and tells something: a state that lasts is told once.
+
+        What is well is told as a whole, by Ready, and a revocation as soon as it holds everywhere.
+        """
         known = {(each["type"], each["status"], each["reason"]) for each in before}
         told: set[str] = set()
         for each in after:
             reason = REASONS.get(each.reason)
             if (each.type, each.status, each.reason) in known or each.reason in told or reason is None:
                 continue
-            if each.type == "Ready" or each.status == "True" or reason.severity == "Warning":
+            revoked = each.type == "Revoked" and each.status == "True"
+            if each.type == "Ready" or revoked or reason.severity == "Warning":
                 told.add(each.reason)
                 await self._cluster.emit(about, reason.severity, each.reason, each.message)
 

@@ -25,6 +25,7 @@ from cooper_operator.plan.snapshot import (
     Snapshot,
     Surroundings,
 )
+from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.reading import read, read_related, ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import ANY_REGION, Facts, facts_of
@@ -37,7 +38,8 @@ class Observed:
 
     ref: Ref
     obj: Object | None
-    snapshot: Snapshot | None
+    look: Look
+    snapshot: Snapshot | None = None
     seen: dict[Ref, Facts] = field(default_factory=dict[Ref, Facts])
 
 
@@ -60,9 +62,9 @@ class Observer:
         self._clock = clock
         self._default_endpoint = default_endpoint
 
-    async def observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None) -> Observed:
+    async def observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None, look: Look) -> Observed:
         """Look at what belongs to a resource that was just read. Raises what the port raises, and ManifestError."""
-        observed = Observed(ref, obj, None)
+        observed = Observed(ref, obj, look)
         if ref.kind == "Region":
             observed.snapshot = await self._region(observed)
         elif obj is not None and ref.kind == "Bucket":
@@ -75,7 +77,7 @@ class Observer:
         name = observed.ref.name
         every = await self._all_regions(observed)
         observed.seen.pop(observed.ref, None)
-        record = await self._cluster.get_record(region_record_name(name))
+        record = await observed.look.record(region_record_name(name))
         return RegionSnapshot(
             name=name,
             region=None if observed.obj is None else read(observed.obj, Region),
@@ -88,7 +90,7 @@ class Observer:
 
     async def _bucket(self, observed: Observed, bucket: Bucket, blocked: Blocked | None) -> BucketSnapshot:
         meta = bucket.metadata
-        owned = await self._owned_bucket_record(bucket)
+        owned = await self._owned_bucket_record(bucket, observed.look)
         around = await self._surroundings(wanted_region(bucket, owned), observed)
         claim = owned
         if owned is None and (name := wanted_name(bucket, around, None)):
@@ -101,7 +103,7 @@ class Observer:
             claim=claim,
             owned=owned,
             access_key=read_related(child, AccessKey),
-            key=await self._key_that_reaches(owned) if proof_due(bucket, owned) else None,
+            key=await self._key_that_reaches(owned, observed.look) if proof_due(bucket, owned) else None,
             usage=await self._usage_when_due(bucket, around, owned),
             now=self._clock(),
             blocked=blocked,
@@ -113,27 +115,26 @@ class Observer:
         names = [right.bucket for right in key.spec.grants]
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
-        owned = await self._cluster.list_credentials(namespace, key.metadata.uid)
         return AccessKeySnapshot(
             access_key=key,
             around=around,
             buckets=dict(zip(names, granted, strict=True)),
-            records=await self._records(self._key_record_names(key)),
+            records=await self._records(self._key_record_names(key), observed.look),
             credentials=await self._cluster.get_credentials(namespace, wanted),
-            other_credentials=tuple(each for each in owned if each.name != wanted),
+            other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
             blocked=blocked,
         )
 
     async def _look(self, ref: Ref, observed: Observed) -> Object | None:
-        obj = await self._cluster.get(ref)
+        obj = await observed.look.resource(ref)
         observed.seen[ref] = facts_of(obj)
         return obj
 
     async def _all_regions(self, observed: Observed) -> tuple[Region, ...]:
         found: list[Region] = []
         observed.seen[ANY_REGION] = None
-        for obj in await self._cluster.list_kind("Region"):
+        for obj in await observed.look.regions():
             observed.seen[ref_of(obj)] = facts_of(obj)
             region = read_related(obj, Region)
             if region is not None:
@@ -148,24 +149,24 @@ class Observer:
             region = read_related(await self._look(Ref("Region", "", named), observed), Region)
             regions = () if region is None else (region,)
             recorded = set[str]() if region is not None else {named}
-        return Surroundings(regions, await self._region_record(recorded), self._default_endpoint)
+        return Surroundings(regions, await self._region_record(recorded, observed.look), self._default_endpoint)
 
-    async def _region_record(self, names: Iterable[str]) -> RegionRecord | None:
+    async def _region_record(self, names: Iterable[str], look: Look) -> RegionRecord | None:
         """The record of a Region that is gone; None also when there are several and none is named."""
-        records = await self._records({region_record_name(name) for name in names})
+        records = await self._records({region_record_name(name) for name in names}, look)
         found = [each.record for each in records if isinstance(each.record, RegionRecord)]
         return found[0] if len(found) == 1 else None
 
-    async def _records(self, names: Iterable[str]) -> tuple[StoredRecord, ...]:
-        stored = await asyncio.gather(*(self._cluster.get_record(name) for name in names))
+    async def _records(self, names: Iterable[str], look: Look) -> tuple[StoredRecord, ...]:
+        stored = await asyncio.gather(*(look.record(name) for name in names))
         return tuple(each for each in stored if each is not None)
 
-    async def _owned_bucket_record(self, bucket: Bucket) -> StoredRecord | None:
+    async def _owned_bucket_record(self, bucket: Bucket, look: Look) -> StoredRecord | None:
         uid = bucket.metadata.uid
         names = self._index.owned_by(uid)
         if bucket.status is not None and bucket.status.bucket_name is not None:
             names.add(bucket_record_name(bucket.status.bucket_name))
-        return next((found for found in await self._records(names) if record_of(found, uid) is not None), None)
+        return next((found for found in await self._records(names, look) if record_of(found, uid) is not None), None)
 
     def _key_record_names(self, key: AccessKey) -> set[str]:
         """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself."""
@@ -179,15 +180,15 @@ class Observer:
         bucket = read_related(await self._look(Ref("Bucket", namespace, name), observed), Bucket)
         if bucket is None:
             return GrantedBucket(None, None)
-        record = await self._owned_bucket_record(bucket)
+        record = await self._owned_bucket_record(bucket, observed.look)
         return GrantedBucket(bucket, record)
 
-    async def _key_that_reaches(self, owned: StoredRecord | None) -> StoredRecord | None:
+    async def _key_that_reaches(self, owned: StoredRecord | None, look: Look) -> StoredRecord | None:
         """A key that works on a bucket, or None when there is no such key."""
         if owned is None or not isinstance(owned.record, BucketRecord):
             return None
         for name in sorted(self._index.granted_on(owned.record.data_id)):
-            for found in await self._records([name]):
+            for found in await self._records([name], look):
                 if reaches(key_in(found), owned.record, self._clock()):
                     return found
         return None

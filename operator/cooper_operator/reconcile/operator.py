@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from cooper_crds.records import RecordError
 from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Ref
+from cooper_operator.cluster.recollection import Nothing, Recollection
 from cooper_operator.gateways.port import Gateways
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.apply import Applier
@@ -54,6 +55,7 @@ class Operator:
     """Brings what the cluster holds to what its resources say, until `stop`.
 
     `default_endpoint` is delivered for Regions that name no internal one. `system_key` is told the operator's own key.
+    `recollection` is what first looks are taken at.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Operator:
         gateways: Gateways,
         *,
         system_key: SystemKey | None = None,
+        recollection: Recollection | None = None,
         clock: Callable[[], float] = time.time,
         default_endpoint: str = "",
         intervals: Intervals | None = None,
@@ -76,7 +79,8 @@ class Operator:
         usage = UsageSchedule(self._intervals.usage)
         observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint)
         applier = Applier(cluster, gateways, self._index, new_secret)
-        self._reconciler = Reconciler(cluster, observer, applier, Relations(), usage, clock, self._wake)
+        seen = recollection or Nothing()
+        self._reconciler = Reconciler(cluster, seen, observer, applier, Relations(), usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)
         mender = Mender(cluster, self._index, new_secret, self._wake)
         self._sweeper = Sweeper(cluster, gateways, self._index, mender, self._wake)
@@ -99,6 +103,11 @@ class Operator:
         if self._main is not None:
             self._main.cancel()
             await asyncio.gather(self._main, return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Look at once at all that waits for gateways or the cluster: they may be there now."""
+        if self._queue is not None:
+            self._queue.hurry()
 
     @property
     def idle(self) -> bool:

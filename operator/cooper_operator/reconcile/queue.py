@@ -78,6 +78,11 @@ class Queue:
             (self._routine if routine else self._urgent).append(ref)
             self._start_workers()
 
+    def hurry(self) -> None:
+        """Have everything that waits for its next attempt looked at now: what it waits for may be there."""
+        for ref in [ref for ref, item in self._items.items() if item.failures and item.timer is not None]:
+            self.add(ref)
+
     @property
     def depth(self) -> int:
         """How many resources wait for a worker."""

@@ -18,6 +18,7 @@ from cooper_operator.cluster.port import (
     Ref,
     Unavailable,
 )
+from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket
 from cooper_operator.plan.plan import Plan
@@ -25,6 +26,7 @@ from cooper_operator.plan.reasons import INVALID_RESOURCE, RECORD_UNREADABLE, Re
 from cooper_operator.plan.region import plan_region
 from cooper_operator.plan.snapshot import AccessKeySnapshot, Blocked, BucketSnapshot, RegionSnapshot, Snapshot
 from cooper_operator.reconcile.apply import Applier, Work
+from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.observe import Observed, Observer
 from cooper_operator.reconcile.queue import Outcome
 from cooper_operator.reconcile.reading import RelatedUnreadable, section
@@ -43,6 +45,7 @@ class Reconciler:
     def __init__(
         self,
         cluster: Cluster,
+        recollection: Recollection,
         observer: Observer,
         applier: Applier,
         relations: Relations,
@@ -51,6 +54,7 @@ class Reconciler:
         wake: Callable[[Ref], None],
     ) -> None:
         self._cluster = cluster
+        self._recollection = recollection
         self._observer = observer
         self._applier = applier
         self._relations = relations
@@ -72,11 +76,14 @@ class Reconciler:
 
     async def _rounds(self, ref: Ref) -> Outcome:
         blocked: Blocked | None = None
-        for _ in range(ROUNDS):
-            obj = await self._cluster.get(ref)
+        for number in range(ROUNDS):
+            look = Look(self._cluster, self._recollection, live=number > 0)
+            obj = await look.resource(ref)
+            if obj is None or "deletionTimestamp" in obj["metadata"]:
+                look = Look(self._cluster, self._recollection, live=True)  # what is taken away is read first
             work = Work(obj)
             try:
-                observed = await self._observer.observe(ref, obj, blocked)
+                observed = await self._observer.observe(ref, obj, blocked, look)
                 self._relations.saw(ref, observed.seen)
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)

@@ -1,0 +1,152 @@
+"""What was last seen of a cluster, for a first look that costs no request.
+
+It may be outdated, and what is not in it may be there: absence is proven by live reads only. Nothing wrong comes of a
+plan that was made from it: every write is create-only or bears the version it was decided on, so it fails where that
+matters, and the next look is live. Where nothing was to be written, the change not seen yet wakes the resource again.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from cooper_crds.records import KeyRecord
+from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.port import Kind, Object, Ref
+
+
+class Recollection(Protocol):
+    """What is remembered; None: nothing."""
+
+    def resource(self, ref: Ref) -> Object | None:
+        """A resource."""
+        ...
+
+    def regions(self) -> list[Object] | None:
+        """All Regions."""
+        ...
+
+    def record(self, name: str) -> StoredRecord | None:
+        """A record that is not a key's: no secret is kept in memory."""
+        ...
+
+    def credentials(self, namespace: str, owner_uid: str) -> frozenset[str] | None:
+        """Names of the Secrets that were made for an AccessKey."""
+        ...
+
+
+class Nothing:
+    """Implements `Recollection` for a cluster whose reads cost little."""
+
+    def resource(self, ref: Ref) -> Object | None:
+        """Nothing."""
+        return None
+
+    def regions(self) -> list[Object] | None:
+        """Nothing."""
+        return None
+
+    def record(self, name: str) -> StoredRecord | None:
+        """Nothing."""
+        return None
+
+    def credentials(self, namespace: str, owner_uid: str) -> frozenset[str] | None:
+        """Nothing."""
+        return None
+
+
+class Seen:
+    """Implements `Recollection` from what watches, lists and writes show: the newest version stays."""
+
+    def __init__(self) -> None:
+        self._resources: dict[Ref, Object] = {}
+        self._regions_known = False
+        self._records: dict[str, StoredRecord] = {}
+        self._credentials: dict[str, set[tuple[str, str]]] = {}  # by the owner's UID: namespace and name
+        self._owner: dict[tuple[str, str], str] = {}
+        #: Namespaces whose credentials have all been seen, and changes of them are shown; '' stands for all namespaces.
+        self.followed: set[str] = set()
+
+    def resource(self, ref: Ref) -> Object | None:
+        """See the protocol."""
+        return self._resources.get(ref)
+
+    def regions(self) -> list[Object] | None:
+        """See the protocol."""
+        if not self._regions_known:
+            return None
+        return [obj for ref, obj in self._resources.items() if ref.kind == "Region"]
+
+    def record(self, name: str) -> StoredRecord | None:
+        """See the protocol."""
+        return self._records.get(name)
+
+    def credentials(self, namespace: str, owner_uid: str) -> frozenset[str] | None:
+        """See the protocol."""
+        if self.followed.isdisjoint({"", namespace}):
+            return None
+        return frozenset(name for where, name in self._credentials.get(owner_uid, ()) if where == namespace)
+
+    # Resources
+
+    def saw(self, ref: Ref, obj: Object | None) -> None:
+        """A resource as it was shown or written; None: it is gone."""
+        before = self._resources.get(ref)
+        if obj is None:
+            self._resources.pop(ref, None)
+        elif before is None or _version(before) <= _version(obj):
+            self._resources[ref] = obj
+
+    def listed(self, kind: Kind, namespace: str, found: Mapping[Ref, Object], version: str) -> None:
+        """All resources of a kind in a namespace, or (empty) of all, at a version of the cluster."""
+        gone = [
+            ref
+            for ref, obj in self._resources.items()
+            if ref.kind == kind
+            and namespace in ("", ref.namespace)
+            and ref not in found
+            and _version(obj) <= int(version)
+        ]
+        for ref in gone:
+            del self._resources[ref]
+        for ref, obj in found.items():
+            self.saw(ref, obj)
+        self._regions_known = self._regions_known or kind == "Region"
+
+    # Records
+
+    def read_record(self, stored: StoredRecord) -> None:
+        """A record as it was read or written."""
+        if not isinstance(stored.record, KeyRecord):
+            self._records[stored.name] = stored
+
+    def saw_record(self, name: str, version: str | None) -> None:
+        """A record was shown at a version; None: it is gone. What it says is read when it matters."""
+        known = self._records.get(name)
+        if known is not None and (version is None or int(known.version) < int(version)):
+            del self._records[name]
+
+    def records_are(self, versions: Mapping[str, str]) -> None:
+        """The versions of all records."""
+        self._records = {name: each for name, each in self._records.items() if versions.get(name) == each.version}
+
+    # Credentials
+
+    def saw_credentials(self, namespace: str, name: str, owner_uid: str | None) -> None:
+        """A Secret is there, and says whose it is; None: it is gone, or nobody's."""
+        place = (namespace, name)
+        before = self._owner.pop(place, None)
+        if before is not None:
+            self._credentials[before].discard(place)
+            if not self._credentials[before]:
+                del self._credentials[before]
+        if owner_uid is not None:
+            self._owner[place] = owner_uid
+            self._credentials.setdefault(owner_uid, set()).add(place)
+
+    def forget_credentials(self, namespace: str) -> None:
+        """Those of a namespace, or (empty) of all, are about to be seen anew."""
+        for where, name in [place for place in self._owner if namespace in ("", place[0])]:
+            self.saw_credentials(where, name, None)
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])

@@ -1,0 +1,37 @@
+"""Reading for a reconcile: first from what was seen, which costs nothing; live when that failed or says nothing."""
+
+from cooper_crds.stored import Credentials, StoredRecord
+from cooper_operator.cluster.port import Cluster, Object, Ref
+from cooper_operator.cluster.recollection import Recollection
+
+
+class Look:
+    """One look at things. `live`: at nothing but the cluster. Raises what the cluster's port raises."""
+
+    def __init__(self, cluster: Cluster, recollection: Recollection, *, live: bool) -> None:
+        self._cluster = cluster
+        self._recollection = recollection
+        self.live = live
+
+    async def resource(self, ref: Ref) -> Object | None:
+        """A resource; None proves that it is absent."""
+        found = None if self.live else self._recollection.resource(ref)
+        return await self._cluster.get(ref) if found is None else found
+
+    async def regions(self) -> list[Object]:
+        """All Regions."""
+        found = None if self.live else self._recollection.regions()
+        return await self._cluster.list_kind("Region") if found is None else found
+
+    async def record(self, name: str) -> StoredRecord | None:
+        """A record; None proves that it is absent."""
+        found = None if self.live else self._recollection.record(name)
+        return await self._cluster.get_record(name) if found is None else found
+
+    async def other_credentials(self, namespace: str, owner_uid: str, but: str) -> tuple[Credentials, ...]:
+        """The Secrets that were made for an owner under other names than `but`."""
+        names = None if self.live else self._recollection.credentials(namespace, owner_uid)
+        if names is not None and names <= {but}:
+            return ()
+        found = await self._cluster.list_credentials(namespace, owner_uid)
+        return tuple(each for each in found if each.name != but)

@@ -1,0 +1,108 @@
+"""What is remembered of a cluster: the newest version, nothing that is known to be gone, and no key's secret."""
+
+import pytest
+
+from cooper_crds.kubernetes import CREDENTIALS_OWNER_LABEL
+from cooper_crds.records import BucketRecord, KeyRecord, Owner
+from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, RecordLedger
+from cooper_operator.cluster.port import Ref
+from cooper_operator.cluster.recollection import Seen
+
+PHOTOS = Ref("Bucket", "default", "photos")
+SITE = Ref("Bucket", "other", "site")
+REGION = Ref("Region", "", "local")
+OWNER = Owner("default", "photos", "uid-1")
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+def at(version: int) -> dict[str, dict[str, str]]:
+    return {"metadata": {"resourceVersion": str(version)}}
+
+
+def test_the_newest_version_stays_whatever_comes_last(seen: Seen) -> None:
+    for version in (9, 10, 8):
+        seen.saw(PHOTOS, at(version))
+    assert seen.resource(PHOTOS) == at(10)
+    seen.saw(PHOTOS, None)
+    assert seen.resource(PHOTOS) is None
+
+
+def test_a_list_takes_away_what_it_does_not_have_unless_that_is_newer(seen: Seen) -> None:
+    newer = Ref("Bucket", "default", "newer")
+    key = Ref("AccessKey", "default", "photos")
+    for ref, version in ((PHOTOS, 5), (SITE, 5), (newer, 30), (key, 5)):
+        seen.saw(ref, at(version))
+    seen.listed("Bucket", "default", {}, "20")
+    assert [seen.resource(ref) is not None for ref in (PHOTOS, SITE, newer, key)] == [False, True, True, True]
+    seen.listed("Bucket", "", {}, "20")
+    assert seen.resource(SITE) is None
+
+
+def test_regions_are_known_once_they_were_listed(seen: Seen) -> None:
+    seen.saw(REGION, at(3))
+    assert seen.regions() is None
+    seen.listed("Region", "", {REGION: at(3)}, "5")
+    assert seen.regions() == [at(3)]
+    seen.saw(REGION, None)
+    assert seen.regions() == []
+
+
+def test_records_are_remembered_as_they_were_read_and_keys_never(seen: Seen) -> None:
+    bucket = StoredRecord("bucket-photos", BucketRecord("photos", "data", OWNER), "7")
+    seen.read_record(bucket)
+    seen.read_record(StoredRecord("key-a", KeyRecord("AKIA1", "secret", OWNER, 0), "8"))
+    assert seen.record("bucket-photos") == bucket
+    assert seen.record("key-a") is None
+    seen.saw_record("bucket-photos", "7")
+    assert seen.record("bucket-photos") == bucket
+    seen.saw_record("bucket-photos", "9")
+    assert seen.record("bucket-photos") is None
+
+
+@pytest.mark.parametrize(("versions", "remembered"), [(["7"], True), (["8"], False), ([], False)])
+def test_a_list_of_records_takes_away_what_is_at_another_version(
+    seen: Seen, versions: list[str], remembered: bool
+) -> None:
+    seen.read_record(StoredRecord("bucket-photos", BucketRecord("photos", "data", OWNER), "7"))
+    RecordLedger(seen, lambda *_: False).listed(
+        [{"name": "bucket-photos", "resourceVersion": each} for each in versions]
+    )
+    assert (seen.record("bucket-photos") is not None) is remembered
+
+
+def secret(name: str, uid: str | None, namespace: str = "default") -> dict[str, object]:
+    labels = {} if uid is None else {CREDENTIALS_OWNER_LABEL: uid}
+    return {"namespace": namespace, "name": name, "labels": labels, "resourceVersion": "3"}
+
+
+def test_credentials_are_known_only_while_their_watch_is_followed(seen: Seen) -> None:
+    ledger = CredentialsLedger(seen, "", lambda *_: False)
+    assert seen.credentials("default", "uid-1") is None
+    ledger.listed([secret("a", "uid-1"), secret("b", "uid-2"), secret("c", "uid-1", "elsewhere")])
+    assert seen.credentials("default", "uid-1") == {"a"}
+    assert ledger.shown(secret("d", "uid-1"), False)
+    ledger.shown(secret("a", None), False)
+    assert seen.credentials("default", "uid-1") == {"d"}
+    ledger.shown(secret("d", "uid-1"), True)
+    assert seen.credentials("default", "uid-1") == frozenset()
+    ledger.lost()
+    assert seen.credentials("default", "uid-1") is None
+    ledger.listed([])
+    assert seen.credentials("default", "uid-2") == frozenset()
+
+
+def test_of_named_namespaces_only_those_are_known(seen: Seen) -> None:
+    CredentialsLedger(seen, "default", lambda *_: False).listed([secret("a", "uid-1")])
+    assert seen.credentials("default", "uid-1") == {"a"}
+    assert seen.credentials("elsewhere", "uid-1") is None
+
+
+def test_our_own_writes_are_not_worth_telling(seen: Seen) -> None:
+    assert not RecordLedger(seen, lambda *_: True).shown(secret("key-a", None), False)
+    assert not CredentialsLedger(seen, "", lambda *_: True).shown(secret("a", "uid-1"), False)
+    assert seen._owner == {("default", "a"): "uid-1"}
