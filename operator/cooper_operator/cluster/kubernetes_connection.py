@@ -78,6 +78,35 @@ def default_loader(environ: Mapping[str, str] = os.environ) -> Loader:
     return from_kubeconfig(Path.home() / ".kube" / "config")
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How another client reaches the same API server: its address, paths of certificates, a bearer token."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    certificate_path: str | None
+    private_key_path: str | None
+    token: str | None = field(repr=False)
+
+
+async def access(load: Loader) -> Access:
+    """Read address and credentials now. Raises Unavailable."""
+    settings = _client.Configuration()
+    await load(settings)
+    scheme, _, token = (await _authorization(settings)).get("authorization", "").partition(" ")
+    if scheme not in ("", "Bearer"):
+        raise Unavailable(f"the API server is to be reached with {scheme} authentication, and only tokens can be used")
+    return Access(
+        server=settings.host,
+        ca_path=settings.ssl_ca_cert,
+        insecure=not settings.verify_ssl,
+        certificate_path=settings.cert_file,
+        private_key_path=settings.key_file,
+        token=token or None,
+    )
+
+
 class Connection:
     """One session with keep-alive, begun at the first request."""
 

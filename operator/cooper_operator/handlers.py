@@ -1,0 +1,123 @@
+"""kopf: follows our resources and tells of every change. It decides and writes nothing.
+
+kopf takes the signals of the main thread, and at its end it cancels every task of its event loop that was begun after
+it. So it has a thread and a loop of its own; what it sees is handed over.
+"""
+
+import asyncio
+import copy
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import kopf
+
+from cooper_crds.kubernetes import GROUP, VERSION
+from cooper_operator.cluster.kubernetes_connection import Access
+from cooper_operator.cluster.kubernetes_objects import trimmed
+from cooper_operator.cluster.port import Kind, Object, Ref
+
+# kopf is typed in parts only.
+_kopf: Final[Any] = kopf
+
+#: Told of a resource that changed, as it is now; None: it is gone.
+Changed = Callable[[Ref, Object | None], None]
+
+#: Seconds. The API server sends a bookmark each minute: a stream that is silent for longer is dead.
+_SILENCE: Final = 130.0
+#: Seconds between attempts of a request; after the last one all is begun anew.
+_BACK_OFF: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+#: Seconds that kopf is given to end its tasks.
+_END: Final = 15.0
+
+
+class HandlersEnded(Exception):
+    """kopf ended; nothing is told any more."""
+
+
+class Handlers:
+    """Follows the kinds of `plurals`, in `namespaces` or (None) in all, as `access` says how, and tells `changed`."""
+
+    def __init__(
+        self,
+        plurals: Mapping[Kind, str],
+        namespaces: Sequence[str] | None,
+        access: Callable[[], Awaitable[Access]],
+        changed: Changed,
+    ) -> None:
+        self._plurals = plurals
+        self._where: dict[str, Any] = {"clusterwide": True} if namespaces is None else {"namespaces": [*namespaces]}
+        self._access = access
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Follow until cancelled: first all there is, then every change. Raises HandlersEnded."""
+        # What is wrong is told where it ends the watching: kopf logs each attempt of each request as an error.
+        logging.getLogger("kopf").setLevel(logging.CRITICAL)
+        loop = asyncio.get_running_loop()
+        stop, ended = threading.Event(), asyncio.Event()
+        problems: list[Exception] = []
+
+        def follow() -> None:
+            try:
+                asyncio.run(self._operator(loop, stop))
+            except Exception as problem:
+                problems.append(problem)
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        thread = threading.Thread(target=follow, name="kopf", daemon=True)
+        thread.start()
+        try:
+            await ended.wait()
+        finally:
+            stop.set()
+            await asyncio.shield(asyncio.to_thread(thread.join, _END))
+        why = f"{type(problems[0]).__name__}: {problems[0]}" if problems else "no reason was given"
+        raise HandlersEnded(f"the watch of resources ended: {why}")
+
+    async def _operator(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+        registry, settings = self._registry(loop), _settings()
+        try:
+            await _kopf.operator(registry=registry, settings=settings, standalone=True, stop_flag=stop, **self._where)
+        finally:
+            stop.set()  # a thread of kopf's waits for it, and the loop's end waits for that thread
+
+    def _registry(self, loop: asyncio.AbstractEventLoop) -> Any:
+        registry = _kopf.OperatorRegistry()
+        _kopf.on.login(registry=registry)(self._login)
+        for kind, plural in self._plurals.items():
+            _kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(self._handler(loop, kind))
+        return registry
+
+    async def _login(self, **_: Any) -> Any:
+        found = await self._access()
+        return _kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            insecure=found.insecure,
+            certificate_path=found.certificate_path,
+            private_key_path=found.private_key_path,
+            scheme="Bearer" if found.token else None,
+            token=found.token,
+        )
+
+    def _handler(self, loop: asyncio.AbstractEventLoop, kind: Kind) -> Callable[..., Awaitable[None]]:
+        async def handle(event: Mapping[str, Any], **_: Any) -> None:
+            obj: dict[str, Any] = event["object"]
+            metadata: Mapping[str, Any] = obj["metadata"]
+            ref = Ref(kind, metadata.get("namespace", ""), metadata["name"])
+            now = None if event["type"] == "DELETED" else trimmed(copy.deepcopy(obj))
+            loop.call_soon_threadsafe(self._changed, ref, now)
+
+        return handle
+
+
+def _settings() -> Any:
+    settings = _kopf.OperatorSettings()
+    settings.scanning.disabled = True  # kinds and namespaces are known: no right to list them is asked for
+    settings.posting.enabled = False
+    settings.watching.inactivity_timeout = _SILENCE
+    settings.networking.error_backoffs = _BACK_OFF
+    return settings
