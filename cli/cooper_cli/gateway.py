@@ -5,9 +5,9 @@ from typing import Final
 
 import click
 
+from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for
-from cooper_crds.kubernetes import SYSTEM_NAMESPACE
 from cooper_gateway.config import GatewayConfig, KubernetesRecords
 from cooper_gateway.main import serve
 from cooper_gateway.processes import logs
@@ -15,8 +15,6 @@ from cooper_gateway.processes.errors import GatewayStartError
 
 #: `--records` for those of a cluster; anything else is a folder.
 _KUBERNETES: Final = "kubernetes"
-#: Where a pod finds the name of its own namespace.
-_POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @click.command()
@@ -28,12 +26,8 @@ _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/name
     metavar="kubernetes|FOLDER",
     help="Where records come from: Secrets of a cluster, or a folder that an operator writes.",
 )
-@click.option("--namespace", help="Namespace of the records.  [default: the pod's own, or cooper-system]")
-@click.option(
-    "--kubeconfig",
-    type=click.Path(path_type=Path),
-    help="How to reach the cluster.  [default: the pod's service account, or what kubectl uses]",
-)
+@namespace_option
+@kubeconfig_option
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -109,9 +103,4 @@ def _folder(records: str) -> Path:
 
 
 def _cluster(namespace: str | None, kubeconfig: Path | None) -> KubernetesRecords:
-    if kubeconfig is not None and not kubeconfig.is_file():
-        raise click.ClickException(f"the kubeconfig {kubeconfig} is not there")
-    if namespace is None:
-        inside = kubeconfig is None and _POD_NAMESPACE.is_file()
-        namespace = _POD_NAMESPACE.read_text().strip() if inside else SYSTEM_NAMESPACE
-    return KubernetesRecords(namespace, str(kubeconfig.absolute()) if kubeconfig else "")
+    return KubernetesRecords(records_namespace(namespace, kubeconfig), str(kubeconfig) if kubeconfig else "")
