@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY
+# What the tests' own modules are found by, and nothing that steers an S3 client.
+IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down demo up test check format bench soak generate lock clean
+.PHONY: help e2e cluster cluster-down demo up test check format bench soak bench-operator generate lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,6 +32,10 @@ up: $(STAMP) ## run Cooper on this machine with the examples
 test: $(STAMP) check ## set everything up and pass all tests
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
 	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q
+	@$(IN_TREE) $(BIN)/python -m e2e
+
+e2e: $(STAMP) ## the tests that need a Kubernetes cluster only, on one made for them
+	@$(IN_TREE) $(BIN)/python -m e2e
 
 check: $(STAMP) ## format, lint, types, import rules, generated files
 	@$(BIN)/ruff format --check .
@@ -48,16 +54,20 @@ generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
 
 cluster: $(STAMP) ## a real Kubernetes cluster (kind): 15 minutes at the first time, seconds after
-	@$(CLEAN_ENV) PYTHONPATH=.:tests $(BIN)/python -m e2e.kind up
+	@$(IN_TREE) $(BIN)/python -m e2e.kind up
 
 cluster-down: $(STAMP) ## delete that cluster
-	@$(CLEAN_ENV) PYTHONPATH=.:tests $(BIN)/python -m e2e.kind down
+	@$(IN_TREE) $(BIN)/python -m e2e.kind down
 
 bench: $(STAMP) ## measure speed
 	@$(BIN)/python bench/small_objects.py
 
+bench-operator: $(STAMP) ## measure how fast keys become Ready on a real API server
+	@$(CLEAN_ENV) $(BIN)/python bench/operator_keys.py
+
 soak: $(STAMP) ## the long runs of the tests
 	@$(BIN)/python -m pytest tests -q -s --soak
+	@$(IN_TREE) $(BIN)/python -m e2e -s --soak
 
 # Resolve again from pyproject.toml. The lock pins versions and hashes and names no registry.
 lock: $(STAMP) ## resolve the requirements anew

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cooper_operator.cluster.kubernetes_objects import PLURALS
+from e2e.accounts import account_kubeconfig
 from e2e.kubectl import Kubectl
 from e2e.operator.harness import KubernetesHarness, Sweep
 from e2e.operator.rights import rights
@@ -65,11 +65,7 @@ async def _prepare(kubectl: Kubectl, kubeconfig: Path, namespace: str) -> None:
 
 async def _with_rights(kubectl: Kubectl, kubeconfig: Path, manifests: Any, path: Path) -> None:
     await kubectl("apply", "-f", "-", manifest=manifests)
-    account = manifests["items"][0]["metadata"]
-    content = yaml.safe_load(kubeconfig.read_text())
-    token = await kubectl("create", "token", account["name"], "-n", account["namespace"], "--duration=2h")
-    content["users"][0]["user"] = {"token": token.strip()}
-    path.write_text(yaml.safe_dump(content))
+    await account_kubeconfig(kubectl, kubeconfig, manifests["items"][0]["metadata"], path)
 
 
 async def _wait_for_garbage_collection(kubectl: Kubectl) -> None:

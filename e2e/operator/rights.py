@@ -1,4 +1,4 @@
-"""The rights that the operator has in the tests: those that it needs, and the making of what tests need."""
+"""The rights that operator and gateways have in the tests: those that they need, and the making of what tests need."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,6 +21,12 @@ EVERYWHERE: Final = (
 WITH_RECORDS: Final = (
     ("", ("configmaps",), ("get", "create", "patch")),
     ("coordination.k8s.io", ("leases",), ("get", "create", "update")),
+    ("discovery.k8s.io", ("endpointslices",), ("list", "watch")),
+)
+#: A gateway's, in its own namespace.
+GATEWAY: Final = (
+    ("", ("secrets",), ("list", "watch")),
+    ("", ("configmaps",), ("get",)),
 )
 #: The operator never makes or deletes these: the behaviour suite does, through its adapter.
 _FOR_TESTS: Final = ((GROUP, ("regions", "buckets"), ("create", "delete")),)
@@ -29,11 +35,26 @@ Rows = Sequence[tuple[str, Sequence[str], Sequence[str]]]
 
 
 def rights(namespace: str) -> dict[str, Any]:
-    """A service account in the gateways' namespace with its roles; the account is the first of the list."""
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator", "namespace": namespace}}
+    """The operator's account in the gateways' namespace with its roles and what the behaviour suite needs."""
+    return _account("operator", namespace, (*EVERYWHERE, *_FOR_TESTS), WITH_RECORDS)
+
+
+def operator_rights(namespace: str) -> dict[str, Any]:
+    """The operator's account with its roles, and nothing more."""
+    return _account("operator", namespace, EVERYWHERE, WITH_RECORDS)
+
+
+def gateway_rights(namespace: str) -> dict[str, Any]:
+    """The gateways' account with its role."""
+    return _account("gateway", namespace, (), GATEWAY)
+
+
+def _account(name: str, namespace: str, everywhere: Rows, here: Rows) -> dict[str, Any]:
+    """A service account with its roles; the account is the first of the list."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
     roles = [
-        *_granted("ClusterRole", {"name": namespace}, (*EVERYWHERE, *_FOR_TESTS), account),
-        *_granted("Role", {"name": "operator", "namespace": namespace}, WITH_RECORDS, account),
+        *(_granted("ClusterRole", {"name": namespace}, everywhere, account) if everywhere else ()),
+        *_granted("Role", {"name": name, "namespace": namespace}, here, account),
     ]
     return {"apiVersion": "v1", "kind": "List", "items": [account, *roles]}
 

@@ -18,9 +18,10 @@ from support.rig import COOPER, eventually, free_port, s3_client
 class Gateway:
     """One gateway process; it may be started several times on its data. Use as a context manager."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, host: str = "127.0.0.1") -> None:
         self.home = home
         self.options = options
+        self.host = host
         self.data = home / "data"
         self.log = home / "gateway.log"
         self.port, self.metrics_port = free_port(), free_port()
@@ -28,7 +29,7 @@ class Gateway:
 
     def start(self) -> "Gateway":
         """Start it and wait until it listens, which it does whether or not the API answers."""
-        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        ports = ["--host", self.host, "--port", str(self.port), "--metrics-port", str(self.metrics_port)]
         command = [*COOPER, "gateway", "--region", "local", "--data", str(self.data), *ports, *self.options]
         starts = self._starts()
         with self.log.open("ab") as log:
@@ -55,6 +56,11 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+        return f"http://{self.host}:{self.port}"
+
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of a page of the metrics port."""
         try:
@@ -77,7 +83,7 @@ class Gateway:
 
     def client(self, key: KeyRecord) -> Any:
         """boto3 with that key."""
-        env = {"ENDPOINT": f"http://127.0.0.1:{self.port}", "REGION": "eu-local-1"}
+        env = {"ENDPOINT": self.endpoint, "REGION": "eu-local-1"}
         return s3_client({**env, "ACCESS_KEY": key.access_key_id, "SECRET_KEY": key.secret_key})
 
     def _runs(self) -> bool:

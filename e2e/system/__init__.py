@@ -1,0 +1,1 @@
+"""Operator and gateways together on a cluster, used as their users do."""

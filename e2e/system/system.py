@@ -1,0 +1,169 @@
+"""Cooper on a cluster with its programs as processes of this machine: an operator and two gateways.
+
+The gateways listen on this machine's address in the cluster's network, and are found as any others: by a Service, to
+which EndpointSlices name them. Each has a store of its own, so a bucket's objects are where they were put.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from cooper_operator.cluster.kubernetes_objects import PLURALS
+from e2e.accounts import account_kubeconfig
+from e2e.kubectl import Kubectl
+from e2e.operator.rights import gateway_rights, operator_rights
+from support.gateway_rig import Gateway
+from support.operator_rig import OperatorProcess
+from support.rig import s3_client
+
+REGION: Final = "local"
+TAG: Final = "eu-local-1"
+_CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
+
+
+class System:
+    """Start it with `start`; `stop` leaves the cluster as it was."""
+
+    def __init__(self, kubectl: Kubectl, kubeconfig: Path, home: Path, namespace: str, address: str) -> None:
+        self.kubectl = kubectl
+        self.kubeconfig = kubeconfig
+        self.home = home
+        self.namespace = namespace
+        self.address = address
+        self.gateways: list[Gateway] = []
+        self.operator: OperatorProcess
+        self._tenants: list[str] = []
+        self._running = ExitStack()
+
+    async def start(self) -> "System":
+        """Make namespace, rights, Service and default Region; start the programs and wait until all work."""
+        await self.kubectl("apply", "--server-side", "-f", str(_CRDS))
+        await self.kubectl(
+            "wait", "--for=condition=Established", *(f"crd/{each}.cooper.dev" for each in PLURALS.values())
+        )
+        await self.kubectl("create", "namespace", self.namespace)
+        await self._start_gateways()
+        await self._publish()
+        await self._start_operator()
+        await self.apply(self.region())
+        await self.kubectl("wait", "--for=condition=Ready", f"region/{REGION}", "--timeout=60s")
+        return self
+
+    async def stop(self) -> None:
+        """Remove everything while the operator still runs, then stop the programs."""
+        try:
+            if self._tenants:
+                await self.kubectl("delete", "namespace", *self._tenants, "--timeout=90s", "--ignore-not-found")
+            await self.kubectl("delete", "region", REGION, "--timeout=30s", "--ignore-not-found")
+        finally:
+            self._running.close()
+            await self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+            await self.kubectl("delete", "clusterrole,clusterrolebinding", self.namespace, "--ignore-not-found")
+
+    def abandon(self) -> None:
+        """Stop the programs only: the cluster goes as a whole."""
+        self._running.close()
+
+    # What users do
+
+    def region(self, **spec: Any) -> dict[str, Any]:
+        """The default Region; Secrets carry the first gateway's address."""
+        service = {"name": "gateways"}
+        wanted = {"tag": TAG, "default": True, "service": service, "endpoints": {"internal": self.gateways[0].endpoint}}
+        return manifest("Region", "", REGION, {**wanted, **spec})
+
+    async def tenant(self, name: str) -> str:
+        """A namespace of a tenant."""
+        await self.kubectl("create", "namespace", name)
+        self._tenants.append(name)
+        return name
+
+    async def apply(self, *manifests: dict[str, Any]) -> str:
+        """`kubectl apply`."""
+        return await self.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": manifests})
+
+    async def wait(self, what: str, namespace: str, condition: str = "Ready", seconds: int = 30) -> None:
+        """`kubectl wait` for a condition."""
+        await self.kubectl("-n", namespace, "wait", f"--for=condition={condition}", what, f"--timeout={seconds}s")
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """An object, or None when it is not there."""
+        within = ("-n", namespace) if namespace else ()
+        found = await self.kubectl(*within, "get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(found) if found else None
+
+    async def credentials(self, namespace: str, name: str) -> dict[str, str]:
+        """The values of a Secret."""
+        found = await self.get("secret", namespace, name)
+        assert found is not None, f"there is no Secret {namespace}/{name}"
+        return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+    async def events(self, namespace: str) -> list[tuple[str, str, str]]:
+        """Object, reason and message of each event of a namespace, oldest first."""
+        found = json.loads(await self.kubectl("-n", namespace, "get", "events", "-o", "json"))["items"]
+        found.sort(key=lambda each: each["metadata"]["creationTimestamp"])
+        about = [f"{each['involvedObject']['kind']}/{each['involvedObject']['name']}" for each in found]
+        return [(who, each["reason"], each["message"]) for who, each in zip(about, found, strict=True)]
+
+    def clients(self, credentials: Mapping[str, str]) -> list[Any]:
+        """boto3 with a Secret's values, at each gateway."""
+        return [s3_client({**credentials, "ENDPOINT": each.endpoint}) for each in self.gateways]
+
+    # The programs
+
+    async def _start_gateways(self) -> None:
+        path = self.home / "gateway.kubeconfig"
+        await self._grant("gateway", gateway_rights(self.namespace), path)
+        for number in (1, 2):
+            home = self.home / f"gateway-{number}"
+            home.mkdir()
+            options = ("--kubeconfig", str(path), "--namespace", self.namespace)
+            gateway = Gateway(home, *options, host=self.address)
+            self.gateways.append(self._running.enter_context(gateway))
+
+    async def _start_operator(self) -> None:
+        path = self.home / "operator.kubeconfig"
+        await self._grant("operator", operator_rights(self.namespace), path)
+        options = ("--kubeconfig", str(path), "--namespace", self.namespace)
+        self.operator = self._running.enter_context(OperatorProcess(self.home / "operator.log", *options))
+        await asyncio.to_thread(self.operator.wait_until_leading)
+
+    async def _grant(self, account: str, manifests: dict[str, Any], path: Path) -> None:
+        await self.kubectl("apply", "-f", "-", manifest=manifests)
+        metadata = {"name": account, "namespace": self.namespace}
+        await account_kubeconfig(self.kubectl, self.kubeconfig, metadata, path)
+
+    async def _publish(self) -> None:
+        """A Service without selector, and a slice for each gateway: they do not share a port."""
+        port = {"name": "s3", "port": 9000}
+        await self.apply(manifest("Service", self.namespace, "gateways", {"ports": [port]}, version="v1"))
+        for number, gateway in enumerate(self.gateways, 1):
+            await self.apply(self.slice(number, gateway))
+
+    def slice(self, number: int, gateway: Gateway, *, ready: bool = True) -> dict[str, Any]:
+        """The EndpointSlice that names a gateway."""
+        metadata = {
+            "name": f"gateways-{number}",
+            "namespace": self.namespace,
+            "labels": {"kubernetes.io/service-name": "gateways"},
+        }
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": metadata,
+            "addressType": "IPv4",
+            "ports": [{"name": "s3", "port": gateway.port}],
+            "endpoints": [{"addresses": [self.address], "conditions": {"ready": ready}}],
+        }
+
+
+def manifest(
+    kind: str, namespace: str, name: str, spec: Mapping[str, Any], version: str = "cooper.dev/v1alpha1"
+) -> dict[str, Any]:
+    """A resource as a user writes it."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": dict(spec)}
