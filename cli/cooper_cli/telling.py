@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -43,9 +44,19 @@ def say_where(folder: Path, places: Places, kek_file: str, endpoint: str, metric
     )
 
 
+def say_stopping() -> None:
+    """The end has begun."""
+    _say_if_heard("Stopping …")
+
+
 def say_stopped(places: Places) -> None:
     """The last line."""
-    click.echo(f"Stopped. Data, keys and credentials stay in {shown(places.data)}.")
+    _say_if_heard(f"Stopped. Data, keys and credentials stay in {shown(places.data)}.")
+
+
+def _say_if_heard(line: str) -> None:
+    with suppress(OSError):  # of a terminal that was closed; everything is to be stopped cleanly all the same
+        click.echo(line)
 
 
 class News:

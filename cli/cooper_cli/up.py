@@ -11,7 +11,7 @@ import click
 
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for, reached_at, url
-from cooper_cli.telling import Teller, say_stopped, say_where
+from cooper_cli.telling import Teller, say_stopped, say_stopping, say_where
 from cooper_crds.records import RegionRecord
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
@@ -110,7 +110,10 @@ async def _run(folder: Path, places: Places, supervisor: Supervisor) -> None:
     """Everything from start to Ctrl-C."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup it is to outlive its terminal
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, stop.set)
     _make_folders(places)
     await asyncio.to_thread(supervisor.start)
@@ -162,7 +165,7 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
             if task.done():
                 task.result()  # it ended by itself: with an error, which is told
     finally:
-        click.echo("Stopping …")
+        say_stopping()
         await operator.stop()
         for task in (running, telling, stopped):
             task.cancel()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from clients.aws import clean_env
+from cooper_cli.places import Places
 from support.rig import COOPER, REGION, Rig, access_key, bucket, error_code, eventually, s3_client
 
 
@@ -284,6 +286,21 @@ def test_a_restart_keeps_keys_and_data_and_ctrl_c_leaves_nothing_running(tmp_pat
     with rig:
         assert rig.env("lasting") == env
         assert s3_client(env).get_object(Bucket="lasting", Key="k")["Body"].read() == b"v"
+
+
+def test_a_terminal_that_is_closed_ends_everything_as_ctrl_c_does(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", REGION, bucket("closed"))
+    command = [*COOPER, "up", str(rig.resources), "--data", str(rig.data), "--port", "0", "--metrics-port", "0"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, clean_env())
+    rig.env("closed")
+    run_folder = Places(rig.data).run
+    assert run_folder.is_dir()
+    os.close(terminal)
+    eventually("the end", lambda: os.waitpid(pid, os.WNOHANG)[0])
+    assert not run_folder.exists()
 
 
 def _code(s3: object, name: str) -> str:
