@@ -239,6 +239,14 @@ async def test_take_that_took_longer_than_the_deadline_is_not_believed() -> None
     assert a.leadership.is_leader
 
 
+@pytest.mark.parametrize("fate", [HANGS, SILENT])
+@virtual
+async def test_request_that_hangs_is_given_up_for_another(fate: Fate) -> None:
+    a = Candidate(LeaseServer(), "a")
+    a.line.fates.append(fate)
+    assert 5 < await seconds(a.leadership.acquire()) < 7.1
+
+
 # Holding it
 
 
@@ -475,6 +483,21 @@ async def test_holder_is_told_once_for_each_that_leads(caplog: pytest.LogCapture
         "Lease cooper/cooper-operator: d holds it; this operator waits",
         "Lease cooper/cooper-operator: this operator leads, as a",
     ]
+
+
+@virtual
+async def test_holder_is_told_again_when_this_operator_led_in_between(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server = LeaseServer()
+    a = Candidate(server, "a")
+    for number in range(2):
+        server.put(spec("b", leaseTransitions=number))
+        async with a.leading():
+            await asyncio.sleep(20)
+            assert a.leadership.is_leader
+            server.put(spec(""))
+            await asyncio.sleep(3)
+    assert len([each for each in caplog.records if "b holds it" in each.getMessage()]) == 2
 
 
 @virtual
