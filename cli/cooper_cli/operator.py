@@ -28,7 +28,7 @@ _LOGGER: Final = "cooper_operator"
 )
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def operator(kubeconfig: Path | None, namespace: str | None, watched: tuple[str, ...], verbose: bool) -> None:
-    """Reconcile Regions, Buckets and AccessKeys of a Kubernetes cluster.
+    """Work on the resources of a Kubernetes cluster.
 
     Several can run at a time: one leads, and another takes over when it ends. SIGTERM or Ctrl-C lets what is in
     progress end, then stops.
