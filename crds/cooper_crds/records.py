@@ -41,6 +41,7 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     serial: int  # which key of its AccessKey this is; the next one is serial + 1
     grants: tuple[Grant, ...] = ()
     state: Literal["Active", "Revoked"] = "Active"
+    revoked_at: float | None = None  # Unix seconds: when the record was first to say Revoked; None: not known
     not_after: float | None = None  # Unix seconds; gateways enforce it by themselves
     system: bool = False  # the operator's own key: cooper:Operate and nothing else
     version: int = RECORD_VERSION
@@ -77,6 +78,7 @@ class RegionRecord(
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     max_record_age: float = 86400.0  # seconds
+    longer_age_until: float = 0.0  # Unix seconds: who has not read this record may go by a longer age until then
     service: str = ""  # whose endpoints the gateways are; empty: the one of the Region's name
     service_port: str = "s3"  # name of its port
     version: int = RECORD_VERSION

@@ -35,7 +35,7 @@ def left_out(name: str) -> Break:
 
 def revokes_no_record(patch: pytest.MonkeyPatch) -> None:
     for module in (access_key, access_key_revocation):
-        patch.setattr(module, "revoke_records", lambda keys: [])  # pyright: ignore[reportUnknownLambdaType]
+        patch.setattr(module, "revoke_records", lambda keys, now: [])  # pyright: ignore[reportUnknownLambdaType]
 
 
 def takes_names(patch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,14 @@
 """A cluster that remembers every state of its records, and gateways whose workers know one of those states each."""
 
-from collections.abc import Callable
 from typing import Any
 
 from cooper_crds.names import bucket_record_name, key_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import StoredRecord
-from cooper_operator.gateways.memory import MemoryGateways
+from cooper_operator.gateways.memory import Accepts, MemoryGateways
 from cooper_operator.gateways.port import Proof
+from cooper_operator.gateways.silence import NO_ANSWER, Silence
 
 View = dict[str, Record]
 
@@ -81,10 +81,10 @@ class LaggingGateways(MemoryGateways):
         if worker not in self.stale:
             self._follow(worker, len(self._cluster.log))
 
-    async def _prove(self, accepts: Callable[[dict[str, Record]], bool]) -> Proof:
+    async def _prove(self, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER) -> Proof:
         """Nothing is awaited before the workers are asked, so that `_asked` is this probe's."""
         if self.away:
-            return Proof(0, self.workers, "no gateway answers")
+            return Proof(0, 0, "no gateway answers")
         log = self._cluster.log
         end = max((at for at, (name, _) in enumerate(log, 1) if name in self._asked), default=0)
         for worker in range(self.workers):
@@ -93,8 +93,7 @@ class LaggingGateways(MemoryGateways):
         self._seen = {
             worker: {_identity(each): each for each in view.values()} for worker, view in enumerate(self._views)
         }
-        waiting = [worker for worker in range(self.workers) if not accepts(self._seen[worker])]
-        return Proof(self.workers - len(waiting), self.workers, ", ".join(f"worker {worker}" for worker in waiting))
+        return self._proof(accepts, everyone, silence)
 
     def _follow(self, worker: int, end: int) -> None:
         for name, record in self._cluster.log[self._at[worker] : end]:

@@ -18,6 +18,7 @@ from cooper_operator.gateways.probe import PROBE_TIMEOUT, hello, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Roster
 from cooper_operator.gateways.sign import query_string, sign
+from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, refuses, refuses_bucket
 
 #: Seconds for a question: destroying a bucket with many uploads takes its time.
@@ -65,8 +66,9 @@ class HttpGateways:
         return await self._prove(region, key, accepts(key, buckets))
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
-        """Every worker of every replica must refuse the key."""
-        return await self._prove(region, key, refuses, everyone=True)
+        """Every worker of every replica must refuse the key, or be silent for so long that it refuses everything."""
+        silence = silence_about(key, region, self._clock())
+        return await self._prove(region, key, refuses, everyone=True, silence=silence)
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker of every replica must refuse the bucket to the key, whatever the key may do there."""
@@ -116,6 +118,7 @@ class HttpGateways:
         bucket: BucketRecord | None = None,
         *,
         everyone: bool = False,
+        silence: Silence = NO_ANSWER,
     ) -> Proof:
         """Have the key list its buckets, or with `bucket` that one's objects (none of them)."""
         roster = self._roster(region)
@@ -127,7 +130,8 @@ class HttpGateways:
             return NOBODY_LEFT if everyone else Proof(0, 0, f"no gateway of Region {region.name} is ready")
         path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
         ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
-        return proof_of(await asyncio.gather(*(probe(each, replicas[each.address], ask, verdict) for each in asked)))
+        probes = (probe(each, replicas[each.address], ask, verdict, silence) for each in asked)
+        return proof_of(await asyncio.gather(*probes))
 
     # Questions
 

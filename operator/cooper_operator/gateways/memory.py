@@ -1,10 +1,17 @@
 """Gateways in memory, for tests: workers that know records only when they have seen them, as real ones do."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
-from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
+
+Accepts = Callable[[dict[str, Record]], bool]  # of what a worker knows: whether it answers as it should
+
+_AWAY: Final = "no gateway answers"
 
 
 @dataclass(slots=True)
@@ -19,12 +26,18 @@ class MemoryBucket:
 
 @dataclass(slots=True)
 class MemoryGateways:
-    """The port over `records`, the records' source. Tests set `away` and `stale` to make gateways misbehave."""
+    """The port over `records`, the records' source. Tests set what else is there to make gateways misbehave.
+
+    Each worker is a replica of its own. `clock` gives Unix seconds.
+    """
 
     records: Callable[[], Awaitable[Iterable[Record]]]
-    workers: int = 2
-    away: bool = False  # nobody answers
+    workers: int = 2  # 0: it is known that there is none
+    clock: Callable[[], float] = time.time
+    away: bool = False  # it is not known who there is, and nobody answers
     stale: set[int] = field(default_factory=set[int])  # workers that see no new records
+    silent: set[int] = field(default_factory=set[int])  # workers that do not answer
+    unready: set[int] = field(default_factory=set[int])  # workers that clients are not sent to
     data: dict[str, MemoryBucket] = field(default_factory=dict[str, MemoryBucket])
     requests: list[Intent] = field(default_factory=list[Intent])
     calls: list[str] = field(default_factory=list[str])  # what was asked, in order
@@ -35,22 +48,23 @@ class MemoryGateways:
         return self.data.setdefault(data_id, MemoryBucket())
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Every worker must know the key and list the buckets, and none that is not granted."""
+        """Every ready worker must know the key and list the buckets, and none that is not granted."""
         self.calls.append(f"prove_works {key.access_key_id}")
         return await self._prove(lambda known: _accepts(known, key, buckets))
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the key."""
         self.calls.append(f"prove_denied {key.access_key_id}")
-        return await self._prove(lambda known: _refuses(known, key))
+        silence = silence_about(key, region, self.clock())
+        return await self._prove(lambda known: _refuses(known, key), everyone=True, silence=silence)
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the bucket to a key that works."""
         self.calls.append(f"prove_bucket_denied {bucket.name}")
-        return await self._prove(lambda known: _lets(known, key, bucket) is False)
+        return await self._prove(lambda known: _lets(known, key, bucket) is False, everyone=True)
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
-        """Every worker must let the key to the bucket."""
+        """Every ready worker must let the key to the bucket."""
         self.calls.append(f"prove_bucket_allowed {bucket.name}")
         return await self._prove(lambda known: _lets(known, key, bucket) is True)
 
@@ -85,25 +99,32 @@ class MemoryGateways:
     async def intents(self, region: RegionRecord) -> list[Intent]:
         """DeleteBucket requests that wait."""
         if self.away:
-            raise GatewayUnavailable("no gateway answers")
+            raise GatewayUnavailable(_AWAY)
         return list(self.requests)
 
     def _operate(self, question: str, bucket: BucketRecord) -> MemoryBucket:
         self.calls.append(f"{question} {bucket.name}")
         if self.away:
-            raise GatewayUnavailable("no gateway answers")
+            raise GatewayUnavailable(_AWAY)
         return self.bucket(bucket.data_id)
 
-    async def _prove(self, accepts: Callable[[dict[str, Record]], bool]) -> Proof:
+    async def _prove(self, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER) -> Proof:
         if self.away:
-            return Proof(0, self.workers, "no gateway answers")
+            return Proof(0, 0, _AWAY)
         fresh = {_name(record): record for record in await self.records()}
         for worker in range(self.workers):
             if worker not in self.stale:
                 self._seen[worker] = fresh
-        waiting = [worker for worker in range(self.workers) if not accepts(self._seen.get(worker, {}))]
-        names = ", ".join(f"worker {worker}" for worker in waiting)
-        return Proof(self.workers - len(waiting), self.workers, names)
+        return self._proof(accepts, everyone, silence)
+
+    def _proof(self, accepts: Accepts, everyone: bool, silence: Silence) -> Proof:
+        """What the workers answer by what they have seen."""
+        asked = [worker for worker in range(self.workers) if everyone or worker not in self.unready]
+        if not asked:
+            return NOBODY_LEFT if everyone else Proof(0, 0, "no gateway is ready")
+        proven = [silence.refuses if worker in self.silent else accepts(self._seen.get(worker, {})) for worker in asked]
+        waiting = [worker for worker, right in zip(asked, proven, strict=True) if not right]
+        return Proof(sum(proven), len(asked), ", ".join(f"worker {worker}" for worker in waiting))
 
 
 def _name(record: Record) -> str:

@@ -8,6 +8,7 @@ from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import Proof
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Endpoint
+from cooper_operator.gateways.silence import NO_ANSWER, Silence
 from cooper_operator.gateways.verdicts import Verdict
 
 #: Seconds for a probe: a worker that takes longer is waited for at the next attempt.
@@ -30,19 +31,29 @@ async def hello(connection: Connection) -> Response:
     return await connection.request("GET", "/", {"host": connection.host}, PROBE_TIMEOUT)
 
 
-async def probe(endpoint: Endpoint, replica: Replica, ask: Ask, verdict: Verdict) -> Probed:
+async def probe(
+    endpoint: Endpoint, replica: Replica, ask: Ask, verdict: Verdict, silence: Silence = NO_ANSWER
+) -> Probed:
     """Ask every worker. A replica that cannot be reached counts as one worker that has not answered."""
     await replica.meet(hello)
     answers = await replica.ask_all(ask, PROBE_TIMEOUT)
-    problems = {
-        index: verdict(response) if response is not None else "does not answer" for index, response in answers.items()
-    }
+    problems = {index: _problem(response, verdict, silence) for index, response in answers.items()}
+    expected = max(replica.count, len(answers), 1)
+    unmet = expected - len(answers)
     name = replica.address if endpoint.ready else f"{replica.address} (not ready)"
     waiting = [f"worker {index} of {name} {problem}" for index, problem in problems.items() if problem]
-    expected = max(replica.count, len(answers), 1)
-    if missing := expected - len(answers):
-        waiting.append(f"{missing} of {expected} workers of {name} cannot be reached")
-    return Probed(sum(not problem for problem in problems.values()), expected, tuple(waiting))
+    if unmet and not silence.refuses:
+        waiting.append(f"{unmet} of {expected} workers of {name} cannot be reached{silence.until}")
+    proven = sum(not problem for problem in problems.values()) + (unmet if silence.refuses else 0)
+    return Probed(proven, expected, tuple(waiting))
+
+
+def _problem(response: Response | None, verdict: Verdict, silence: Silence) -> str:
+    if response is not None and response.status != 503:
+        return verdict(response)
+    if silence.refuses:
+        return ""
+    return ("does not answer" if response is None else verdict(response)) + silence.until
 
 
 def proof_of(found: Sequence[Probed]) -> Proof:

@@ -76,7 +76,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
     problem = resolved.problem or obstacle(snapshot, home)
     usable = usable_key(keys, snapshot.now)
     former = keys if usable is None else keys[1:]
-    steps = [*first, *revoke_records(former)]
+    steps = [*first, *revoke_records(former, snapshot.now)]
     use = None
     if usable is not None or problem is None:  # no key is made that could not be delivered
         use = _Use(wanted_key(snapshot, keys, resolved.grants), usable, resolved, problem)
@@ -85,7 +85,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         steps += withdrawal(snapshot, None)
     if home.record is not None:
         # The last of the former ones stays: its holder is told KeyAccessRevoked, and it keeps the count of keys.
-        steps += retire(former[1:], home.record)
+        steps += retire(former[1:], home.record, snapshot.now)
     blocked = snapshot.blocked
     delivered_as = _delivered_as(snapshot, home, use)
     status = _status(snapshot, None if use is None else use.key, delivered_as, problem)

@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-import msgspec
-
 from cooper_crds.access_key import AccessKeyStatus
 from cooper_crds.records import RegionRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import own_secrets
-from cooper_operator.plan.keys import key_in, keys_of
+from cooper_operator.plan.keys import key_in, keys_of, tombstone
 from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
 from cooper_operator.plan.reasons import (
     DELETING,
@@ -31,18 +29,14 @@ _REASONS: dict[Literal["Revoked", "Expired"], tuple[Reason, str]] = {
 }
 
 
-def revoke_records(keys: list[StoredRecord]) -> list[Step]:
-    """Say Revoked in every record that does not yet. The secret stays, so that only its holder is told so."""
-    return [
-        UpdateRecord(found, msgspec.structs.replace(key_in(found), state="Revoked"))
-        for found in keys
-        if key_in(found).state != "Revoked"
-    ]
+def revoke_records(keys: list[StoredRecord], now: float) -> list[Step]:
+    """Say Revoked in every record that does not yet."""
+    return [UpdateRecord(found, tombstone(key_in(found), now)) for found in keys if key_in(found).state != "Revoked"]
 
 
-def retire(keys: list[StoredRecord], region: RegionRecord) -> list[Step]:
+def retire(keys: list[StoredRecord], region: RegionRecord, now: float) -> list[Step]:
     """Take away keys that are revoked already: not before every worker refuses them."""
-    return [step for found in keys for step in (_prove(found, region), DeleteRecord(found))]
+    return [step for found in keys for step in (_prove(found, region, now), DeleteRecord(found))]
 
 
 def plan_revoked(
@@ -50,14 +44,14 @@ def plan_revoked(
 ) -> Plan[AccessKeyStatus]:
     """A key that is revoked or has expired, and its resource stays."""
     keys = keys_of(snapshot)
-    revoking = revoke_records(keys)
+    revoking = revoke_records(keys, snapshot.now)
     steps = [*first, *revoking]
     ready = Say("Ready", "False", *_REASONS[state])
     if keys and home.record is None:
         said = (ready, _no_region(home))
         return Plan(tuple(steps), _status(snapshot, said, state), retry=True)
     if home.record is not None and (revoking or not _refused(snapshot, keys)):
-        steps += [_prove(found, home.record) for found in keys]
+        steps += [_prove(found, home.record, snapshot.now) for found in keys]
     steps += [DeleteRecord(found) for found in keys[1:]]
     steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
     if snapshot.blocked is not None:
@@ -77,12 +71,12 @@ def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStat
     if FINALIZER not in snapshot.access_key.metadata.finalizers:
         return Plan((), None)
     keys = keys_of(snapshot)
-    steps = revoke_records(keys)
+    steps = revoke_records(keys, snapshot.now)
     ready = Say("Ready", "False", DELETING, "the key is being revoked")
     if keys and home.record is None:
         return Plan(tuple(steps), _status(snapshot, (ready, _no_region(home)), None), retry=True)
     if home.record is not None:
-        steps += [_prove(found, home.record) for found in keys]
+        steps += [_prove(found, home.record, snapshot.now) for found in keys]
     steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
     steps += [*(DeleteRecord(found) for found in keys), RemoveFinalizer()]
     if snapshot.blocked is None:
@@ -91,8 +85,8 @@ def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStat
     return Plan(until_blocked(steps, snapshot.blocked), status, retry=True)
 
 
-def _prove(found: StoredRecord, region: RegionRecord) -> ProveDenied:
-    return ProveDenied(region, msgspec.structs.replace(key_in(found), state="Revoked"))
+def _prove(found: StoredRecord, region: RegionRecord, now: float) -> ProveDenied:
+    return ProveDenied(region, tombstone(key_in(found), now))
 
 
 def _refused(snapshot: AccessKeySnapshot, keys: list[StoredRecord]) -> bool:

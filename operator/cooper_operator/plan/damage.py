@@ -15,8 +15,8 @@ from cooper_crds.names import access_key_id, bucket_record_name, key_record_name
 from cooper_crds.records import KeyRecord, Owner, Record
 from cooper_crds.region import Region
 from cooper_operator.plan.bucket import wanted_record
-from cooper_operator.plan.keys import SERIALS
-from cooper_operator.plan.region import region_record
+from cooper_operator.plan.keys import SERIALS, tombstone
+from cooper_operator.plan.region import region_record, unread
 
 #: How many keys of an AccessKey are tried when its status does not name the one: former keys, or one that was made just
 #: before a crash.
@@ -31,24 +31,24 @@ class Rebuilt:
     record: Record
 
 
-def rebuild(name: str, resources: Sequence[Region | Bucket | AccessKey]) -> Rebuilt | None:
+def rebuild(name: str, resources: Sequence[Region | Bucket | AccessKey], now: float) -> Rebuilt | None:
     """What can be known of a record by its name. None: no resource, or more than one, says that it is its own."""
-    found = [Rebuilt(each, record) for each in resources if (record := _record(name, each)) is not None]
+    found = [Rebuilt(each, record) for each in resources if (record := _record(name, each, now)) is not None]
     return found[0] if len(found) == 1 else None
 
 
-def _record(name: str, resource: Region | Bucket | AccessKey) -> Record | None:
+def _record(name: str, resource: Region | Bucket | AccessKey, now: float) -> Record | None:
     if isinstance(resource, Region):
-        return region_record(resource) if region_record_name(resource.metadata.name) == name else None
+        return unread(region_record(resource), now) if region_record_name(resource.metadata.name) == name else None
     if isinstance(resource, Bucket):
         provisioned = resource.status.bucket_name if resource.status is not None else None
         if provisioned is None or bucket_record_name(provisioned) != name:
             return None
         return wanted_record(resource, provisioned)
-    return _tombstone(name, resource)
+    return _tombstone(name, resource, now)
 
 
-def _tombstone(name: str, access_key: AccessKey) -> KeyRecord | None:
+def _tombstone(name: str, access_key: AccessKey, now: float) -> KeyRecord | None:
     meta, status = access_key.metadata, access_key.status
     known = status.access_key_id if status is not None else None
     current = known is not None and key_record_name(known) == name
@@ -56,5 +56,5 @@ def _tombstone(name: str, access_key: AccessKey) -> KeyRecord | None:
         key_id = access_key_id(meta.uid, serial)
         if key_record_name(key_id) == name:
             owner = Owner(meta.namespace, meta.name, meta.uid)
-            return KeyRecord(access_key_id=key_id, secret_key="", owner=owner, serial=serial, state="Revoked")
+            return tombstone(KeyRecord(access_key_id=key_id, secret_key="", owner=owner, serial=serial), now)
     return None

@@ -38,6 +38,14 @@ def usable_key(keys: list[StoredRecord], now: float) -> StoredRecord | None:
     return None if spent else keys[0]
 
 
+def tombstone(key: KeyRecord, now: float) -> KeyRecord:
+    """What a key's record says once it is revoked. The secret stays, so that only its holder is told so.
+
+    A tombstone stays as it is: how long ago the key was revoked decides whether a silent gateway is waited for.
+    """
+    return key if key.state == "Revoked" else msgspec.structs.replace(key, state="Revoked", revoked_at=now)
+
+
 def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
     """Whether a key can show how a bucket's API access stands: it is in use, and granted something there."""
     if key.state != "Active" or (key.not_after is not None and key.not_after <= now):

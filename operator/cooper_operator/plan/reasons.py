@@ -131,7 +131,7 @@ WAITING_FOR_GATEWAYS = _normal(
     "WaitingForGateways",
     "A record is written, and not every worker was seen to follow it.",
     "Wait: not every worker of every gateway has answered yet. The message names who is waited for; when it does not "
-    "change look whether that gateway runs.",
+    "change look whether that gateway runs. A revocation also waits for one that is not ready, until its Pod is gone.",
 )
 WAITING_FOR_ACCESS_KEY = _normal(
     "WaitingForAccessKey",

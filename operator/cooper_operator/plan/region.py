@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from cooper_crds.names import region_record_name
 from cooper_crds.records import RegionRecord
-from cooper_crds.region import Region, RegionStatus
+from cooper_crds.region import MAX_RECORD_AGE, Region, RegionStatus
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.plan import Plan, Say, conditions
 from cooper_operator.plan.reasons import (
     DEFAULT_REGION_AMBIGUOUS,
@@ -49,6 +52,20 @@ def region_record(region: Region) -> RegionRecord:
     )
 
 
+def unread(record: RegionRecord, now: float, former: float = MAX_RECORD_AGE) -> RegionRecord:
+    """The record where gateways may go by another one, with a longer `max_record_age` of `former` seconds, until
+    they have read it."""
+    return msgspec.structs.replace(record, longer_age_until=max(record.longer_age_until, now + former))
+
+
+def _told(wanted: RegionRecord, told: RegionRecord | None) -> RegionRecord:
+    """What gateways go by: they may not have read yet that they are to give up sooner than they were told."""
+    if told is None:
+        return wanted
+    age = max(wanted.max_record_age, told.max_record_age)
+    return msgspec.structs.replace(wanted, max_record_age=age, longer_age_until=told.longer_age_until)
+
+
 def find_home(named: str | None, around: Surroundings) -> Home:
     """The Region that a resource belongs to: the one it names, else the one that is marked as the default."""
     if named is not None:
@@ -63,7 +80,7 @@ def find_home(named: str | None, around: Surroundings) -> Home:
     if len(candidates) == 1:
         region = candidates[0]
         endpoint = region.spec.endpoints.internal or around.default_endpoint
-        return Home(region.metadata.name, region, region_record(region), endpoint)
+        return Home(region.metadata.name, region, _told(region_record(region), around.recorded), endpoint)
     if len(candidates) > 1:
         names = ", ".join(sorted(region.metadata.name for region in candidates))
         problem = (DEFAULT_REGION_AMBIGUOUS, f"spec.region names no Region and {names} are all marked as the default")
@@ -76,13 +93,22 @@ def plan_region(snapshot: RegionSnapshot) -> Plan[RegionStatus]:
     if region is None:
         steps: tuple[Step, ...] = (DeleteRecord(found),) if found is not None and not snapshot.in_use else ()
         return Plan(steps, None)
-    wanted = region_record(region)
-    steps = ()
     if found is None:
-        steps = (CreateRecord(region_record_name(region.metadata.name), wanted),)
-    elif found.record != wanted:
-        steps = (UpdateRecord(found, wanted),)
+        steps = (CreateRecord(region_record_name(region.metadata.name), region_record(region)),)
+    else:
+        wanted = _following(found, region_record(region), snapshot.now)
+        steps = () if found.record == wanted else (UpdateRecord(found, wanted),)
     return Plan(steps, _status(snapshot, region))
+
+
+def _following(found: StoredRecord, wanted: RegionRecord, now: float) -> RegionRecord:
+    """What the record is to say after what it said."""
+    before = found.record
+    if not isinstance(before, RegionRecord):
+        return wanted
+    wanted = msgspec.structs.replace(wanted, longer_age_until=before.longer_age_until)
+    shorter = wanted.max_record_age < before.max_record_age
+    return unread(wanted, now, before.max_record_age) if shorter else wanted
 
 
 def _status(snapshot: RegionSnapshot, region: Region) -> RegionStatus:

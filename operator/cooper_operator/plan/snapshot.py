@@ -47,7 +47,7 @@ class Surroundings:
     """What all resources of a Region share."""
 
     regions: tuple[Region, ...]  # the Region that is named; all of them when none is named
-    recorded: RegionRecord | None = None  # the named Region's record: outlives the resource
+    recorded: RegionRecord | None = None  # the Region's record, where it is gone or matters to what keys are refused
     default_endpoint: str = ""  # for a Region that names none
 
 

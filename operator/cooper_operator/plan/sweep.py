@@ -51,11 +51,6 @@ def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
     return Sweep(keys, buckets, False)
 
 
-def revoked(key: KeyRecord) -> KeyRecord:
-    """The key's tombstone."""
-    return msgspec.structs.replace(key, state="Revoked")
-
-
 def retained(bucket: BucketRecord) -> BucketRecord:
     """The bucket as it is kept: its data and its claim on the name stay, and it serves nobody."""
     return msgspec.structs.replace(bucket, retained=True)

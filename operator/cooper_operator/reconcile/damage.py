@@ -25,14 +25,20 @@ log = logging.getLogger(__name__)
 
 
 class Mender:
-    """`new_secret` makes the secret of a tombstone: one that nobody holds."""
+    """`new_secret` makes the secret of a tombstone: one that nobody holds. `clock` gives Unix seconds."""
 
     def __init__(
-        self, cluster: Cluster, index: RecordsIndex, new_secret: Callable[[], str], wake: Callable[[Ref], None]
+        self,
+        cluster: Cluster,
+        index: RecordsIndex,
+        new_secret: Callable[[], str],
+        clock: Callable[[], float],
+        wake: Callable[[Ref], None],
     ) -> None:
         self._cluster = cluster
         self._index = index
         self._new_secret = new_secret
+        self._clock = clock
         self._wake = wake
         self._seen: frozenset[DamagedRecord] = frozenset()
 
@@ -50,7 +56,7 @@ class Mender:
         resources = {ref_of(obj): found for obj in objects if (found := _readable(obj)) is not None}
         by_ref = {ref_of(obj): obj for obj in objects}
         for damaged in records.damaged:
-            rebuilt = rebuild(damaged.name, list(resources.values()))
+            rebuilt = rebuild(damaged.name, list(resources.values()), self._clock())
             owner = None if rebuilt is None else by_ref[_ref(rebuilt)]
             if damaged not in before:
                 await self._tell(damaged, owner)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
@@ -115,11 +115,12 @@ class Observer:
         names = [right.bucket for right in key.spec.grants]
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
+        records = await self._records(self._key_record_names(key), observed.look)
         return AccessKeySnapshot(
             access_key=key,
-            around=around,
+            around=await self._with_what_gateways_know(around, key.spec.region, records, observed.look),
             buckets=dict(zip(names, granted, strict=True)),
-            records=await self._records(self._key_record_names(key), observed.look),
+            records=records,
             credentials=await self._cluster.get_credentials(namespace, wanted),
             other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
@@ -151,8 +152,17 @@ class Observer:
             recorded = set[str]() if region is not None else {named}
         return Surroundings(regions, await self._region_record(recorded, observed.look), self._default_endpoint)
 
+    async def _with_what_gateways_know(
+        self, around: Surroundings, named: str | None, keys: tuple[StoredRecord, ...], look: Look
+    ) -> Surroundings:
+        """Where a revoked key is to be refused it matters by which record the Region's gateways go."""
+        home = find_home(named, around)
+        if home.region is None or all(key_in(each).state != "Revoked" for each in keys):
+            return around
+        return replace(around, recorded=await self._region_record([home.name], look))
+
     async def _region_record(self, names: Iterable[str], look: Look) -> RegionRecord | None:
-        """The record of a Region that is gone; None also when there are several and none is named."""
+        """The record of a Region; None also when there are several and none is named."""
         records = await self._records({region_record_name(name) for name in names}, look)
         found = [each.record for each in records if isinstance(each.record, RegionRecord)]
         return found[0] if len(found) == 1 else None

@@ -82,8 +82,8 @@ class Operator:
         seen = recollection or Nothing()
         self._reconciler = Reconciler(cluster, seen, observer, applier, Relations(), usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)
-        mender = Mender(cluster, self._index, new_secret, self._wake)
-        self._sweeper = Sweeper(cluster, gateways, self._index, mender, self._wake)
+        mender = Mender(cluster, self._index, new_secret, clock, self._wake)
+        self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake)
         self._concurrency = concurrency
         self._queue: Queue | None = None
         self._main: asyncio.Task[None] | None = None

@@ -8,8 +8,9 @@ from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionReco
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
+from cooper_operator.plan.keys import tombstone
 from cooper_operator.plan.reasons import SWEEP_HALTED
-from cooper_operator.plan.sweep import plan_sweep, retained, revoked, suspects
+from cooper_operator.plan.sweep import plan_sweep, retained, suspects
 from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.records_index import RecordsIndex
 
@@ -17,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """One sweep at a time. Whatever cannot be read or reached ends it: the next one starts anew."""
+    """One sweep at a time. Whatever cannot be read or reached ends it: the next one starts anew.
+
+    `clock` gives Unix seconds.
+    """
 
     def __init__(
         self,
@@ -25,8 +29,10 @@ class Sweeper:
         gateways: Gateways,
         index: RecordsIndex,
         mender: Mender,
+        clock: Callable[[], float],
         wake: Callable[[Ref], None],
     ) -> None:
+        self._clock = clock
         self._mender = mender
         self._cluster = cluster
         self._gateways = gateways
@@ -91,7 +97,7 @@ class Sweeper:
 
     async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of every Region refuses the key; else the next sweep goes on."""
-        stored, key = found, revoked(orphan)
+        stored, key = found, tombstone(orphan, self._clock())
         if orphan != key:
             stored = await self._cluster.update_record(stored, key)
         for region in regions:

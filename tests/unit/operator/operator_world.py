@@ -26,7 +26,7 @@ class World:
         self.offset = 0.0
         self.writes: list[str] = []
         self.cluster = MemoryCluster(self.now)
-        self.gateways = MemoryGateways(self._records)
+        self.gateways = MemoryGateways(self._records, clock=self.now)
         self.system_key = SystemKey()
         self.intervals = Intervals(**{"intents": NEVER, "usage": NEVER, "sweep": NEVER, "resync": NEVER, **intervals})
         self.operator: Operator

@@ -6,14 +6,16 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
+from cooper_crds.fields import timestamp
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_operator.gateways.http import HttpGateways
-from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Usage
+from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.sign import sign
 
@@ -88,6 +90,14 @@ def roster(*ready: FakeGateway, unready: FakeGateway | None = None, unknown: str
 @pytest.fixture
 async def gateway() -> AsyncIterator[FakeGateway]:
     gateway = FakeGateway(3)
+    await gateway.start()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+async def unready() -> AsyncIterator[FakeGateway]:
+    gateway = FakeGateway(1)
     await gateway.start()
     yield gateway
     await gateway.stop()
@@ -250,6 +260,75 @@ async def test_gateway_that_is_away_proves_nothing(gateway: FakeGateway, gateway
         await gateways.usage(REGION, BUCKET)
 
 
+# Silence
+
+NOW = 1_800_000_000.0
+AGE = 600.0
+AGED = RegionRecord("local", "us-east-1", max_record_age=AGE)
+TOMBSTONE = msgspec.structs.replace(KEY, state="Revoked", revoked_at=NOW)
+LATE = AGE + 61
+
+TOO_OLD = (503, "<Error><Code>ServiceUnavailable</Code></Error>")
+REVOKED = (403, "<Error><Code>KeyAccessRevoked</Code></Error>")
+ACCEPTED = (200, "")
+
+
+@pytest.mark.parametrize(
+    ("after", "key", "answers", "denied"),
+    [
+        (1, TOMBSTONE, (REVOKED, TOO_OLD), False),
+        (LATE, TOMBSTONE, (REVOKED, TOO_OLD), True),
+        (LATE, TOMBSTONE, (REVOKED, ACCEPTED), False),  # whatever the reason, it honours the key
+        (LATE, TOMBSTONE, (TOO_OLD, TOO_OLD), True),
+        (LATE, msgspec.structs.replace(TOMBSTONE, revoked_at=None), (REVOKED, TOO_OLD), False),
+    ],
+)
+async def test_gateway_whose_records_are_too_old_refuses_the_key_once_that_is_for_certain(
+    gateway: FakeGateway, after: float, key: KeyRecord, answers: tuple[tuple[int, str], ...], denied: bool
+) -> None:
+    gateway.answer = lambda worker, *_: answers[min(worker, 1)]
+    gateways = HttpGateways(lambda _: roster(gateway), lambda: SYSTEM, lambda: NOW + after)
+    async with asyncio.timeout(10):
+        while (proof := await gateways.prove_denied(AGED, key)).expected < 3:
+            pass  # not all workers were met: the machine is busy
+    assert proof.complete == denied
+    await gateways.close()
+
+
+async def test_gateway_that_cannot_be_reached_refuses_the_key_once_that_is_for_certain(
+    gateway: FakeGateway, unready: FakeGateway
+) -> None:
+    gateway.answer = lambda *_: REVOKED
+    await unready.stop()
+    now = NOW + 1
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM, lambda: now)
+    proof = await gateways.prove_denied(AGED, TOMBSTONE)
+    assert (proof.proven, proof.expected) == (3, 4)
+    until = timestamp(NOW + AGE + 60)
+    name = f"127.0.0.1:{unready.port} (not ready)"
+    assert proof.waiting_for == f"1 of 1 workers of {name} cannot be reached (waited for until {until})"
+    assert "waited" not in (await gateways.prove_works(AGED, KEY, [])).waiting_for
+    now = NOW + LATE
+    assert await gateways.prove_denied(AGED, TOMBSTONE) == Proof(4, 4)
+    assert not (await gateways.prove_works(AGED, TOMBSTONE, [])).complete
+    assert not (await gateways.prove_bucket_denied(AGED, BUCKET, TOMBSTONE)).complete  # only a key's refusal ages
+    await gateways.close()
+
+
+async def test_workers_that_are_not_met_refuse_the_key_once_that_is_for_certain(gateway: FakeGateway) -> None:
+    gateway.answer = lambda *_: REVOKED
+    now = NOW + 1
+    gateways = HttpGateways(lambda _: roster(gateway), lambda: SYSTEM, lambda: now)
+    assert (await gateways.prove_denied(AGED, TOMBSTONE)).complete
+    gateway.down.add(1)
+    gateway.kill(1)
+    await asyncio.sleep(0.01)
+    assert not (await gateways.prove_denied(AGED, TOMBSTONE)).complete
+    now = NOW + LATE
+    assert await gateways.prove_denied(AGED, TOMBSTONE) == Proof(3, 3)
+    await gateways.close()
+
+
 # Which replicas are asked
 
 #: By whom there is: what works, is denied, is allowed on a bucket and denied there; and what is said of the first.
@@ -275,14 +354,6 @@ async def test_without_gateways_it_matters_whether_that_is_known(case: str) -> N
     assert works.waiting_for == text
     with pytest.raises(GatewayUnavailable):
         await nobody.intents(REGION)
-
-
-@pytest.fixture
-async def unready() -> AsyncIterator[FakeGateway]:
-    gateway = FakeGateway(1)
-    await gateway.start()
-    yield gateway
-    await gateway.stop()
 
 
 async def test_key_works_without_replicas_that_are_not_ready(gateway: FakeGateway, unready: FakeGateway) -> None:

@@ -709,6 +709,43 @@ def test_access_key_deletion(case: str) -> None:
         assert plan.retry
 
 
+def tombstones(plan: Plan[Any]) -> list[KeyRecord]:
+    """What keys' records are to say, and what keys are to be refused."""
+    written = [step.record for step in plan.steps if isinstance(step, do.UpdateRecord)]
+    asked = [step.key for step in plan.steps if isinstance(step, do.ProveDenied)]
+    return [each for each in (*written, *asked) if isinstance(each, KeyRecord)]
+
+
+EARLY_TOMBSTONE = StoredRecord("key-0", msgspec.structs.replace(KEY, state="Revoked", revoked_at=NOW - 99), "1")
+EARLIEST = StoredRecord("key-y", msgspec.structs.replace(EARLY_TOMBSTONE.record, serial=-2), "1")
+REVOCATIONS = {
+    "now": ({"records": (KNOWN,), "access_key": access_key(state="Revoked")}, [NOW, NOW]),
+    "expired now": ({"records": (EXPIRED_AT,), "access_key": access_key(expiresAt=timestamp(NOW))}, [NOW, NOW]),
+    "deleted now": ({"records": (KNOWN,), "access_key": access_key(deleting=True)}, [NOW, NOW]),
+    "expired, and active again": ({"records": (EXPIRED_AT,), "access_key": access_key(expiresAt=LATER)}, [NOW]),
+    "before": ({"records": (EARLY_TOMBSTONE,), "access_key": access_key(state="Revoked")}, [NOW - 99]),
+    "before, and deleted now": ({"records": (EARLY_TOMBSTONE,), "access_key": access_key(deleting=True)}, [NOW - 99]),
+    "nobody knows when": ({"records": (REVOKED,), "access_key": access_key(deleting=True)}, [None]),
+    "former ones go": ({"records": (KNOWN, EARLIER, EARLIEST)}, [NOW, NOW - 99]),
+}
+
+
+@pytest.mark.parametrize("case", REVOCATIONS)
+def test_tombstone_keeps_the_time_of_its_revocation(case: str) -> None:
+    fields, times = REVOCATIONS[case]
+    found = tombstones(plan_access_key(key_snapshot(**fields)))
+    assert [each.revoked_at for each in found] == times
+    assert {each.state for each in found} == {"Revoked"}
+
+
+def test_silence_is_measured_by_what_gateways_were_told() -> None:
+    """The Region says less by now, and its record does not yet."""
+    around = Surroundings((region(maxRecordAge="30s"),), msgspec.structs.replace(REGION_RECORD, longer_age_until=7.0))
+    fields = {"records": (KNOWN,), "around": around, "access_key": access_key(state="Revoked")}
+    (asked,) = (step.region for step in plan_access_key(key_snapshot(**fields)).steps if type(step) is do.ProveDenied)
+    assert (asked.max_record_age, asked.longer_age_until) == (86400.0, 7.0)
+
+
 def test_what_waits_for_whom_is_said() -> None:
     blocked = Blocked(do.ProveDenied, "incomplete", "worker 7 of 10.0.0.1:9000")
     fields: dict[str, Any] = {"records": (REVOKED,), "access_key": access_key(state="Revoked"), "blocked": blocked}
@@ -753,6 +790,29 @@ def test_region(case: str) -> None:
     plan = plan_region(RegionSnapshot("local", found, every, record, in_use, ENDPOINT, NOW))
     assert names(plan) == steps
     assert (None if plan.status is None else said(plan)[1]) == reason
+
+
+#: Of a Region's `maxRecordAge`: before, as the record has it; now; until when gateways may go by a longer one.
+AGES = {
+    "shorter": ((86400.0, 0.0), "1h", NOW + 86400),
+    "shorter for the second time": ((3600.0, NOW + 80000), "30s", NOW + 80000),
+    "shorter for the second time after long": ((3600.0, NOW - 80000), "30s", NOW + 3600),
+    "longer": ((3600.0, NOW + 80000), "2h", NOW + 80000),
+    "the same": ((3600.0, NOW + 80000), "1h", NOW + 80000),
+}
+
+
+@pytest.mark.parametrize("case", AGES)
+def test_region_record_tells_until_when_gateways_may_go_by_a_longer_age(case: str) -> None:
+    (age, until), now, expected = AGES[case]
+    before = msgspec.structs.replace(REGION_RECORD, max_record_age=age, longer_age_until=until)
+    found = region(maxRecordAge=now)
+    stored = StoredRecord("region-local", before, "1")
+    plan = plan_region(RegionSnapshot("local", found, (found,), stored, True, ENDPOINT, NOW))
+    after = next((step.record for step in plan.steps if isinstance(step, do.UpdateRecord)), before)
+    assert isinstance(after, RegionRecord)
+    assert (after.max_record_age, after.longer_age_until) == (found.spec.max_record_age, expected)
+    assert (plan.steps == ()) == (case == "the same")
 
 
 def test_region_record_tells_where_the_gateways_are() -> None:
