@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -149,6 +150,8 @@ class Connection:
         async with self._connecting:
             if self._client is None:
                 configuration = _client.Configuration(connection_pool_maxsize=0)  # no limit: callers have slots
+                # Without a proxy nothing of the environment matters, and a .netrc would be read at each request.
+                configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
                 await self._load(configuration)
                 try:
                     self._client = _client.ApiClient(configuration)
