@@ -1,6 +1,7 @@
 """From pydantic's JSON schemas to the structural schemas that Kubernetes takes. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ _NULL: Final = {"type": "null"}
 def structural_schema(model: type[BaseModel]) -> Schema:
     """The structural schema of a resource: no references, a type at every node, metadata left to Kubernetes."""
     schema = model.model_json_schema(by_alias=True)
-    root = _convert(schema, schema.get("$defs", {}), in_status=False)
+    root = _convert(schema, schema.get("$defs", {}), _Within())
     properties = root["properties"]
     properties["apiVersion"] = {"description": "Version of the resource's form: cooper.dev/v1alpha1.", "type": "string"}
     properties["kind"] = {"description": f"Kind of the resource: {model.__name__}.", "type": "string"}
@@ -32,8 +33,42 @@ def _metadata_name(schema: Schema) -> Schema:
     return {"type": "string", "maxLength": bound} if bound else {}
 
 
-def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], *, in_status: bool) -> Schema:
-    node = _resolved(schema, defs)
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """Where a node is: in a status, in an atomic list."""
+
+    status: bool = False
+    atomic: bool = False
+
+    @property
+    def defaults(self) -> bool:
+        """Whether the API server is to fill defaults in.
+
+        The operator writes a status as a whole: a default would show what nobody has observed. Server-side apply
+        compares an atomic list as a whole: with what a default filled in it is another one than in the manifest, and
+        whoever else applies that manifest is told of a conflict.
+        """
+        return not (self.status or self.atomic)
+
+
+def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], within: _Within) -> Schema:
+    node = _cleaned(_resolved(schema, defs), within)
+    # "Lists without a list type are atomic." (Kubernetes, Server-Side Apply: merge strategy)
+    atomic = within.atomic or node.get("x-kubernetes-list-type", "atomic") == "atomic"
+    if "items" in node:
+        node["items"] = _convert(node["items"], defs, replace(within, atomic=atomic))
+    if isinstance(node.get("additionalProperties"), Mapping):
+        node["additionalProperties"] = _convert(node["additionalProperties"], defs, within)
+    if "properties" in node:
+        node["properties"] = {
+            name: _convert(field, defs, replace(within, status=within.status or name == "status"))
+            for name, field in cast(Mapping[str, Any], node["properties"]).items()
+        }
+    return {key: node[key] for key in (*_ORDER, *(key for key in node if key not in _ORDER)) if key in node}
+
+
+def _cleaned(node: Schema, within: _Within) -> Schema:
+    """The node itself as Kubernetes wants it; what is below it is left as it is."""
     for key in ("title", "$defs", "x-cooper-name-max-length"):
         node.pop(key, None)
     if node.get("additionalProperties") in (False, True):
@@ -41,25 +76,14 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], *, in_status: b
         del node["additionalProperties"]
     if "const" in node:
         node["enum"] = [node.pop("const")]
-    if node.get("default", ...) is None:
-        del node["default"]
-    if in_status:
-        # The operator writes a status as a whole: a default would show what nobody has observed, and rules that are
-        # meant for people would cost the API server time at every write.
+    if node.get("default", ...) is None or not within.defaults:
         node.pop("default", None)
+    if within.status:
+        # Rules are meant for people, and would cost the API server time at every write.
         node.pop("x-kubernetes-validations", None)
     if node.get("type") == "integer":
         node.setdefault("format", "int64")
-    if "items" in node:
-        node["items"] = _convert(node["items"], defs, in_status=in_status)
-    if isinstance(node.get("additionalProperties"), Mapping):
-        node["additionalProperties"] = _convert(node["additionalProperties"], defs, in_status=in_status)
-    if "properties" in node:
-        node["properties"] = {
-            name: _convert(field, defs, in_status=in_status or name == "status")
-            for name, field in cast(Mapping[str, Any], node["properties"]).items()
-        }
-    return {key: node[key] for key in (*_ORDER, *(key for key in node if key not in _ORDER)) if key in node}
+    return node
 
 
 def _resolved(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:

@@ -106,6 +106,14 @@ def test_a_region_has_a_name_that_fits_a_label():
     assert schema_of("Region")["properties"]["metadata"]["properties"] == {"name": {"type": "string", "maxLength": 63}}
 
 
+def test_an_atomic_list_has_no_defaults_inside():
+    grants = schema_of("AccessKey")["properties"]["spec"]["properties"]["grants"]
+    assert grants["x-kubernetes-list-type"] == "atomic"
+    assert "default" not in grants["items"]["properties"]["actions"]
+    credentials = schema_of("Bucket")["properties"]["spec"]["properties"]["credentials"]
+    assert len(credentials["properties"]["actions"]["default"]) == 5
+
+
 def columns(kind):
     version = custom_resource_definition(kind)["spec"]["versions"][0]
     return version["additionalPrinterColumns"]
