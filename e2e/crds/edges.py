@@ -1,0 +1,198 @@
+"""Values at the edges of what is valid. Which side of it each is on, is for two judges to say."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from cooper_crds.names import RESERVED_BUCKET_NAMES
+from unit.crds.test_manifest import HOSTILE_NAMES
+
+#: Values of any field, whatever its type.
+ANYTHING: Final = (
+    None, True, False, 0, 1, -1, 1.0, 0.5, 1e300, 1 << 63, -(1 << 63) - 1, "", " ", "0", [], [None], {}, {"": 1},
+    {"a": None},
+)  # fmt: skip
+
+_NAMES: Final = (
+    "a", "a-b", "a.b", "a.b-c.d", "a" * 63, "a" * 64, "a" * 253, "a" * 254, ".a", "a.", "a..b", "a.-b", "a-.b", "-a",
+    "a-",
+    "0", "1.2.3.4", "xn--a", "Aa", "a_b", "ä", "１", "a\n", "\na", "a\r", "a\u2028", "a\u0000", "a\u200b", "a b",
+    "a/b", "a" * 9999,
+)  # fmt: skip
+_BUCKET_NAMES: Final = (
+    *_NAMES, *RESERVED_BUCKET_NAMES, "abc", "ab", "a-c", "a.c", "a.b.c", "a--c", "a.-c", "a-.c", "abc.",
+    "ab\n",
+    "public.", "1.2.3",
+    "1.2.3.4", "01.02.03.04", "1.2.3.4.5", "256.1.1.1",
+    "1234.1.1.1", "1.1.1.1234", "１.1.1.1", "xn--abc", "abc-s3alias",
+)  # fmt: skip
+_SIZES: Final = (
+    "1", "0", "00", "01", "1.", ".5", "0.5", "1.0", "0.000000001", "0.0000000001", "1.123456789", "1k", "1K", "1Ki",
+    "1ki", "1KI",
+    "1m", "1u", "1n", "1M", "1Mi", "1MiB", "1MB", "1G", "1T", "1Ti", "5Ti", "5.0Ti", "5.000000001Ti", "5.1Ti", "1P",
+    "1Pi", "1E", "1Ei",
+    "1e3", "1E3", "1e-3", "+1", "-1", "-0", " 1", "1 ", "1 Ki", "1\n", "1_000", "1,000", "0x10", "١", "１", "∞",
+    "NaN", "Infinity",
+    "9" * 19, "9" * 20, "0" * 18 + "1", "0" * 19 + "1", "8Ki", "8192", "8193", "8192.0", "8192.1", "8.0001Ki", "0Ki",
+    "0.0001Ki",
+    5 << 40, (5 << 40) + 1, 8192, 8193, (1 << 63) - 1, -(1 << 63), 1e3, 1.5, 2.0, 10**30,
+)  # fmt: skip
+_DURATIONS: Final = (
+    "30s", "29s", "0s", "1s", "1m", "1h", "1h1m1s", "1h1s", "1m30s", "1s1m", "1h1h", "1d", "1w", "1ms", "1us",
+    "1.5h", "30", "-30s", "+30s",
+    " 30s", "30s ", "30 s", "30S", "30s\n", "h", "s", "hms", "720h", "720h0m0s", "720h0m1s", "720h1s", "721h",
+    "719h59m60s", "43200m",
+    "43201m", "2592000s", "2592001s", "000030s", "0000030s", "00000030s", "000001h", "0000001h", "999999h",
+    "9999999h", "0h0m30s", "3０s",
+    30, 30.0, "1h30m15s", "24h", "P1D", "1e2s",
+)  # fmt: skip
+_TIMES: Final = (
+    "2030-01-31T12:00:00Z", "2030-01-31T12:00:00z", "2030-01-31t12:00:00Z", "2030-01-31 12:00:00Z",
+    "2030-01-31T12:00:00", "2030-01-31",
+    "2030-01-31T12:00Z", "2030-01-31T12Z", "20300131T120000Z", "2030-W05-4T12:00:00Z", "2030-01-31T12:00:00+00:00",
+    "2030-01-31T12:00:00-00:00",
+    "2030-01-31T12:00:00+23:59", "2030-01-31T12:00:00+24:00", "2030-01-31T12:00:00+14:60",
+    "2030-01-31T12:00:00+99:99", "2030-01-31T12:00:00+0100",
+    "2030-01-31T12:00:00+01", "2030-01-31T12:00:00.1Z", "2030-01-31T12:00:00.123456Z", "2030-01-31T12:00:00.123456789Z",
+    "2030-01-31T12:00:00.1234567890Z", "2030-01-31T12:00:00.Z", "2030-01-31T12:00:00,5Z", "2030-01-31T24:00:00Z",
+    "2030-01-31T23:60:00Z",
+    "2030-01-31T23:59:60Z", "2030-01-31T23:59:59Z", "2030-02-29T00:00:00Z", "2028-02-29T00:00:00Z",
+    "2100-02-29T00:00:00Z",
+    "2000-02-29T00:00:00Z", "2030-04-31T00:00:00Z", "2030-00-01T00:00:00Z", "2030-13-01T00:00:00Z",
+    "2030-01-00T00:00:00Z", "2030-01-32T00:00:00Z",
+    "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "0999-12-31T23:59:59Z", "1000-01-01T00:00:00+23:59",
+    "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "-2030-01-31T12:00:00Z", "+2030-01-31T12:00:00Z",
+    "2030-1-31T12:00:00Z", "2030-01-31T1:00:00Z",
+    "2030-01-31T12:00:00ZZ", "2030-01-31T12:00:00Z\n", " 2030-01-31T12:00:00Z", "２030-01-31T12:00:00Z", "1896091200",
+    1896091200, "now",
+)  # fmt: skip
+_HOSTS: Final = (
+    "h", "H", "a.b", "a.b.", "a..b", "a-b", "a-", "-a", ".a", "a_b", "ä", "xn--a", "0", "10.0.0.1", "10.0.0",
+    "999.9.9.9", "localhost", "a b", "a\n",
+    "a@b", "a:b@c", "a%2fb", "a%", "*", "a,b", "[::1]", "[::]", "[1::]", "[::1", "::1", "[::1]]", "[[::1]]",
+    "[::1%25eth0]", "[::1%eth0]", "[fe80::1]",
+    "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1::2::3]", "[:::]", "[::12345]", "[::g]",
+    "[::FFFF:1]", "[::ffff:0:0]",
+    "[::ffff:102:304]", "[0:0:0:0:0:ffff:102:304]", "[::1.2.3.4]", "[::ffff:1.2.3.4]", "[1.2.3.4]", "[v1.a]", "[]",
+    "[:]", "[1]", "[0001::]",
+    "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]", "[1:2:3:4::5:6:7:8]", "a" * 64 + ".b", "a" * 505, "a" * 506,
+)  # fmt: skip
+_PORTS: Final = (
+    "",
+    ":",
+    ":0",
+    ":1",
+    ":00001",
+    ":000001",
+    ":80",
+    ":65535",
+    ":65536",
+    ":99999",
+    ":100000",
+    ":-1",
+    ":+1",
+    ":a",
+    ":1a",
+    ":1:2",
+    ":８０",
+)
+_SCHEMES: Final = (
+    "http://",
+    "https://",
+    "HTTP://",
+    "ftp://",
+    "//",
+    "",
+    "http:/",
+    "http:",
+    "http:///",
+    " http://",
+    "s3://",
+    "unix://",
+)
+_ENDS: Final = ("", "/", "/a", "?", "?a", "#", "#a", " ", "\n", "\\", "/../", "%20")
+
+
+def _endpoints() -> Iterator[str]:
+    yield from (f"http://{host}{port}" for host in _HOSTS for port in ("", ":80"))
+    yield from (f"https://{host}{port}" for host in ("h", "[::1]", "10.0.0.1") for port in _PORTS)
+    yield from (f"{scheme}h{end}" for scheme, end in itertools.product(_SCHEMES, _ENDS))
+
+
+_TEMPLATES: Final = (
+    "{name}", "{namespace}", "{namespace}-{name}", "{name}{namespace}", "{name}-", "-{name}", ".{name}", "{name}..",
+    "{Name}", "{ name }", "{{name}}",
+    "{name", "name}", "{}", "{0}", "{name.__class__}", "{name!r}", "{name:>9}", "%s", "$name", "{name} ", "{name}\n",
+    "{name}A", "{name}_", "{name}/",
+    "{name}ä", "a" * 94 + "{name}", "a" * 95 + "{name}", "public{name}",
+)  # fmt: skip
+_ACTIONS: Final = (
+    ["s3:GetObject"], ["s3:getobject"], ["GetObject"], ["s3:*"], ["*"], ["s3:Get*"], [""], [" s3:GetObject"],
+    ["s3:GetObject\n"], ["cooper:Operate"],
+    ["s3:CreateBucket", "s3:DeleteBucket"], ["s3:GetObject", "s3:GetObject"], "s3:GetObject", {"s3:GetObject": True},
+    [["s3:GetObject"]], [1],
+)  # fmt: skip
+_GRANTS: Final = (
+    [{"bucket": "a"}], [{"bucket": "a"}, {"bucket": "b"}], [{"bucket": "a"}, {"bucket": "a"}],
+    [{"bucket": "a"}, None], ["a"], {"bucket": "a"},
+    [{"bucket": "a", "actions": None}], [{"bucket": "a", "actions": []}], [{"actions": ["s3:GetObject"]}],
+    [{"bucket": ["a"]}], [[{"bucket": "a"}]],
+    [{"Bucket": "a"}], [{"bucket": "a", "Actions": []}],
+    [{"bucket": f"{index:03}".rjust(253, "b")} for index in range(128)],
+)  # fmt: skip
+
+#: Values of a field, by its name, beside those of all fields.
+BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
+    "bucketName": _BUCKET_NAMES,
+    "region": _NAMES,
+    "secretName": _NAMES,
+    "tag": _NAMES,
+    "bucket": _NAMES,
+    "name": _NAMES,
+    "port": _NAMES,
+    "maxObjectSize": _SIZES,
+    "maxMetadataSize": _SIZES,
+    "maxRecordAge": _DURATIONS,
+    "expiresAt": _TIMES,
+    "internal": tuple(_endpoints()),
+    "bucketNameTemplate": _TEMPLATES,
+    "actions": _ACTIONS,
+    "grants": _GRANTS,
+}
+
+_LABELS: Final = (
+    {}, None, {"a": "b"}, {"a": ""}, {"a": None}, {"": "a"}, {"a b": "c"}, {"a": "b c"}, {"a": "-b"}, {"a": "b-"},
+    {"a": "b_.-c"}, {"-a": "b"}, {"a": "B"},
+    {"A": "b"}, {"a/b": "c"}, {"a.b/C": "d"}, {"A.b/c": "d"}, {"a/b/c": "d"}, {"/a": "b"}, {"a/": "b"},
+    {"a" * 63: "b"}, {"a" * 64: "b"}, {"a": "b" * 63},
+    {"a": "b" * 64}, {"a" * 253 + "/b": "c"}, {"a" * 254 + "/b": "c"}, {"a": "ä"}, {"ä": "a"}, {"a": "b\n"},
+    {"a\n": "b"}, {"a": 1}, {"a": True}, {"a": []}, [], "a", ["a"],
+    {"a_b/c": "d"}, {"a..b/c": "d"},
+)  # fmt: skip
+OWNER: Final = {"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u"}
+#: Values of what is in metadata.
+METADATA: Final[Mapping[str, Sequence[Any]]] = {
+    "name": (*_NAMES, *HOSTILE_NAMES),
+    "labels": _LABELS,
+    "annotations": (*_LABELS, {"a": "\n\u0000 ä"}, {"a": "x" * ((256 << 10) - 1)}, {"a": "x" * (256 << 10)}),
+    "finalizers": (
+        [], None, ["a/b"], ["a"], ["a b"], ["a/b/c"], [""], ["/a"], ["a/"], ["A.b/c"], ["a" * 63], ["a" * 64],
+        ["a/b", "a/b"], [None], [1], "a/b", {},
+    ),
+    "ownerReferences": (
+        [], None, [OWNER], [{}], [None], [{**OWNER, "controller": "yes"}], [{**OWNER, "unknown": 1}], [OWNER, OWNER],
+        [{**OWNER, "uid": uid, "controller": True} for uid in "uv"], *([{**OWNER, name: ""}] for name in OWNER),
+    ),
+    "uid": ("u", "", None, 7),
+    "generation": (1, 0, -1, "1", None),
+    "resourceVersion": ("", None, 7),
+    "creationTimestamp": (None, "2030-01-31T12:00:00Z", "now", 7),
+    "deletionTimestamp": (None, "2030-01-31T12:00:00Z", "now"),
+    "deletionGracePeriodSeconds": (1, None, "1"),
+    "managedFields": (None, []),
+    "generateName": ("a-", None),
+    "selfLink": ("x", None),
+    "unknownField": (1, None),
+    "Name": ("a",),
+}  # fmt: skip

@@ -1,0 +1,108 @@
+"""What breaks and what keeps each CEL rule of the CRDs, by kind, path and the rule's message."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+_NAMED: Final = (None, "photos", "films")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values of one field that break one rule and nothing else, and values that keep it."""
+
+    broken: Sequence[Any]
+    kept: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes of one field, each from one value to another; None: the field is not there.
+
+    `status`: what the status says before.
+    """
+
+    broken: Sequence[tuple[str | None, str | None]]
+    kept: Sequence[tuple[str | None, str | None]]
+    status: Mapping[str, Any]
+
+
+_ANY_CHANGE: Final = [(before, after) for before in _NAMED for after in _NAMED if before != after]
+_NO_CHANGE: Final = [(each, each) for each in _NAMED]
+_PROVISIONED: Final = {"bucketName": "photos"}
+
+_SIZE: Final = Values(
+    [0, -1, (5 << 40) + 1, 1 << 62, "0", "0.0", "6Ti", "5497558138881", "5497558138880.5", "9" * 19, "9" * 19 + "Pi"],
+    [
+        1,
+        5 << 40,
+        "1",
+        "0.5",
+        "5Ti",
+        "5120Gi",
+        "5497558138880",
+        "5497558138880.0",
+        "1k",
+        "1M",
+        "1G",
+        "1T",
+        "1Ki",
+        "1.5Mi",
+    ],
+)
+_IPV6: Final = Values(
+    [f"http://[{ip}]" for ip in ("1", ":::", "1::2::3", "12345::", "1:2:3:4:5:6:7:8:9", "::ffff:102:304")],
+    [f"http://[{ip}]:80" for ip in ("::", "::1", "2001:db8::A", "1:2:3:4:5:6:7:8")] + ["http://10.0.0.1"],
+)
+_PORT: Final = Values(
+    [f"http://{host}:{port}" for host in ("h", "[::1]") for port in ("0", "00000", "65536", "99999")],
+    [
+        "http://h",
+        "http://[::1]",
+        *(f"http://{host}:{port}" for host in ("h", "[::1]") for port in ("1", "00080", "65535")),
+    ],
+)
+_ENDPOINTS: Final = {
+    "must have a valid IPv6 address in its brackets": _IPV6,
+    "must have a port from 1 to 65535, or none": _PORT,
+}
+
+RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
+    ("Bucket", "spec.bucketName", "must not be reserved"): Values(["public"], ["publik", "public-1"]),
+    ("Bucket", "spec.bucketName", "must not have two periods in a row"): Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
+    ("Bucket", "spec.bucketName", "must not look like an IP address"): Values(
+        ["10.0.0.1", "999.999.999.999"], ["10.0.0.1.2", "10.0.0", "10.0.0.a", "1000.0.0.1", "10-0.0.1"]
+    ),
+    ("Bucket", "spec.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
+    ("Bucket", "", "cannot be changed, added or removed once the bucket is provisioned"): Changes(
+        _ANY_CHANGE, _NO_CHANGE, _PROVISIONED
+    ),
+    ("Region", "spec.limits.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
+    ("Region", "spec.limits.maxMetadataSize", "must be from 0 to 8Ki"): Values(
+        [-1, 8193, "8193", "8192.5", "9Ki", "8.1Ki", "1Pi"], [0, 8192, "0", "0.5", "8192", "8Ki", "8k"]
+    ),
+    **{
+        ("Region", f"spec.endpoints.{of}", said): rows
+        for of in ("internal", "public")
+        for said, rows in _ENDPOINTS.items()
+    },
+    ("Region", "spec.maxRecordAge", "must be from 30s to 720h"): Values(
+        ["29s", "0s", "0h0m0s", "720h1s", "721h", "43201m", "999999h", "999999h9999999m9999999s"],
+        ["30s", "1m", "720h", "43200m", "2592000s", "719h59m60s", "000030s"],
+    ),
+    ("Region", "spec.bucketNameTemplate", "must contain {name}"): Values(
+        ["photos", "{namespace}"], ["{name}", "{namespace}-{name}", "{name}{name}", "x.{name}-y"]
+    ),
+    # Any other mistake is told by pattern and format; a list they let pass.
+    ("AccessKey", "spec.expiresAt", "must be a time"): Values(
+        [[], [None], ["2030-01-31T12:00:00Z"]], ["2030-01-31T12:00:00Z"]
+    ),
+    ("AccessKey", "spec.grants", "must name each bucket once: put all its actions into one grant"): Values(
+        [[{"bucket": "a"}, {"bucket": "a", "actions": ["s3:GetObject"]}], [{"bucket": each} for each in "abcb"]],
+        [[{"bucket": "a"}], [{"bucket": each} for each in "abcd"]],
+    ),
+    ("AccessKey", "spec", "cannot be changed, added or removed"): Changes(_ANY_CHANGE, _NO_CHANGE, {}),
+}
+
+#: What is free before the status says otherwise.
+FREE: Final = Changes([], [*_ANY_CHANGE, *_NO_CHANGE], {})

@@ -1,0 +1,172 @@
+"""Manifests with every field there is, and text by pattern: what a generator cannot know."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cooper_crds.actions import GRANTABLE_ACTIONS
+from cooper_crds.meta import API_VERSION
+from e2e.crds.schemas import Schema, Steps, schema_of
+
+TIME: Final = "2030-01-31T12:00:00Z"
+CONDITION: Final = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "GatewayUnavailable",
+    "message": "no gateway of Region local answers",
+    "lastTransitionTime": TIME,
+    "observedGeneration": 1,
+}
+_OBSERVED: Final = {"observedGeneration": 1, "conditions": [CONDITION]}
+
+#: Spec and status of each kind, with every field. No Region is the default: other tests' Buckets would choose it.
+_FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "Region": (
+        {
+            "tag": "us-east-1",
+            "default": False,
+            "endpoints": {"internal": "http://s3.cooper:9000", "public": "https://[2001:db8::1]:443"},
+            "service": {"name": "gateway", "port": "http"},
+            "features": {"listObjectsV1": False, "matchRegion": True},
+            "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
+            "maxRecordAge": "1h30m",
+            "bucketNameTemplate": "{namespace}-{name}",
+        },
+        {**_OBSERVED, "endpoint": "http://s3.cooper:9000"},
+    ),
+    "Bucket": (
+        {
+            "bucketName": "my-photos",
+            "region": "local",
+            "visibility": "Public",
+            "apiAccess": "Revoked",
+            "maxObjectSize": "500Mi",
+            "deletionPolicy": "Retain",
+            "credentials": {"enabled": False, "secretName": "my-secret", "actions": ["s3:GetObject"]},
+        },
+        {
+            **_OBSERVED,
+            "bucketName": "my-photos",
+            "region": "local",
+            "endpoint": "http://s3.cooper:9000",
+            "objects": 1234,
+            "size": "1.5Gi",
+            "binding": {"name": "my-secret"},
+        },
+    ),
+    "AccessKey": (
+        {
+            "region": "local",
+            "grants": [{"bucket": "photos", "actions": ["s3:GetObject"]}],
+            "state": "Revoked",
+            "expiresAt": TIME,
+            "secretName": "my-secret",
+        },
+        {
+            **_OBSERVED,
+            "state": "Active",
+            "accessKeyId": "AKIA234567ABCDEFGHIJ",
+            "secretName": "my-secret",
+            "provenRecord": "1234",
+            "binding": {"name": "my-secret"},
+        },
+    ),
+}
+ABSENT: Final = object()
+
+
+def manifest(kind: str, spec: Any, name: str = "sample", **metadata: Any) -> dict[str, Any]:
+    """A manifest without status."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def full(kind: str) -> dict[str, Any]:
+    """A valid manifest with every field of spec and status."""
+    spec, status = _FULL[kind]
+    return copy.deepcopy({**manifest(kind, spec), "status": status})
+
+
+def least(kind: str) -> dict[str, Any]:
+    """A valid manifest without anything that may be left out."""
+    return manifest(kind, _required(schema_of(kind)["properties"]["spec"], _FULL[kind][0]))
+
+
+def _required(node: Schema, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _required(node["properties"][name], value[name]) for name in node.get("required", ())}
+    return [_required(node["items"], each) for each in value] if isinstance(value, list) else value
+
+
+def at(obj: Any, steps: Steps) -> Any:
+    """The value at a path."""
+    for step in steps:
+        obj = obj[step]
+    return obj
+
+
+def changed(obj: Any, steps: Steps, value: Any) -> Any:
+    """A copy with another value at a path, or with ABSENT none."""
+    if not steps:
+        return value
+    made = copy.deepcopy(obj)
+    holder = at(made, steps[:-1])
+    if value is ABSENT:
+        del holder[steps[-1]]
+    else:
+        holder[steps[-1]] = value
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Values by a pattern: one of each length, the shortest, and one that breaks the pattern and no bound."""
+
+    of_length: Callable[[int], str]
+    shortest: str
+    broken: str
+
+
+def _letters(length: int) -> str:
+    return "a" * length
+
+
+def _pattern(kind: str, *steps: str) -> str:
+    """The pattern of a field."""
+    node = schema_of(kind)
+    for step in steps:
+        node = node.get("items", node)["properties"][step]
+    return node["pattern"]
+
+
+TEXTS: Final[Mapping[str | None, Text]] = {
+    None: Text(_letters, "", ""),
+    _pattern("Bucket", "spec", "region"): Text(_letters, "a", "a..b"),
+    _pattern("Region", "spec", "tag"): Text(_letters, "a", "a.b"),
+    _pattern("Bucket", "spec", "bucketName"): Text(_letters, "abc", "-abc"),
+    _pattern("Bucket", "status", "endpoint"): Text(lambda n: "http://".ljust(n, "a"), "http://a", "http://a/b"),
+    _pattern("AccessKey", "spec", "expiresAt"): Text(
+        lambda n: "2030-01-31T12:00:00.123456789+01:00".ljust(n, "0"), TIME, "2030-01-31 12:00:00Z"
+    ),
+    _pattern("Bucket", "status", "size"): Text(lambda n: "1.000000000Ki".rjust(n, "0"), "1", "1 Ki"),
+    _pattern("Region", "spec", "maxRecordAge"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
+    _pattern("Region", "spec", "bucketNameTemplate"): Text(lambda n: "{name}".ljust(n, "a"), "{name}", "{name}_"),
+    _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
+    _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
+    _pattern("AccessKey", "status", "accessKeyId"): Text(
+        lambda n: "AKIA".ljust(n, "A"), "AKIA".ljust(20, "A"), "AKIA".ljust(20, "1")
+    ),
+}
+
+
+def _grants(count: int) -> list[Any]:
+    """With the longest names: rules that compare them cost the most."""
+    return [{"bucket": f"{index:03}".rjust(253, "b"), "actions": ["s3:GetObject"]} for index in range(count)]
+
+
+#: Lists of any length, by the name of their field.
+LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
+    "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
+    "grants": _grants,
+    "conditions": lambda count: [{**CONDITION, "type": f"Type{index}"} for index in range(count)],
+}

@@ -1,0 +1,156 @@
+"""Statuses as the operator writes them: of its plans' tables, of lives with edits and faults, and the longest ones."""
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from cooper_crds.manifest import parse
+from cooper_crds.names import access_key_id, key_record_name
+from cooper_crds.records import KeyRecord, Owner
+from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.memory import MemoryCluster
+from cooper_operator.cluster.port import Object
+from cooper_operator.plan import steps as do
+from cooper_operator.plan.access_key import plan_access_key
+from cooper_operator.plan.bucket import plan_bucket, wanted_record
+from cooper_operator.plan.plan import Plan
+from cooper_operator.plan.region import plan_region
+from cooper_operator.plan.snapshot import (
+    AccessKeySnapshot,
+    Blocked,
+    BucketSnapshot,
+    BucketUsage,
+    GrantedBucket,
+    RegionSnapshot,
+    Surroundings,
+)
+from e2e.crds.samples import manifest
+from property.test_operator_model import STEPS, live
+from support.virtual_time import VirtualLoop
+from unit.operator import test_plan_tables as tables
+
+#: Kind and status.
+Found = tuple[str, dict[str, Any]]
+#: What tells statuses apart is not when, and of which key.
+_VARIES: Final = re.compile(r'AKIA[A-Z2-7]{16}|"[0-9T:.Z-]+"|\d+')
+_LIVES: Final = 12
+_KINDS: Final = {plan_region: "Region", plan_bucket: "Bucket", plan_access_key: "AccessKey"}
+
+
+def _written(kind: str, plan: Plan[Any]) -> list[Found]:
+    """As it is written to the cluster."""
+    return [] if plan.status is None else [(kind, plan.status.model_dump(by_alias=True, exclude_none=True))]
+
+
+def of_tables() -> list[Found]:
+    """Of every row of the plans' tables."""
+    found: list[Found] = []
+
+    def noting(plan: Callable[[Any], Plan[Any]]) -> Callable[[Any], Plan[Any]]:
+        def noted(snapshot: Any) -> Plan[Any]:
+            made = plan(snapshot)
+            found.extend(_written(_KINDS[plan], made))
+            return made
+
+        return noted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for plan in _KINDS:
+            patch.setattr(tables, plan.__name__, noting(plan))
+        for rows, test in (
+            (tables.BUCKETS, tables.test_bucket),
+            (tables.API_ACCESS, tables.test_api_access),
+            (tables.ACCESS_KEYS, tables.test_access_key),
+            (tables.DELETIONS, tables.test_access_key_deletion),
+            (tables.REGIONS, tables.test_region),
+        ):
+            for case in rows:
+                test(case)
+    return found
+
+
+def of_lives() -> list[Found]:
+    """Of an operator under random edits, faults and crashes; the same at every run."""
+    found: dict[str, Found] = {}
+    write = MemoryCluster.update_status
+
+    async def noted(cluster: MemoryCluster, obj: Object) -> Object:
+        alike = obj["kind"] + _VARIES.sub("", json.dumps(obj["status"]))
+        found.setdefault(alike, (obj["kind"], dict(obj["status"])))
+        return await write(cluster, obj)
+
+    @settings(
+        max_examples=_LIVES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(STEPS, st.integers(0, 2**32))
+    def run(steps: Any, seed: int) -> None:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(live(steps, seed))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryCluster, "update_status", noted)
+        run()
+    return list(found.values())
+
+
+# The longest: names as long as they may be, numbers as large, and what others say without end.
+
+_NAMESPACE, _LABEL, _NAME = "n" * 63, "r" * 63, "a" * 253
+_ENDLESS: Final = "ä😀" * 100_000
+_ENDPOINT: Final = "http://".ljust(512, "h")
+_BLOCKS: Final = [
+    Blocked(step, why, _ENDLESS, (1 << 63) - 1)
+    for step in do.Step.__args__
+    for why in ("incomplete", "unavailable", "not-empty", "refused")
+]
+
+
+def _parsed(kind: str, spec: dict[str, Any], name: str, deleting: bool = False) -> Any:
+    metadata: dict[str, Any] = {} if kind == "Region" else {"namespace": _NAMESPACE}
+    if deleting:
+        metadata["deletionTimestamp"] = "2027-01-01T00:00:00Z"
+    return parse(manifest(kind, spec, name, uid="uid-1", generation=(1 << 63) - 1, **metadata))
+
+
+def longest() -> Iterator[Found]:
+    """Whatever is told in a status at its longest."""
+    spec = {"tag": _LABEL, "endpoints": {"internal": _ENDPOINT}}
+    many = tuple(_parsed("Region", {**spec, "default": True}, f"{n:03}".rjust(63, "r")) for n in range(999))
+    yield from _written("Region", plan_region(RegionSnapshot(_LABEL, many[0], many, None, True, "", tables.NOW)))
+    home = Surroundings((_parsed("Region", spec, _LABEL),))
+    for around, blocked, deleting in itertools.product((home, Surroundings(many)), (None, *_BLOCKS), (False, True)):
+        yield from _written("Bucket", plan_bucket(_bucket(around, blocked, deleting)))
+        yield from _written("AccessKey", plan_access_key(_access_key(around, blocked, deleting)))
+
+
+def _bucket(around: Surroundings, blocked: Blocked | None, deleting: bool) -> BucketSnapshot:
+    region = {} if len(around.regions) > 1 else {"region": _LABEL}
+    bucket = _parsed(
+        "Bucket", {**region, "bucketName": "b" * 63, "credentials": {"secretName": _NAME}}, _NAME, deleting
+    )
+    claim = StoredRecord(f"bucket-{'b' * 63}", wanted_record(bucket, "b" * 63), "9" * 20)
+    usage = BucketUsage((1 << 63) - 1, (1 << 63) - 1)
+    return BucketSnapshot(bucket, around, claim, claim, None, tables.NOW, usage=usage, blocked=blocked)
+
+
+def _access_key(around: Surroundings, blocked: Blocked | None, deleting: bool) -> AccessKeySnapshot:
+    region = {} if len(around.regions) > 1 else {"region": _LABEL}
+    spec = {**region, "grants": [{"bucket": _NAME}], "secretName": _NAME}
+    access_key = _parsed("AccessKey", spec, _NAME, deleting)
+    bucket = _bucket(around, None, False)
+    granted = {_NAME: GrantedBucket(bucket.bucket, bucket.claim)}
+    key = KeyRecord(access_key_id("uid-1", 0), "s" * 40, Owner(_NAMESPACE, _NAME, "uid-1"), 0)
+    records = (StoredRecord(key_record_name(key.access_key_id), key, "9" * 20),)
+    return AccessKeySnapshot(access_key, around, granted, records, None, (), tables.NOW, blocked=blocked)
