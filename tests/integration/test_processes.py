@@ -1,6 +1,7 @@
 """A gateway of real processes: what starts, what dies, what comes back, and what is said about it."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -140,9 +141,21 @@ def test_it_serves_and_says_so(shared: Shared) -> None:
         "requests in the metrics",
         lambda: 'cooper_requests_total{operation="GetObject",status="200"}' in page(supervisor, "/metrics")[1],
     )
+    eventually("its commit in the metrics", lambda: committed(supervisor)[1] >= 1)
+    before = committed(supervisor)
+    for number in range(8):
+        s3.put_object(Bucket="photos", Key=f"counted-{number}", Body=b"x")
+    eventually("more commits", lambda: committed(supervisor) == (before[0] + 8, before[1] + 8))
     metrics = page(supervisor, "/metrics")[1]
     assert "cooper_ready 1.0" in metrics
     assert "cooper_records 3.0" in metrics
+
+
+def committed(supervisor: Supervisor) -> tuple[float, float]:
+    """Commits, and writes in them, as the metrics tell."""
+    text = page(supervisor, "/metrics")[1]
+    found = dict(re.findall(r"^cooper_(commits|committed_writes)_total (\S+)$", text, re.MULTILINE))
+    return float(found.get("commits", 0)), float(found.get("committed_writes", 0))
 
 
 def test_both_workers_answer(shared: Shared) -> None:

@@ -1,25 +1,32 @@
 """The committer process: the store's committer, with its keys and the records it checks writes against."""
 
 import signal
+import threading
 import time
+from typing import Final
 
 from cooper_gateway.access.authorize import recheck
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.errors import Refusal
+from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.records.table import RecordsTable
 from cooper_gateway.storage.committer import Committer
 from cooper_gateway.storage.layout import Layout, StoreUnusable
+
+_SAVE_SECONDS: Final = 1.0
 
 
 def commit(child: Child) -> None:
     """Own the store until SIGTERM. Raises Refusal when the store cannot be opened, CommitFailed to be restarted."""
     config = child.handover.config
     records = child.records()
+    file = MeasurementsFile(f"{config.run_dir}/metrics", child.handover.label)
+    measurements = file.load()
     try:
         # Only over an empty store may a key be made: over another one it would hide that the right one is lost.
         keyring = Keyring.load_or_create(config.kek_file, not Layout(config.data_dir).holds_data())
-        committer = Committer(config, keyring, Recheck(records))
+        committer = Committer(config, keyring, Recheck(records), measurements.counts)
     except (KeyringError, StoreUnusable) as error:
         raise Refusal(str(error)) from None
 
@@ -27,7 +34,15 @@ def commit(child: Child) -> None:
         committer.stop()
 
     signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=_keep_saving, args=(file, measurements), name="measurements", daemon=True).start()
     committer.run(child.ready)
+
+
+def _keep_saving(file: MeasurementsFile, measurements: Measurements) -> None:
+    """A thread of its own: the committer's loop has no timers, and sleeps while there is nothing to do."""
+    while True:
+        file.save(measurements)
+        time.sleep(_SAVE_SECONDS)
 
 
 class Recheck:

@@ -22,6 +22,8 @@ _GAUGES: Final = {
 }
 #: Counters that children keep, in the same way.
 _COUNTS: Final = {
+    "commits": "Transactions of the store's index, each synced once.",
+    "committed_writes": "Writes in those transactions: over the commits, how many share a sync.",
     "records_relists": "Complete lists of records from the Kubernetes API.",
     "records_watch_restarts": "Watches of records that had ended by themselves and were resumed.",
 }

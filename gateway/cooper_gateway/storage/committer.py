@@ -81,8 +81,13 @@ class _Connection:
 class Committer:
     """Owns the store's index. `run` returns after `stop`; raises CommitFailed when the process must be restarted."""
 
-    def __init__(self, config: GatewayConfig, sealer: Sealer, recheck: Recheck) -> None:
-        """Open the store, exclusively. Raises StoreUnusable, or the sealer's error on another key-encryption key."""
+    def __init__(
+        self, config: GatewayConfig, sealer: Sealer, recheck: Recheck, counts: dict[str, int] | None = None
+    ) -> None:
+        """Open the store, exclusively. Raises StoreUnusable, or the sealer's error on another key-encryption key.
+
+        `counts` is where commits, and the writes in them, are counted.
+        """
         self._layout = Layout(config.data_dir)
         self._layout.create()
         self._lock = _take_lock(self._layout)
@@ -90,6 +95,7 @@ class Committer:
         self._index = open_writable(self._layout, config.map_size, sealer)
         self._room = Room(self._layout, self._index.env, config.map_size)
         self._recheck = recheck
+        self._counts: dict[str, int] = {} if counts is None else counts
         self._sync = DirectorySync(self._layout)
         self._housekeeping = Housekeeping(self._layout, self._index, self._keys, self._room, Pins(config.run_dir))
         self._path = config.committer_path
@@ -249,8 +255,13 @@ class Committer:
                 raise _NoRoom(str(error)) from error
             raise
         self._housekeeping.forgotten()
+        self._count("commits", 1)
+        self._count("committed_writes", len(requests))
         self._remove(batch.garbage, requests, replies)
         return replies
+
+    def _count(self, name: str, more: int) -> None:
+        self._counts[name] = self._counts.get(name, 0) + more
 
     def _remove(self, garbage: Garbage, requests: list[Request], replies: list[Reply]) -> None:
         try:
