@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cooper_operator.cluster import kubernetes_revision, kubernetes_watch
+from cooper_operator.cluster import kubernetes_following, kubernetes_revision
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
 from cooper_operator.cluster.kubernetes_records import record_secret_owner
@@ -25,9 +25,9 @@ EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","reason":"Expired","messag
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    for module in (kubernetes_watch, kubernetes_revision):
+    for module in (kubernetes_following, kubernetes_revision):
         monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
-        monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(kubernetes_revision, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(kubernetes_revision, "_INTERVAL", 0.01)
     return Script(tmp_path)
 
