@@ -175,3 +175,17 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 5.0)
     async with asyncio.timeout(seconds):
         while not await check():
             await asyncio.sleep(0.01)
+
+
+def endpoint(address: str, pod: str | None = None, **conditions: Any) -> dict[str, Any]:
+    """An endpoint of an EndpointSlice: of a Pod with that UID."""
+    target = {} if pod is None else {"targetRef": {"kind": "Pod", "name": pod, "uid": pod}}
+    return {"addresses": [address], "conditions": conditions, **target}
+
+
+def endpoint_slice(name: str, *endpoints: dict[str, Any], service: str = "gateways", **changes: Any) -> dict[str, Any]:
+    """An EndpointSlice as the API shows it."""
+    labels = {"kubernetes.io/service-name": service} if service else {}
+    metadata = {"namespace": "cooper", "name": name, "resourceVersion": "5", "labels": labels}
+    ports = [{"name": "s3", "port": 9000, "protocol": "TCP"}]
+    return {"metadata": metadata, "addressType": "IPv4", "ports": ports, "endpoints": list(endpoints), **changes}

@@ -16,13 +16,20 @@ from cooper_operator.cluster.kubernetes_connection import Connection, from_kubec
 SECRETS = "/api/v1/namespaces/cooper/secrets"
 
 
+#: The watch goes on, and there is nothing to show.
+OPEN = b""
+
+
 def status(code: int, reason: str, message: str = "so it is") -> dict[str, Any]:
     body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     return {**body, "message": message, "reason": reason, "code": code}
 
 
 class Script:
-    """Answers in order, the last one for ever. A list of events is a watch that the server ends after them."""
+    """Answers in order, the last one for ever. A list of events is a watch that the server ends after them.
+
+    It stays open instead where the last event is `OPEN`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.answers: deque[tuple[int, Any] | list[bytes]] = deque()
@@ -82,6 +89,8 @@ class Script:
         response = web.StreamResponse()
         await response.prepare(request)
         for each in events:
+            if each is OPEN:
+                await asyncio.Event().wait()
             await response.write(each)
         return response
 

@@ -1,31 +1,25 @@
-"""Where the gateways behind a Service listen, and when that is not known."""
+"""Which gateways are behind a Service, as that changes, and when it is not known."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cooper_operator.cluster import kubernetes_endpoints
+from cooper_operator.cluster import kubernetes_following
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
-from cooper_operator.cluster.kubernetes_endpoints import EndpointSlices, ServiceEndpoint
-from unit.cluster.faulty_api import Script, status
+from cooper_operator.cluster.kubernetes_endpoints import EndpointSlices
+from unit.cluster.cluster_harness import endpoint, endpoint_slice
+from unit.cluster.faulty_api import OPEN, Script, status
 
 FORBIDDEN = (403, status(403, "Forbidden", "cannot list resource endpointslices"))
-TWO_PORTS = [{"name": "metrics", "port": 9100}, {"name": "s3", "port": 9000}]
-
-
-def endpoint(*addresses: str, **conditions: Any) -> dict[str, Any]:
-    return {"addresses": list(addresses), "conditions": conditions}
-
-
-def part(name: str, *endpoints: dict[str, Any], service: str = "gateways", **changes: Any) -> dict[str, Any]:
-    labels = {"kubernetes.io/service-name": service} if service else {}
-    metadata = {"namespace": "cooper", "name": name, "resourceVersion": "5", "labels": labels}
-    ports = [{"name": "s3", "port": 9000}]
-    return {"metadata": metadata, "addressType": "IPv4", "ports": ports, "endpoints": list(endpoints), **changes}
+FAILED = (500, status(500, "InternalError", "etcd has no leader"))
+EXPIRED = [b'{"type":"ERROR","object":{"kind":"Status","reason":"Expired","message":"too old","code":410}}\n']
+ONE = endpoint_slice("a", endpoint("10.0.0.1"))
+TWO = endpoint_slice("b", endpoint("10.0.0.2"))
 
 
 def listing(*items: dict[str, Any]) -> tuple[int, Any]:
@@ -37,102 +31,119 @@ def event(kind: str, item: dict[str, Any]) -> bytes:
 
 
 class Following:
-    """Runs through a script until that has nothing more to say."""
+    """Slices that are followed through a script."""
 
     def __init__(self, script: Script, api: KubernetesApi) -> None:
         self.script = script
         self.told: list[str] = []
         self.slices = EndpointSlices(api, "cooper", self.told.append)
 
-    async def through(self, *answers: Any) -> EndpointSlices:
-        """The slices while the script's last answer, a watch, is open."""
-        self.script.answers.extend([*answers, (503, b"the script is at its end")])
+    @asynccontextmanager
+    async def through(self, *answers: Any) -> AsyncIterator[EndpointSlices]:
+        """While the last of the answers lasts: a watch that is open, or a failure again and again."""
+        self.script.answers.extend(answers)
         task = asyncio.create_task(self.slices.run())
-        async with asyncio.timeout(5):
-            while len(self.script.asked) <= len(answers):
-                await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return self.slices
+        try:
+            async with asyncio.timeout(5):
+                while len(self.script.asked) < len(answers):
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)  # what was answered is on its way
+            yield self.slices
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
 async def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Following]:
-    monkeypatch.setattr(kubernetes_endpoints, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(kubernetes_following, "_FIRST_PAUSE", 0.01)
     script = Script(tmp_path)
     async with script.serving() as api:
         yield Following(script, api)
 
 
-def of(slices: EndpointSlices, service: str = "gateways", port: str = "s3") -> tuple[ServiceEndpoint, ...]:
-    return slices.of(service, port).endpoints
+def hosts(slices: EndpointSlices, service: str = "gateways") -> list[str]:
+    return [each.host for each in slices.of(service, "s3").endpoints]
 
 
-async def test_not_known_before_the_first_list(following: Following) -> None:
-    assert "not been listed" in following.slices.of("gateways", "s3").unknown
+def unknown(slices: EndpointSlices, service: str = "gateways", port: str = "s3") -> str:
+    return slices.of(service, port).unknown
 
 
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (endpoint("10.0.0.1", ready=True), True),
-        (endpoint("10.0.0.1"), True),
-        (endpoint("10.0.0.1", ready=None), True),
-        (endpoint("10.0.0.1", ready=False, serving=True, terminating=True), False),
-        (endpoint("10.0.0.1", ready=False), False),
-    ],
-)
-async def test_endpoint_that_is_not_ready_is_there_all_the_same(
-    following: Following, found: dict[str, Any], expected: bool
-) -> None:
-    slices = await following.through(listing(part("a", found)))
-    assert of(slices) == (ServiceEndpoint("10.0.0.1", 9000, expected),)
+async def test_nothing_is_known_before_the_first_list(following: Following) -> None:
+    assert "in namespace cooper have not been listed yet" in unknown(following.slices)
 
 
-async def test_slices_of_one_service_are_put_together_and_those_of_others_left_out(following: Following) -> None:
-    parts = [
-        part("a", endpoint("10.0.0.1"), ports=TWO_PORTS),
-        part("b", endpoint("10.0.0.2"), ports=[{"name": "", "port": 9009}]),
-        part("c", endpoint("fd00::1"), addressType="IPv6"),
-        part("d", endpoint("gateway.example.com"), addressType="FQDN"),
-        part("e", endpoint("10.0.0.5"), service="another"),
-        part("f", endpoint("10.0.0.6"), service=""),
-    ]
-    slices = await following.through(listing(*parts))
-    found = [(each.host, each.port) for each in of(slices)]
-    assert found == [("10.0.0.1", 9000), ("10.0.0.2", 9009), ("fd00::1", 9000)]
-    assert [each.host for each in of(slices, "another")] == ["10.0.0.5"]
-
-
-async def test_changes_are_followed_and_told_by_service(following: Following) -> None:
-    moved = part("a", endpoint("10.0.0.1"), service="another")
-    changes = [
-        event("ADDED", part("b", endpoint("10.0.0.2"))),
-        event("MODIFIED", moved),
-        event("DELETED", part("b")),
-        event("BOOKMARK", {"metadata": {"resourceVersion": "90"}}),
-    ]
-    slices = await following.through(listing(part("a", endpoint("10.0.0.1"))), changes)
-    assert of(slices) == ()
-    assert [each.host for each in of(slices, "another")] == ["10.0.0.1"]
-    assert following.told[:4] == ["gateways", "gateways", "another", "gateways"]
+async def test_what_is_listed_is_all_there_is_and_is_told(following: Following) -> None:
+    others = [endpoint_slice("c", endpoint("10.0.0.5"), service="another"), endpoint_slice("d", service="")]
+    async with following.through(listing(ONE, TWO, *others), [OPEN]) as slices:
+        assert (hosts(slices), unknown(slices)) == (["10.0.0.1", "10.0.0.2"], "")
+        assert (hosts(slices, "another"), unknown(slices, "another")) == (["10.0.0.5"], "")
+        assert following.told == ["gateways", "another"]
 
 
 async def test_service_without_replicas_is_told_from_no_service(following: Following) -> None:
-    slices = await following.through(listing(part("a", endpoints=None)))
-    slices._unknown = ""  # as it is while the watch is open
-    assert slices.of("gateways", "s3").unknown == ""
-    assert "create it, or name the gateways' Service" in slices.of("nowhere", "s3").unknown
+    async with following.through(listing(endpoint_slice("a")), [OPEN]) as slices:
+        assert (hosts(slices), unknown(slices)) == ([], "")
+        assert "no Service nowhere with EndpointSlices in namespace cooper: create it" in unknown(slices, "nowhere")
 
 
-async def test_a_port_that_is_not_there_is_no_absence_of_replicas(following: Following) -> None:
-    slices = await following.through(listing(part("a", endpoint("10.0.0.1"), ports=TWO_PORTS)))
-    slices._unknown = ""
-    assert "no port named web" in slices.of("gateways", "web").unknown
+async def test_port_that_is_not_there_is_no_absence_of_replicas(following: Following) -> None:
+    ports = [{"name": "s3", "port": 9000}, {"name": "metrics", "port": 9100}]
+    async with following.through(listing(endpoint_slice("a", endpoint("10.0.0.1"), ports=ports)), [OPEN]) as slices:
+        assert unknown(slices) == ""
+        assert "no port named web" in unknown(slices, port="web")
 
 
-@pytest.mark.parametrize("failure", [FORBIDDEN, (500, status(500, "InternalError", "etcd has no leader"))])
-async def test_what_cannot_be_listed_or_followed_is_not_known(following: Following, failure: Any) -> None:
-    slices = await following.through(listing(part("a", endpoint("10.0.0.1"))), failure)
-    assert slices.of("gateways", "s3").unknown
-    assert [each.host for each in of(slices)] == ["10.0.0.1"]  # who is known is asked all the same
+async def test_changes_are_followed_and_told_by_service_and_what_changes_nothing_is_not(following: Following) -> None:
+    unready = endpoint_slice("a", endpoint("10.0.0.1", ready=False))
+    touched = {**unready, "metadata": {**unready["metadata"], "resourceVersion": "11", "annotations": {"a": "b"}}}
+    steps = [
+        (event("ADDED", TWO), ["gateways"]),
+        (event("MODIFIED", unready), ["gateways"]),
+        (event("MODIFIED", touched), []),
+        (event("MODIFIED", endpoint_slice("a", endpoint("10.0.0.1"), service="another")), ["gateways", "another"]),
+        (event("DELETED", TWO), ["gateways"]),
+        (event("BOOKMARK", {"metadata": {"resourceVersion": "90"}}), []),
+        (event("DELETED", endpoint_slice("e", service="another")), ["another"]),
+    ]
+    async with following.through(listing(ONE), [*(line for line, _ in steps), OPEN]) as slices:
+        assert hosts(slices, "another") == ["10.0.0.1"]
+        # The last slice is gone, and with it its Service: whether its replicas are, too, nobody can say.
+        assert "no Service gateways" in unknown(slices)
+        assert following.told == ["gateways", *(name for _, names in steps for name in names)]
+
+
+@pytest.mark.parametrize("end", [EXPIRED, FAILED, FORBIDDEN, [b'{"type":"ADD'], [b"{}\n"]])
+async def test_after_a_watch_that_broke_nothing_is_known_until_the_next_list(following: Following, end: Any) -> None:
+    async with following.through(listing(ONE), end, FAILED) as slices:
+        assert "it is not known which gateways there are" in unknown(slices)
+        assert hosts(slices) == ["10.0.0.1"]  # who is known is asked all the same
+    following.script.answers.clear()
+    following.script.asked.clear()
+    following.told.clear()
+    async with following.through(listing(ONE), [OPEN]) as slices:
+        assert (hosts(slices), unknown(slices)) == (["10.0.0.1"], "")
+        assert following.told == ["gateways"]  # nothing changed, and still it came to be known
+
+
+async def test_watch_that_ends_by_itself_leaves_known_what_is_known(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_following, "_FIRST_PAUSE", 60.0)
+    async with following.through(listing(ONE), [event("ADDED", TWO)]) as slices:
+        assert (hosts(slices), unknown(slices)) == (["10.0.0.1", "10.0.0.2"], "")
+
+
+async def test_what_was_missed_between_two_watches_is_told(following: Following) -> None:
+    same, gone = endpoint_slice("c", service="same"), endpoint_slice("d", service="gone")
+    unready = endpoint_slice("a", endpoint("10.0.0.1", ready=False))
+    async with following.through(listing(ONE, same, gone), [], listing(unready, same), [OPEN]):
+        assert following.told == ["gateways", "same", "gone", "gateways", "gone"]
+
+
+@pytest.mark.parametrize("failure", [FORBIDDEN, FAILED, (200, {"metadata": {"resourceVersion": "7"}, "items": [{}]})])
+async def test_list_that_fails_says_nothing(following: Following, failure: Any) -> None:
+    async with following.through(failure) as slices:
+        assert unknown(slices)
+        assert following.told == []
