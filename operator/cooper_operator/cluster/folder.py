@@ -123,6 +123,9 @@ class FolderCluster:
         """See the port."""
         return self._open.credentials.get(namespace, name)
 
+    async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
+        """See the port. Every AccessKey of a namespace is told of every foreign file there."""
+
     async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
         """See the port."""
         return self._open.credentials.owned(namespace, owner_uid)

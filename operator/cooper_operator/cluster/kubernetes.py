@@ -20,6 +20,7 @@ from cooper_operator.cluster.kubernetes_credentials import (
     secret_patch,
 )
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
+from cooper_operator.cluster.kubernetes_foreign import ForeignSecrets
 from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, Ledger, RecordLedger
 from cooper_operator.cluster.kubernetes_objects import (
     CLUSTER_SCOPED,
@@ -84,6 +85,7 @@ class KubernetesCluster:
         self._echoes = echoes
         self._events = EventRecorder(api, clock)
         self._revision = RevisionWriter(api, namespace)
+        self._foreign = ForeignSecrets(api, self.notify)
         self._watches: dict[OwnerWatch, asyncio.Task[None]] = {}
 
     async def check(self) -> None:
@@ -98,6 +100,7 @@ class KubernetesCluster:
             task.cancel()
         await asyncio.gather(*self._watches.values(), return_exceptions=True)
         self._watches.clear()
+        await self._foreign.close()
         await self._revision.close()
         await self._api.close()
 
@@ -151,6 +154,10 @@ class KubernetesCluster:
             return credentials_of(await self._api.get(core_path("secrets", namespace, name), _secret(namespace, name)))
         except NotFound:
             return None
+
+    async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
+        """See the port."""
+        await self._foreign.follow(waiting, name)
 
     async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
         """See the port. Those whose label was taken off are not among them: a watch tells of that."""

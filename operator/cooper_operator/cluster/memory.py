@@ -54,6 +54,7 @@ class MemoryCluster:
         self._hub = WatchHub()
         self._objects = Objects(clock, new_uid, _NoStorage(), self._hub.notify, self._collect_credentials)
         self._secrets: dict[tuple[str, str], _Secret] = {}
+        self._waiting: dict[Ref, str] = {}  # for the name of a Secret that is not theirs
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
@@ -110,6 +111,11 @@ class MemoryCluster:
         secret = self._secrets.get((namespace, name))
         return secret and Credentials(namespace, name, dict(secret.data), secret.owner_uid, secret.version)
 
+    async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
+        """See the port."""
+        self._reach()
+        self._waiting[waiting] = name
+
     async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
         """See the port."""
         self._reach()
@@ -152,6 +158,9 @@ class MemoryCluster:
         secret = self._secrets.pop((namespace, name), None)
         if secret and secret.owner:
             self._hub.notify(secret.owner)
+        for waiting, awaited in self._waiting.items():
+            if (waiting.namespace, awaited) == (namespace, name):
+                self._hub.notify(waiting)
 
     async def get_record(self, name: str) -> StoredRecord | None:
         """See the port."""

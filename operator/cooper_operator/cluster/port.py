@@ -87,6 +87,14 @@ class Cluster(Protocol):
         """Read a Secret, live, whoever made it."""
         ...
 
+    async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
+        """`waiting` waits until a Secret of that name in its namespace, which is not its own, goes.
+
+        Watches tell it then. Who reads the Secret after this returned misses nothing. It lasts for a minute at least;
+        where it cannot be told nothing is, so that looking again now and then is still needed.
+        """
+        ...
+
     async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
         """All Secrets of a namespace that were made for the owner with this UID, whatever their names."""
         ...

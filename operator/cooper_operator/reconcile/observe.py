@@ -9,12 +9,13 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
 from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
-from cooper_crds.stored import StoredRecord
+from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
 from cooper_operator.plan.keys import key_in, reaches
 from cooper_operator.plan.region import find_home
+from cooper_operator.plan.secrets import is_foreign
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
     Blocked,
@@ -96,6 +97,8 @@ class Observer:
         if owned is None and (name := wanted_name(bucket, around, None)):
             claim = await self._cluster.get_record(bucket_record_name(name))
             owned = claim if record_of(claim, meta.uid) is not None else None
+            if owned is None and claim is not None:
+                await self._look_at_holder(claim, observed)
         child = await self._look(Ref("AccessKey", meta.namespace, meta.name), observed)
         return BucketSnapshot(
             bucket=bucket,
@@ -109,6 +112,13 @@ class Observer:
             blocked=blocked,
         )
 
+    async def _look_at_holder(self, claim: StoredRecord, observed: Observed) -> None:
+        """See the Bucket that holds the name, so that its end is told."""
+        if isinstance(claim.record, BucketRecord):
+            holder = Ref("Bucket", claim.record.owner.namespace, claim.record.owner.name)
+            if holder != observed.ref:
+                await self._look(holder, observed)
+
     async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
         namespace = key.metadata.namespace
         around = await self._surroundings(key.spec.region, observed)
@@ -121,7 +131,7 @@ class Observer:
             around=await self._with_what_gateways_know(around, key.spec.region, records, observed.look),
             buckets=dict(zip(names, granted, strict=True)),
             records=records,
-            credentials=await self._cluster.get_credentials(namespace, wanted),
+            credentials=await self._credentials(observed.ref, wanted, key.metadata.uid),
             other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
             blocked=blocked,
@@ -185,6 +195,14 @@ class Observer:
         if key.status is not None and key.status.access_key_id is not None:
             names.add(key_record_name(key.status.access_key_id))
         return names
+
+    async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:
+        """The Secret of that name, whoever's it is. A foreign one is followed: nothing else tells when it goes."""
+        found = await self._cluster.get_credentials(ref.namespace, name)
+        if not is_foreign(found, uid):
+            return found
+        await self._cluster.follow_foreign_credentials(ref, name)
+        return await self._cluster.get_credentials(ref.namespace, name)
 
     async def _granted(self, namespace: str, name: str, around: Surroundings, observed: Observed) -> GrantedBucket:
         bucket = read_related(await self._look(Ref("Bucket", namespace, name), observed), Bucket)

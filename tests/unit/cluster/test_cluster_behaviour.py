@@ -443,6 +443,16 @@ async def test_watch_tells_owners_of_changed_records_and_credentials(harness: Ha
     await collect(refs, {KEY})
 
 
+async def test_watch_tells_who_waits_when_a_foreign_secret_goes(harness: Harness) -> None:
+    await harness.cluster.create(access_key())
+    await harness.set_credentials("default", "secret", {"password": "mine"})
+    refs = harness.cluster.watch()
+    await collect(refs, {KEY})
+    await harness.cluster.follow_foreign_credentials(KEY, "secret")
+    await harness.remove_credentials("default", "secret")
+    await collect(refs, {KEY})
+
+
 async def test_people_apply_edit_and_remove(harness: Harness) -> None:
     await harness.apply(bucket())
     made = await harness.cluster.get(BUCKET)

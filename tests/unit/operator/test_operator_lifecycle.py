@@ -8,6 +8,7 @@ from cooper_crds.fields import timestamp, unix_seconds
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord
 from cooper_operator.cluster.port import Ref
+from cooper_operator.reconcile import queue
 from unit.operator.operator_world import ENDPOINT, World, manifest
 
 
@@ -104,6 +105,35 @@ async def test_the_name_belongs_to_the_first(world: World) -> None:
     await world.until_condition("Bucket", "photos", "False", "NameTaken", namespace="other")
     assert await world.bucket_record("photos") == before
     assert await world.credentials("photos", "other") is None
+
+
+@pytest.fixture
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked at again by itself, as far as a test goes."""
+    monkeypatch.setattr(queue, "FIRST_RETRY", 60.0)
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_the_name_is_had_as_soon_as_the_first_is_gone(world: World) -> None:
+    await ready_bucket(world)
+    await world.apply("Bucket", "photos", namespace="other")
+    await world.until_condition("Bucket", "photos", "False", "NameTaken", namespace="other")
+    await world.settle()
+    await world.delete("Bucket", "photos")
+    await world.until_ready("Bucket", "photos", namespace="other")
+    record = await world.bucket_record("photos")
+    assert record is not None
+    assert record.owner.namespace == "other"
+
+
+@pytest.mark.usefixtures("no_retries")
+async def test_the_secrets_name_is_had_as_soon_as_a_foreign_one_is_gone(world: World) -> None:
+    world.cluster.set_credentials("default", "photos", {"password": "mine"})
+    await world.apply("Bucket", "photos")
+    await world.until_condition("AccessKey", "photos", "False", "SecretConflict")
+    await world.settle()
+    world.cluster.remove_credentials("default", "photos")
+    await world.until_ready("AccessKey", "photos")
 
 
 async def test_a_foreign_secret_is_left_alone_and_its_removal_lets_it_go_on(world: World) -> None:
