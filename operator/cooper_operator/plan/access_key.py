@@ -159,7 +159,7 @@ def _status(
         state="Pending" if delivered_as is None else "Active",
         access_key_id=before.access_key_id if key is None else key.access_key_id,
         proven_record=before.proven_record,
-        secret_name=delivered_as or before.secret_name,
+        secret_name=delivered_as,
         binding=None if delivered_as is None else Binding(name=delivered_as),
     )
 

@@ -81,6 +81,17 @@ def plan(snapshot: BucketSnapshot, region: str, hold: bool) -> Credentials:
     return _standing(bucket, ours, hold, snapshot.blocked)
 
 
+def standing(snapshot: BucketSnapshot) -> Credentials:
+    """How the AccessKey of a Bucket that is being deleted stands. Nothing is done about it."""
+    bucket, found = snapshot.bucket, snapshot.access_key
+    ours = owned_access_key(bucket, found)
+    if bucket.spec.credentials.enabled and (found is None or (ours is not None and not _lives(ours))):
+        left = "is being revoked" if ours is not None else "is gone"
+        said = Say("CredentialsReady", "False", DELETING, f"AccessKey {bucket.metadata.name} {left}")
+        return Credentials((), said, None)
+    return plan(snapshot, "", hold=True)
+
+
 def _disabled(ours: AccessKey | None) -> Say:
     """A key that goes is in use until every gateway refuses it: no word that there is none before."""
     if ours is None:

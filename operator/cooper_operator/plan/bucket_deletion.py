@@ -11,13 +11,14 @@ from typing import Final
 import msgspec
 
 from cooper_crds.bucket import BucketStatus
+from cooper_crds.meta import Binding
 from cooper_crds.records import BucketRecord
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan.bucket_access_key import owned_access_key
+from cooper_operator.plan.bucket_access_key import owned_access_key, standing
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot, is_final
+from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, is_final
 from cooper_operator.plan.steps import (
     CloseBucket,
     DeleteAccessKey,
@@ -61,25 +62,27 @@ def _finish(snapshot: BucketSnapshot, first: list[Step], last: list[Step]) -> Pl
     blocked = snapshot.blocked
     if access_key is None:
         steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
-        return Plan(steps, _blocked_status(snapshot, blocked), retry=blocked is not None, retry_cap=_EMPTY_POLL)
+        return Plan(steps, _blocked_status(snapshot), retry=blocked is not None, retry_cap=_EMPTY_POLL)
     meta = access_key.metadata
     steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
-    said = _say_blocked(blocked) or Say("Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked")
+    said = _say_blocked(snapshot) or Say("Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked")
     status = _status(snapshot, said)
     return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, retry_cap=_EMPTY_POLL)
 
 
-def _blocked_status(snapshot: BucketSnapshot, blocked: Blocked | None) -> BucketStatus | None:
-    said = _say_blocked(blocked)
+def _blocked_status(snapshot: BucketSnapshot) -> BucketStatus | None:
+    said = _say_blocked(snapshot)
     return None if said is None else _status(snapshot, said)
 
 
-def _say_blocked(blocked: Blocked | None) -> Say | None:
+def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
+    blocked = snapshot.blocked
     if blocked is None:
         return None
     if blocked.why == "not-empty":
         count = "objects" if blocked.objects is None else f"{blocked.objects} object{'s' * (blocked.objects != 1)}"
-        return Say("Ready", "False", BUCKET_NOT_EMPTY, f"deletion waits: the bucket holds {count}")
+        key = ", and its own key is revoked" if standing(snapshot).said.reason is DELETING else ""
+        return Say("Ready", "False", BUCKET_NOT_EMPTY, f"deletion waits: the bucket holds {count}{key}")
     return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}")
 
 
@@ -88,10 +91,12 @@ def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
     objects = snapshot.blocked.objects if snapshot.blocked is not None else None
+    key = standing(snapshot)
     return before.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": conditions(before.conditions, (said,), snapshot.now, generation),
+            "conditions": conditions(before.conditions, (said, key.said), snapshot.now, generation),
+            "binding": None if key.secret_name is None else Binding(name=key.secret_name),
             "objects": before.objects if objects is None else objects,
         }
     )

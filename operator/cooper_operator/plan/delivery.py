@@ -1,13 +1,19 @@
 """Delivery of a key: which Secret is to hold it, which holds it, and what stands against it."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from cooper_crds.records import KeyRecord
 from cooper_crds.stored import Credentials
 from cooper_operator.plan.grants import Problem
 from cooper_operator.plan.reasons import ENDPOINT_UNKNOWN, SECRET_CONFLICT
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.secrets import ACCESS_KEY, credentials_data, holds_key, is_foreign
+from cooper_operator.plan.secrets import ACCESS_KEY, SECRET_KEY, credentials_data, holds_key, is_foreign
 from cooper_operator.plan.snapshot import AccessKeySnapshot
 from cooper_operator.plan.steps import DeleteCredentials, DeliverCredentials, Step
+
+#: How many values that differ are named.
+_NAMED: Final = 5
 
 
 def secret_name(snapshot: AccessKeySnapshot) -> str:
@@ -27,7 +33,7 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     if not home.endpoint:
         return ENDPOINT_UNKNOWN, f"Region {home.name} names no internal endpoint"
     if is_foreign(snapshot.credentials, snapshot.access_key.metadata.uid):
-        return SECRET_CONFLICT, f"Secret {secret_name(snapshot)} is not this AccessKey's and was left alone"
+        return SECRET_CONFLICT, f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
     return None
 
 
@@ -39,8 +45,23 @@ def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[St
     data = credentials_data(key.access_key_id, home.endpoint, home.region.spec.tag, [g.bucket for g in key.grants])
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, data, key.secret_key):
-        steps.append(DeliverCredentials(secret_name(snapshot), data, key, found))
+        steps.append(DeliverCredentials(secret_name(snapshot), data, key, found, _rewrites(snapshot, data, key)))
     return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
+
+
+def _rewrites(snapshot: AccessKeySnapshot, data: Mapping[str, str], key: KeyRecord) -> str:
+    """What there is to tell when a Secret that was delivered is written again; nothing of a key's first delivery."""
+    status, found, name = snapshot.access_key.status, snapshot.credentials, secret_name(snapshot)
+    if not key.secret_key or status is None or (status.access_key_id, status.secret_name) != (key.access_key_id, name):
+        return ""
+    if found is None:
+        return f"Secret {name} was gone"
+    wanted = {**data, SECRET_KEY: key.secret_key}
+    differ = sorted(each for each in found.data.keys() | wanted.keys() if found.data.get(each) != wanted.get(each))
+    if not differ:
+        return f"Secret {name} had lost labels by which it is found"
+    more = f" and {len(differ) - _NAMED} more" if len(differ) > _NAMED else ""
+    return f"Secret {name} was not as it is to be, in {', '.join(differ[:_NAMED])}{more}"
 
 
 def withdrawal(snapshot: AccessKeySnapshot, in_use: str | None) -> list[Step]:

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 
 from cooper_crds.bucket import Bucket
+from cooper_crds.conditions import find_condition
 from cooper_crds.records import BucketRecord, Grant
-from cooper_operator.plan.reasons import BUCKET_NOT_FOUND, BUCKET_NOT_READY, REGION_MISMATCH, Reason
+from cooper_operator.plan.reasons import (
+    BUCKET_NOT_FOUND,
+    BUCKET_NOT_READY,
+    REGION_MISMATCH,
+    WAITING_FOR_BUCKET,
+    Reason,
+)
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket
 
@@ -46,8 +53,17 @@ def _usable(name: str, granted: GrantedBucket, home: Home) -> BucketRecord | Pro
     record = granted.record.record if granted.record is not None else None
     ours = isinstance(record, BucketRecord) and record.owner.uid == bucket.metadata.uid and not record.retained
     if region is None or not ours or not isinstance(record, BucketRecord):
-        return BUCKET_NOT_READY, f"Bucket {name} is not provisioned"
+        return _not_provisioned(bucket)
     return record
+
+
+def _not_provisioned(bucket: Bucket) -> Problem:
+    """One that says nothing yet was just made; what stands against others, they say."""
+    name = bucket.metadata.name
+    ready = find_condition([] if bucket.status is None else bucket.status.conditions, "Ready")
+    if ready is None:
+        return WAITING_FOR_BUCKET, f"Bucket {name} is being provisioned"
+    return BUCKET_NOT_READY, f"Bucket {name} is not provisioned ({ready.reason})"
 
 
 def _region_of(bucket: Bucket, home: Home) -> str | None:

@@ -75,6 +75,12 @@ KEY_REISSUED = _normal(
     "The Secret holds the new key; the former one stays revoked. Programs that read the Secret only when they start "
     "have to be started again.",
 )
+SECRET_REWRITTEN = _normal(
+    "SecretRewritten",
+    "The Secret was changed or deleted by somebody, or what it is to hold is another; it was written again.",
+    "The Secret holds what it is to hold. A change made by hand is put back: change the AccessKey, the Bucket or the "
+    "Region instead. Programs that read the Secret only when they start have to be started again.",
+)
 REVOKED = _normal(
     "Revoked",
     "`spec.state` of the AccessKey is Revoked.",
@@ -138,6 +144,11 @@ WAITING_FOR_ACCESS_KEY = _normal(
     "The bucket's AccessKey is being made, changed, issued or deleted.",
     "Wait: the bucket's AccessKey is not ready; look at it.",
 )
+WAITING_FOR_BUCKET = _normal(
+    "WaitingForBucket",
+    "The AccessKey grants something on a Bucket that is being provisioned.",
+    "Wait: the Bucket that the message names is being provisioned; look at it.",
+)
 NOT_ISSUED = _normal("NotIssued", "No Secret holds the key.", "See the condition Ready for what the key waits for.")
 NOT_PROVISIONED = _normal(
     "NotProvisioned",
@@ -184,8 +195,8 @@ NAME_TAKEN = _warning(
 ACCESS_KEY_CONFLICT = _warning(
     "AccessKeyConflict",
     "An AccessKey of the Bucket's name is there and is not the Bucket's.",
-    "Rename or delete the AccessKey of the bucket's name, which is not the bucket's, or set spec.credentials.enabled "
-    "to false.",
+    "Delete that AccessKey if nobody needs it. Or set spec.credentials.enabled to false: the Bucket then has no key of "
+    "its own, and AccessKeys of other names can be granted it.",
 )
 ACCESS_KEY_REFUSED = _warning(
     "AccessKeyRefused",
@@ -195,7 +206,8 @@ ACCESS_KEY_REFUSED = _warning(
 SECRET_CONFLICT = _warning(
     "SecretConflict",
     "A Secret of the name asked for is there and is not the AccessKey's. It is never touched.",
-    "Delete or rename the Secret of that name, which Cooper did not make, or set another secretName.",
+    "Delete that Secret if nobody needs it, or set another secretName. One that Cooper made is no longer its own when "
+    "its ownerReferences were taken off.",
 )
 SECRET_REFUSED = _warning(
     "SecretRefused",
@@ -209,8 +221,8 @@ BUCKET_NOT_FOUND = _warning(
 )
 BUCKET_NOT_READY = _warning(
     "BucketNotReady",
-    "The AccessKey grants something on a Bucket that has no record.",
-    "The Bucket that the message names is not provisioned: look at its condition Ready.",
+    "The AccessKey grants something on a Bucket that cannot be provisioned as it stands.",
+    "The Bucket that the message names is not provisioned: its condition Ready says what to do.",
 )
 REGION_MISMATCH = _warning(
     "RegionMismatch",
@@ -220,9 +232,10 @@ REGION_MISMATCH = _warning(
 BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",
     "The Bucket is being deleted and holds objects.",
-    "Delete the bucket's objects: its keys work until then. Or set spec.deletionPolicy to Retain: the Bucket goes, its "
-    "objects stay, and they keep the S3 name taken. In a resources folder the manifest, put back, calls the deletion "
-    "off; to keep the objects put it back with Retain and remove it again.",
+    "Delete the bucket's objects with a key that is granted the bucket: it works until the bucket is empty. Or set "
+    "spec.deletionPolicy to Retain: the Bucket goes, its objects stay, and they keep the S3 name taken; in a namespace "
+    "that is being deleted, where no key can be made any more, that is what is left. In a resources folder the "
+    "manifest, put back, calls the deletion off; to keep the objects put it back with Retain and remove it again.",
 )
 GATEWAY_UNAVAILABLE = _warning(
     "GatewayUnavailable",

@@ -89,13 +89,15 @@ class ProveApiAccess:
 class DeliverCredentials:
     """Write the Secret: create-only when there is none, else an update of ours. `data` holds no secret key.
 
-    The secret key is filled in from `key` (of a key issued in this plan: the new secret).
+    The secret key is filled in from `key` (of a key issued in this plan: the new secret). `rewrites` tells the user why
+    it is written, where it was there before.
     """
 
     name: str
     data: Mapping[str, str]
     key: KeyRecord
     current: Credentials | None
+    rewrites: str = ""
 
 
 @dataclass(frozen=True, slots=True)

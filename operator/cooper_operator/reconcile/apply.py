@@ -15,7 +15,7 @@ from cooper_operator.cluster.port import Cluster, Invalid, NotFound, Object, Ref
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
-from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, Reason
+from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, SECRET_REWRITTEN, Reason
 from cooper_operator.plan.secrets import SECRET_KEY
 from cooper_operator.plan.snapshot import FINALIZER, Blocked
 from cooper_operator.reconcile.reading import ref_of, section
@@ -199,6 +199,8 @@ class Applier:
             await self._cluster.create_credentials(namespace, step.name, data, work.resource)
         else:
             await self._cluster.update_credentials(step.current, data, work.resource)
+        if step.rewrites:
+            await self._emit(work.resource, SECRET_REWRITTEN, f"{step.rewrites}; it was written again")
 
     async def _delete_credentials(self, step: do.DeleteCredentials, work: Work) -> None:
         await self._cluster.delete_credentials(step.current)

@@ -171,6 +171,9 @@ async def test_credentials_that_drift_are_put_back(world: World, how: str) -> No
         return found is not None and dict(found.data) == before
 
     await world.until(back)
+    await world.settle()
+    told = [each for each in world.cluster.events(Ref("AccessKey", "default", "photos")) if each.reason != "KeyWorks"]
+    assert [(each.type, each.reason, each.count) for each in told] == [("Normal", "SecretRewritten", 1)]
 
 
 async def test_a_record_that_drifts_is_put_back(world: World) -> None:

@@ -56,10 +56,11 @@ def bucket(
     return resource("Bucket", "photos", BUCKET_UID, spec, metadata=metadata, **({"status": status} if status else {}))
 
 
-def own_key(**metadata: Any) -> AccessKey:
+def own_key(status: dict[str, Any] | None = None, **metadata: Any) -> AccessKey:
     owner = {"apiVersion": "v1", "kind": "Bucket", "name": "photos", "uid": BUCKET_UID, "controller": True}
     spec = {"region": "local", "grants": [{"bucket": "photos"}]}
-    return resource("AccessKey", "photos", KEY_UID, spec, metadata={"ownerReferences": [owner], **metadata})
+    more = {"status": status} if status else {}
+    return resource("AccessKey", "photos", KEY_UID, spec, metadata={"ownerReferences": [owner], **metadata}, **more)
 
 
 RECORD = wanted_record(bucket(), "photos")
@@ -327,6 +328,47 @@ def test_bucket(case: str) -> None:
         assert message in text
 
 
+KEY_READY = {"secretName": "photos", "conditions": [condition("Ready", "True")]}
+#: The AccessKey of a Bucket whose deletion waits for its objects; how it is said to stand, and what is said of the key.
+WHILE_IT_WAITS = {
+    "works": ({"access_key": own_key(status=KEY_READY)}, ("True", "CredentialsWork"), "holds 2 objects. ", "photos"),
+    "going": (
+        {"access_key": own_key(status=KEY_READY, deletionTimestamp=timestamp(NOW))},
+        ("False", "Deleting"),
+        "holds 2 objects, and its own key is revoked. ",
+        None,
+    ),
+    "gone": ({}, ("False", "Deleting"), "holds 2 objects, and its own key is revoked. ", None),
+    "another's": (
+        {"access_key": resource("AccessKey", "photos", KEY_UID, {"grants": [{"bucket": "x"}]})},
+        ("False", "AccessKeyConflict"),
+        "holds 2 objects. ",
+        None,
+    ),
+    "never wanted": (
+        {"bucket": bucket(deleting=True, credentials={"enabled": False})},
+        ("False", "CredentialsDisabled"),
+        "holds 2 objects. ",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHILE_IT_WAITS)
+def test_a_deletion_that_waits_says_how_the_key_stands(case: str) -> None:
+    fields, credentials, message, secret = WHILE_IT_WAITS[case]
+    before = {"bucketName": "photos", "binding": {"name": "photos"}}
+    blocked = Blocked(do.CloseBucket, "not-empty", objects=2)
+    fields = {"bucket": bucket(deleting=True, status=before), "blocked": blocked, **fields}
+    plan = plan_bucket(bucket_snapshot(**fields))
+    assert plan.steps == ()
+    assert plan.status is not None
+    assert said(plan)[:2] == ("False", "BucketNotEmpty")
+    assert message in said(plan)[2]
+    assert said(plan, "CredentialsReady")[:2] == credentials
+    assert (plan.status.binding.name if plan.status.binding else None) == secret
+
+
 # API access. A key that reaches the bucket is there; status may say that its present state was proven.
 
 SERVED = condition("Revoked", "False") | {"reason": "ApiAccessAllowed"}
@@ -480,6 +522,8 @@ EXPIRED_AT = StoredRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 
 HELD = {"records": (KNOWN,), "credentials": OURS}
 LATER = timestamp(NOW + 60)
 
+NOT_READY = {"region": "local", "conditions": [condition("Ready", "False")]}
+
 ACCESS_KEYS = {
     "new": ({}, ["IssueKey", "ProveWorks", "DeliverCredentials"], "KeyWorks", "Active"),
     "resumed after the record": ({"records": (KNOWN,)}, ["ProveWorks", "DeliverCredentials"], "KeyWorks", "Active"),
@@ -544,14 +588,20 @@ ACCESS_KEYS = {
         "BucketNotFound",
         "Active",
     ),
-    "bucket not provisioned": (
+    "bucket just made": (
         {"buckets": {"photos": GrantedBucket(bucket(), None)}},
+        [],
+        "WaitingForBucket",
+        "Pending",
+    ),
+    "bucket not provisioned": (
+        {"buckets": {"photos": GrantedBucket(bucket(status=NOT_READY), None)}},
         [],
         "BucketNotReady",
         "Pending",
     ),
     "bucket's name is another's": (
-        {"buckets": {"photos": GrantedBucket(bucket(), FOREIGN)}},
+        {"buckets": {"photos": GrantedBucket(bucket(status=NOT_READY), FOREIGN)}},
         [],
         "BucketNotReady",
         "Pending",
@@ -678,6 +728,44 @@ def test_access_key(case: str) -> None:
     assert plan.status is not None
     assert plan.status.state == state
     assert text
+
+
+#: How the Secret is, and what its being written tells.
+REWRITTEN = {
+    "first delivery": ({"access_key": access_key()}, ""),
+    "resumed after the Secret was renamed": ({"access_key": access_key(status=READY, secretName="app")}, ""),
+    "gone": ({}, "Secret ci was gone"),
+    "edited": (
+        {"credentials": replace(OURS, data={**DATA, "SECRET_KEY": "x", "A": "b"})},
+        "Secret ci was not as it is to be, in A, SECRET_KEY",
+    ),
+    "much edited": (
+        {"credentials": replace(OURS, data=DATA | {f"a{index}": "x" for index in range(9)})},
+        "Secret ci was not as it is to be, in a0, a1, a2, a3, a4 and 4 more",
+    ),
+    "labels taken off": (
+        {"credentials": replace(OURS, intact=False)},
+        "Secret ci had lost labels by which it is found",
+    ),
+    "a new key": ({"records": (REVOKED,), "credentials": OURS}, ""),
+}
+
+
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_a_secret_that_is_written_again_says_why(case: str) -> None:
+    fields, told = REWRITTEN[case]
+    plan = plan_access_key(key_snapshot(**{"records": (KNOWN,), "access_key": access_key(status=READY), **fields}))
+    (step,) = [step for step in plan.steps if isinstance(step, do.DeliverCredentials)]
+    assert step.rewrites == told
+    assert "s" * 40 not in step.rewrites
+
+
+def test_status_names_no_secret_that_is_not_ours() -> None:
+    held = {"records": (KNOWN,), "credentials": THEIRS, "access_key": access_key(status=READY)}
+    status = plan_access_key(key_snapshot(**held)).status
+    assert status is not None
+    assert (status.secret_name, status.binding) == (None, None)
+    assert status.access_key_id == KEY_ID
 
 
 DELETIONS = {
