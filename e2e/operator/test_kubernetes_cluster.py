@@ -405,3 +405,14 @@ async def test_old_version_is_expired_and_metadata_has_no_content(harness: Kuber
             pass
     whole = (await harness.api.list(replace(of, metadata_only=False))).items
     assert decode(base64.b64decode(whole[0]["data"][RECORD_KEY])) == key_record()
+
+
+async def test_what_went_with_our_own_write_is_not_remembered(harness: KubernetesHarness) -> None:
+    made = await harness.cluster.create({**bucket(), "metadata": {**bucket()["metadata"], "finalizers": ["a.b/c"]}})
+    ref = Ref("Bucket", "default", "photos")
+    assert harness.cluster.seen.resource(ref) == made
+    await harness.remove(ref)
+    going = await harness.cluster.get(ref)
+    assert going is not None
+    await harness.cluster.update({**going, "metadata": {**going["metadata"], "finalizers": []}})
+    assert harness.cluster.seen.resource(ref) is None

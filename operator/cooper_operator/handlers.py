@@ -21,8 +21,8 @@ from cooper_operator.cluster.port import Kind, Object, Ref
 # kopf is typed in parts only.
 _kopf: Final[Any] = kopf
 
-#: Told of a resource that changed, as it is now; None: it is gone.
-Changed = Callable[[Ref, Object | None], None]
+#: Told of a resource that changed, as it is now; and whether it is gone, then at the version at which it went.
+Changed = Callable[[Ref, Object, bool], None]
 
 #: Seconds. The API server sends a bookmark each minute: a stream that is silent for longer is dead.
 _SILENCE: Final = 130.0
@@ -108,8 +108,7 @@ class Handlers:
             obj: dict[str, Any] = event["object"]
             metadata: Mapping[str, Any] = obj["metadata"]
             ref = Ref(kind, metadata.get("namespace", ""), metadata["name"])
-            now = None if event["type"] == "DELETED" else trimmed(copy.deepcopy(obj))
-            loop.call_soon_threadsafe(self._changed, ref, now)
+            loop.call_soon_threadsafe(self._changed, ref, trimmed(copy.deepcopy(obj)), event["type"] == "DELETED")
 
         return handle
 

@@ -63,9 +63,13 @@ class LateView:
             self._told += len(log)
             if self._rng.random() < 0.7:
                 await asyncio.sleep(self._rng.random() * _LATE)
-            self.seen.saw(ref, shown)
+            known = self.seen.resource(ref)
+            if shown is not None:
+                self.seen.saw(ref, shown)
+            elif known is not None:
+                self.seen.gone(ref, known["metadata"]["resourceVersion"])
             for name, _ in log:
-                self.seen.saw_record(name, None)
+                self.seen.forget_record(name)
             yield ref
 
     def _wrote(self, obj: Object) -> Object:

@@ -230,6 +230,7 @@ class KubernetesCluster:
         """See the port."""
         name = record_secret_name(current.name)
         await self._delete_secret(self._namespace, name, f"record {current.name}", current.version)
+        self.seen.forget_record(current.name)
 
     async def replace_damaged_record(self, name: str, record: Record) -> str:
         """See the port: the damaged content is copied into a Secret beside, then overwritten where it is."""
@@ -259,10 +260,14 @@ class KubernetesCluster:
         """A resource may have changed: tell all watchers."""
         self._hub.notify(ref)
 
-    def changed(self, ref: Ref, obj: Object | None) -> None:
-        """A resource was shown by a watch (None: it is gone): tell all watchers, but not of our own writes."""
-        self.seen.saw(ref, obj)
-        if not self._is_echo(resource_path(ref), None if obj is None else obj["metadata"]["resourceVersion"]):
+    def changed(self, ref: Ref, obj: Object, gone: bool) -> None:
+        """A resource was shown by a watch, perhaps as it went: tell all watchers, but not of our own writes."""
+        version: str = obj["metadata"]["resourceVersion"]
+        if gone:
+            self.seen.gone(ref, version)
+        else:
+            self.seen.saw(ref, obj)
+        if not self._is_echo(resource_path(ref), None if gone else version):
             self.notify(ref)
 
     def watch(self) -> AsyncIterator[Ref]:
@@ -316,7 +321,11 @@ class KubernetesCluster:
     def _wrote_resource(self, ref: Ref, written: dict[str, Any]) -> Object:
         self._writes.wrote(resource_path(ref), written)
         obj = trimmed(written)
-        self.seen.saw(ref, obj)
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self.seen.gone(ref, metadata["resourceVersion"])  # that was the last one: it went with this write
+        else:
+            self.seen.saw(ref, obj)
         return obj
 
     # Secrets

@@ -55,7 +55,7 @@ class RecordLedger:
 
     def shown(self, metadata: Metadata, deleted: bool) -> bool:
         """See Ledger."""
-        self._seen.saw_record(record_name(metadata["name"]), None if deleted else metadata["resourceVersion"])
+        self._seen.saw_record(record_name(metadata["name"]), metadata["resourceVersion"])
         return not self._is_echo(metadata, deleted)
 
     def lost(self) -> None:

@@ -5,12 +5,16 @@ plan that was made from it: every write is create-only or bears the version it w
 matters, and the next look is live. Where nothing was to be written, the change not seen yet wakes the resource again.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, Protocol
 
 from cooper_crds.records import KeyRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Kind, Object, Ref
+
+#: How many of the latest shown versions are kept: an answer is that late only while others come by the thousands.
+_KEPT: Final = 10_000
 
 
 class Recollection(Protocol):
@@ -53,10 +57,28 @@ class Nothing:
         return None
 
 
+class _Shown:
+    """The latest versions that watches have shown, also of what is gone: an answer may come later, and be older."""
+
+    def __init__(self) -> None:
+        self._versions: OrderedDict[Hashable, int] = OrderedDict()
+
+    def note(self, what: Hashable, version: int) -> None:
+        """It was shown at this version, or to be gone at it."""
+        self._versions[what] = max(version, self._versions.pop(what, 0))
+        if len(self._versions) > _KEPT:
+            self._versions.popitem(last=False)
+
+    def is_past(self, what: Hashable, version: int) -> bool:
+        """Whether what holds now is newer than this version."""
+        return version < self._versions.get(what, 0)
+
+
 class Seen:
     """Implements `Recollection` from what watches, lists and writes show: the newest version stays."""
 
     def __init__(self) -> None:
+        self._shown = _Shown()
         self._resources: dict[Ref, Object] = {}
         self._regions_known = False
         self._records: dict[str, StoredRecord] = {}
@@ -87,13 +109,20 @@ class Seen:
 
     # Resources
 
-    def saw(self, ref: Ref, obj: Object | None) -> None:
-        """A resource as it was shown or written; None: it is gone."""
+    def saw(self, ref: Ref, obj: Object) -> None:
+        """A resource as it was shown or written."""
         before = self._resources.get(ref)
-        if obj is None:
-            self._resources.pop(ref, None)
-        elif before is None or _version(before) <= _version(obj):
+        if self._shown.is_past(ref, _version(obj)):
+            return
+        if before is None or _version(before) <= _version(obj):
             self._resources[ref] = obj
+
+    def gone(self, ref: Ref, version: str) -> None:
+        """A resource is gone, as of a version."""
+        self._shown.note(ref, int(version) + 1)
+        before = self._resources.get(ref)
+        if before is not None and _version(before) <= int(version):
+            del self._resources[ref]
 
     def listed(self, kind: Kind, namespace: str, found: Mapping[Ref, Object], version: str) -> None:
         """All resources of a kind in a namespace, or (empty) of all, at a version of the cluster."""
@@ -115,14 +144,22 @@ class Seen:
 
     def read_record(self, stored: StoredRecord) -> None:
         """A record as it was read or written."""
-        if not isinstance(stored.record, KeyRecord):
+        if isinstance(stored.record, KeyRecord) or self._shown.is_past(stored.name, int(stored.version)):
+            return
+        known = self._records.get(stored.name)
+        if known is None or int(known.version) <= int(stored.version):
             self._records[stored.name] = stored
 
-    def saw_record(self, name: str, version: str | None) -> None:
-        """A record was shown at a version; None: it is gone. What it says is read when it matters."""
+    def saw_record(self, name: str, version: str) -> None:
+        """A record was shown at a version, or to be gone at it. What it says is read when it matters."""
+        self._shown.note(name, int(version))
         known = self._records.get(name)
-        if known is not None and (version is None or int(known.version) < int(version)):
-            del self._records[name]
+        if known is not None and int(known.version) < int(version):
+            self.forget_record(name)
+
+    def forget_record(self, name: str) -> None:
+        """A record is to be read when it matters."""
+        self._records.pop(name, None)
 
     def records_are(self, versions: Mapping[str, str]) -> None:
         """The versions of all records."""

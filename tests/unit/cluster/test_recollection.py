@@ -1,10 +1,13 @@
 """What is remembered of a cluster: the newest version, nothing that is known to be gone, and no key's secret."""
 
+from dataclasses import replace
+
 import pytest
 
 from cooper_crds.kubernetes import CREDENTIALS_OWNER_LABEL
 from cooper_crds.records import BucketRecord, KeyRecord, Owner
 from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster import recollection
 from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, RecordLedger
 from cooper_operator.cluster.port import Ref
 from cooper_operator.cluster.recollection import Seen
@@ -28,8 +31,27 @@ def test_the_newest_version_stays_whatever_comes_last(seen: Seen) -> None:
     for version in (9, 10, 8):
         seen.saw(PHOTOS, at(version))
     assert seen.resource(PHOTOS) == at(10)
-    seen.saw(PHOTOS, None)
+    seen.gone(PHOTOS, "11")
     assert seen.resource(PHOTOS) is None
+
+
+def test_what_is_gone_does_not_come_back_with_a_late_answer_but_made_anew(seen: Seen) -> None:
+    seen.gone(PHOTOS, "11")
+    for version in (10, 11):
+        seen.saw(PHOTOS, at(version))
+        assert seen.resource(PHOTOS) is None
+    seen.saw(PHOTOS, at(12))
+    seen.gone(PHOTOS, "11")
+    assert seen.resource(PHOTOS) == at(12)
+
+
+def test_only_the_latest_that_went_are_remembered(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recollection, "_KEPT", 1)
+    seen.gone(PHOTOS, "11")
+    seen.gone(SITE, "12")
+    for ref in (PHOTOS, SITE):
+        seen.saw(ref, at(5))
+    assert [seen.resource(ref) for ref in (PHOTOS, SITE)] == [at(5), None]
 
 
 def test_a_list_takes_away_what_it_does_not_have_unless_that_is_newer(seen: Seen) -> None:
@@ -48,7 +70,7 @@ def test_regions_are_known_once_they_were_listed(seen: Seen) -> None:
     assert seen.regions() is None
     seen.listed("Region", "", {REGION: at(3)}, "5")
     assert seen.regions() == [at(3)]
-    seen.saw(REGION, None)
+    seen.gone(REGION, "6")
     assert seen.regions() == []
 
 
@@ -61,6 +83,14 @@ def test_records_are_remembered_as_they_were_read_and_keys_never(seen: Seen) -> 
     seen.saw_record("bucket-photos", "7")
     assert seen.record("bucket-photos") == bucket
     seen.saw_record("bucket-photos", "9")
+    assert seen.record("bucket-photos") is None
+    seen.read_record(bucket)
+    assert seen.record("bucket-photos") is None, "an answer that is older than what was shown"
+    newer = replace(bucket, version="9")
+    seen.read_record(newer)
+    seen.read_record(bucket)
+    assert seen.record("bucket-photos") == newer
+    seen.forget_record("bucket-photos")
     assert seen.record("bucket-photos") is None
 
 

@@ -113,8 +113,8 @@ class Following:
         self.handlers = Handlers(PLURALS, namespaces, access, self._changed)  # pyright: ignore[reportArgumentType]
         self.task = asyncio.create_task(self.handlers.run())
 
-    def _changed(self, ref: Ref, obj: Object | None) -> None:
-        self.told.append((str(ref), None if obj is None else obj["metadata"]["resourceVersion"]))
+    def _changed(self, ref: Ref, obj: Object, gone: bool) -> None:
+        self.told.append((str(ref), None if gone else obj["metadata"]["resourceVersion"]))
 
     async def until(self, *told: tuple[str, str | None]) -> None:
         async with asyncio.timeout(10):
