@@ -14,7 +14,7 @@ import msgspec
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
-from cooper_operator.gateways.probe import PROBE_TIMEOUT, hello, probe, proof_of
+from cooper_operator.gateways.probe import PROBE_TIMEOUT, answers_again, hello, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Roster
 from cooper_operator.gateways.sign import query_string, sign
@@ -52,6 +52,7 @@ class HttpGateways:
         self._system_key = system_key
         self._clock = clock
         self._replicas: dict[str, dict[Address, Replica]] = {}  # by Region
+        self._silent: set[Replica] = set()  # when they were asked last
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -59,6 +60,15 @@ class HttpGateways:
             for replica in replicas.values():
                 replica.close()
         self._replicas.clear()
+        self._silent.clear()
+
+    async def returned(self) -> bool:
+        """Ask those that were silent whether they answer again."""
+        self._silent &= {each for replicas in self._replicas.values() for each in replicas.values()}
+        silent = list(self._silent)
+        again = await asyncio.gather(*(answers_again(each) for each in silent))
+        self._silent -= {each for each, answers in zip(silent, again, strict=True) if answers}
+        return any(again)
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         """Every worker of every ready replica must accept the key and list the buckets, and none that is not granted
@@ -131,7 +141,9 @@ class HttpGateways:
         path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
         ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
         probes = (probe(each, replicas[each.address], ask, verdict, silence) for each in asked)
-        return proof_of(await asyncio.gather(*probes))
+        probed = await asyncio.gather(*probes)
+        self._silent |= {replicas[each.address] for each, found in zip(asked, probed, strict=True) if found.silent}
+        return proof_of(probed)
 
     # Questions
 
@@ -149,6 +161,7 @@ class HttpGateways:
             response = await replicas[endpoint.address].ask_any(ask, OPERATE_TIMEOUT)
             if response is not None:
                 break
+            self._silent.add(replicas[endpoint.address])
         if response is None:
             nobody = "" if roster.endpoints else roster.unknown
             raise GatewayUnavailable(nobody or f"no gateway of Region {region.name} answers")

@@ -41,6 +41,7 @@ class MemoryGateways:
     data: dict[str, MemoryBucket] = field(default_factory=dict[str, MemoryBucket])
     requests: list[Intent] = field(default_factory=list[Intent])
     calls: list[str] = field(default_factory=list[str])  # what was asked, in order
+    _missed: bool = False  # whether somebody was silent when they were asked last
     _seen: dict[int, dict[str, Record]] = field(default_factory=dict[int, dict[str, Record]])
 
     def bucket(self, data_id: str) -> MemoryBucket:
@@ -67,6 +68,12 @@ class MemoryGateways:
         """Every ready worker must let the key to the bucket."""
         self.calls.append(f"prove_bucket_allowed {bucket.name}")
         return await self._prove(lambda known: _lets(known, key, bucket) is True)
+
+    async def returned(self) -> bool:
+        """Whether all answer again."""
+        again = self._missed and not (self.away or self.silent)
+        self._missed = self._missed and not again
+        return again
 
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
         """Objects and bytes. Raises GatewayUnavailable."""
@@ -104,11 +111,13 @@ class MemoryGateways:
 
     def _operate(self, question: str, bucket: BucketRecord) -> MemoryBucket:
         self.calls.append(f"{question} {bucket.name}")
+        self._missed = self._missed or self.away
         if self.away:
             raise GatewayUnavailable(_AWAY)
         return self.bucket(bucket.data_id)
 
     async def _prove(self, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER) -> Proof:
+        self._missed = self._missed or self.away or bool(self.silent)
         if self.away:
             return Proof(0, 0, _AWAY)
         fresh = {_name(record): record for record in await self.records()}

@@ -77,6 +77,11 @@ class Gateways(Protocol):
         go."""
         ...
 
+    async def returned(self) -> bool:
+        """Whether a replica that was silent when it was asked last answers again: what waited for it may go on.
+        Once for each return."""
+        ...
+
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:
         """Objects and bytes. Raises GatewayUnavailable."""
         ...

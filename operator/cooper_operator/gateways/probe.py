@@ -6,7 +6,7 @@ from typing import Final
 
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import Proof
-from cooper_operator.gateways.replica import Ask, Replica
+from cooper_operator.gateways.replica import HELLO_TIMEOUT, Ask, Replica
 from cooper_operator.gateways.roster import Endpoint
 from cooper_operator.gateways.silence import NO_ANSWER, Silence
 from cooper_operator.gateways.verdicts import Verdict
@@ -24,6 +24,7 @@ class Probed:
     proven: int
     expected: int  # workers
     waiting: tuple[str, ...]  # who has not answered as it should
+    silent: bool = False  # whether a worker has not answered at all, or no more than 503
 
 
 async def hello(connection: Connection) -> Response:
@@ -45,11 +46,22 @@ async def probe(
     if unmet and not silence.refuses:
         waiting.append(f"{unmet} of {expected} workers of {name} cannot be reached{silence.until}")
     proven = sum(not problem for problem in problems.values()) + (unmet if silence.refuses else 0)
-    return Probed(proven, expected, tuple(waiting))
+    return Probed(proven, expected, tuple(waiting), unmet > 0 or any(map(_is_silence, answers.values())))
+
+
+async def answers_again(replica: Replica) -> bool:
+    """Whether every worker of a replica that was silent says something."""
+    await replica.meet(hello)
+    answers = await replica.ask_all(hello, HELLO_TIMEOUT)
+    return 0 < replica.count == len(answers) and not any(map(_is_silence, answers.values()))
+
+
+def _is_silence(response: Response | None) -> bool:
+    return response is None or response.status == 503
 
 
 def _problem(response: Response | None, verdict: Verdict, silence: Silence) -> str:
-    if response is not None and response.status != 503:
+    if response is not None and not _is_silence(response):
         return verdict(response)
     if silence.refuses:
         return ""

@@ -20,7 +20,7 @@ _EXTRA_TRIES: Final = 20
 #: Connections opened at a time while workers are being met.
 _PARALLEL: Final = 4
 #: Seconds for one connection and its first answer, and for meeting all workers: one that restarts is met next time.
-_HELLO_TIMEOUT: Final = 0.5
+HELLO_TIMEOUT: Final = 0.5
 _MEET_TIMEOUT: Final = 1.0
 
 
@@ -100,11 +100,11 @@ class Replica:
     async def _meet_one(self, hello: Ask) -> bool:
         """Open one connection and learn whose it is; keep it when that worker had none."""
         try:
-            connection = await Connection.open(self._host, self._port, _HELLO_TIMEOUT)
+            connection = await Connection.open(self._host, self._port, HELLO_TIMEOUT)
         except ConnectionBroken:
             return False
         try:
-            async with asyncio.timeout(_HELLO_TIMEOUT):
+            async with asyncio.timeout(HELLO_TIMEOUT):
                 identity = _identity(await hello(connection))
         except (ConnectionBroken, TimeoutError):
             identity = None

@@ -46,6 +46,7 @@ class Intervals:
     """How often things are looked at that tell nothing by themselves, in seconds."""
 
     intents: float = 1.0
+    returns: float = 1.0  # of gateways that were silent
     usage: float = 300.0
     sweep: float = 180.0
     resync: float = 600.0
@@ -72,6 +73,7 @@ class Operator:
         new_secret: Callable[[], str] = random_secret,
     ) -> None:
         self._cluster = cluster
+        self._gateways = gateways
         self._system_key = system_key or SystemKey()
         self._intervals = intervals or Intervals()
         self._new_secret = new_secret
@@ -126,10 +128,16 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(_every(self._intervals.intents, self._intents.poll))
+                group.create_task(_every(self._intervals.returns, self._greet))
                 group.create_task(_every(self._intervals.sweep, self._sweeper.sweep))
                 group.create_task(_every(self._intervals.resync, self._resync, at_once=False))
         finally:
             await self._queue.stop()
+
+    async def _greet(self) -> None:
+        """Nobody else tells that a gateway that hung goes on."""
+        if await self._gateways.returned():
+            self.hurry()
 
     def _wake(self, ref: Ref) -> None:
         if self._queue is not None:

@@ -79,9 +79,14 @@ class Queue:
             self._start_workers()
 
     def hurry(self) -> None:
-        """Have everything that waits for its next attempt looked at now: what it waits for may be there."""
-        for ref in [ref for ref, item in self._items.items() if item.failures and item.timer is not None]:
-            self.add(ref)
+        """Have everything that failed looked at now, as if for the first time: what it waits for may be there, or soon.
+
+        What is being worked on may have looked too early: it is looked at again.
+        """
+        for ref, item in list(self._items.items()):
+            if item.failures:
+                item.failures = 0
+                self.add(ref)
 
     @property
     def depth(self) -> int:

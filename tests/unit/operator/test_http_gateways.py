@@ -260,6 +260,55 @@ async def test_gateway_that_is_away_proves_nothing(gateway: FakeGateway, gateway
         await gateways.usage(REGION, BUCKET)
 
 
+async def test_replica_that_hung_and_answers_again_is_told_once(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert not await gateways.returned()
+    gateway.down.add(1)
+    gateway.kill(1)
+    await asyncio.sleep(0.01)
+    assert not (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert not await gateways.returned()
+    gateway.down.clear()
+    assert await gateways.returned()
+    assert not await gateways.returned()
+
+
+@pytest.mark.parametrize("question", ["probe", "operation"])
+async def test_replica_that_was_away_for_any_question_is_told_when_it_is_back(
+    gateway: FakeGateway, gateways: HttpGateways, question: str
+) -> None:
+    await gateway.stop()
+    if question == "probe":
+        assert not (await gateways.prove_denied(REGION, KEY)).complete
+    else:
+        with pytest.raises(GatewayUnavailable):
+            await gateways.usage(REGION, BUCKET)
+    assert not await gateways.returned()
+    await gateway.start()
+    assert await gateways.returned()
+
+
+async def test_replica_that_says_503_has_not_returned(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = lambda *_: (503, "<Error><Code>ServiceUnavailable</Code></Error>")
+    assert not (await gateways.prove_denied(REGION, KEY)).complete
+    assert not await gateways.returned()
+    gateway.answer = knows({0, 1, 2})
+    assert await gateways.returned()
+
+
+async def test_replica_that_is_gone_does_not_return(gateway: FakeGateway) -> None:
+    found = roster(gateway)
+    gateways = HttpGateways(lambda _: found, lambda: SYSTEM)
+    await gateway.stop()
+    assert not (await gateways.prove_denied(REGION, KEY)).complete
+    found = Roster()
+    assert (await gateways.prove_denied(REGION, KEY)).complete
+    await gateway.start()
+    assert not await gateways.returned()
+    await gateways.close()
+
+
 # Silence
 
 NOW = 1_800_000_000.0

@@ -1,10 +1,13 @@
 """What the operator does besides reconciling: its own key, DeleteBucket over S3, the sweep of orphans."""
 
+import dataclasses
+
 import pytest
 
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_operator.gateways.port import Intent
+from cooper_operator.reconcile import queue
 from unit.operator.operator_world import World
 
 
@@ -179,3 +182,18 @@ async def test_a_gap_in_a_list_is_no_proof_of_absence(world: World, monkeypatch:
     record = await world.bucket_record("photos")
     assert record is not None
     assert not record.retained
+
+
+async def test_what_waits_for_a_gateway_goes_on_when_it_answers_again(
+    quiet_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "FIRST_RETRY", 3600.0)
+    world = quiet_world
+    world.intervals = dataclasses.replace(world.intervals, returns=0.02)
+    await world.start()
+    world.gateways.silent = {0}
+    await world.apply("Bucket", "photos")
+    await world.until_condition("AccessKey", "photos", "False", "WaitingForGateways")
+    await world.settle()
+    world.gateways.silent = set()
+    await world.until_ready("Bucket", "photos")

@@ -103,6 +103,39 @@ async def test_a_retry_is_capped() -> None:
     await queue.stop()
 
 
+async def test_in_a_hurry_what_failed_is_looked_at_as_if_for_the_first_time() -> None:
+    work = Recorder(Outcome(retry=True))
+    work.gate.set()
+    queue = Queue(work, jitter=lambda: 1.0)
+    queue.add(A)
+    await asyncio.sleep(0.5)
+    count = len(work.started)
+    assert count == 3  # the next one would come 0.7 s after the first
+    queue.hurry()
+    await asyncio.sleep(0.15)
+    assert len(work.started) == count + 2  # at once, and after the first delay again
+    await queue.stop()
+
+
+async def test_in_a_hurry_what_is_being_worked_on_is_looked_at_again_if_it_failed_before() -> None:
+    work = Recorder(Outcome(retry=True))
+    work.gate.set()
+    queue = Queue(work, jitter=lambda: 1.0)
+    queue.add(A)
+    await asyncio.sleep(0.01)
+    work.gate.clear()
+    queue.add(A)
+    queue.add(B)
+    await asyncio.sleep(0.01)
+    assert work.running == [A, B]
+    queue.hurry()
+    work.outcome = Outcome()
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert work.started == [A, A, B, A]
+    await queue.stop()
+
+
 async def test_it_looks_again_after_the_time_asked_for() -> None:
     work = Recorder(Outcome(after=0.05))
     work.gate.set()
