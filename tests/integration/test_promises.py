@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from boto3.s3.transfer import TransferConfig
 
+from cooper_cli.status import condition
+from cooper_operator.cluster.folder_status import read_status
 from support.rig import REGION, Rig, access_key, bucket, error_code, eventually, s3_client
 
 MIB = 1 << 20
@@ -37,6 +39,7 @@ def test_apply_to_ready_and_revoke_to_refused(rig: Rig, record_property: Any) ->
         started = time.monotonic()
         rig.apply(f"{name}.yaml", access_key(name, grants=grants))
         eventually("the credentials", path.exists, pause=0.001)
+        eventually("Ready", lambda name=name: _is_ready(rig, name), pause=0.001)
         ready.append(time.monotonic() - started)
         s3 = s3_client(rig.env(name))
         s3.list_objects_v2(Bucket="fast")
@@ -47,11 +50,18 @@ def test_apply_to_ready_and_revoke_to_refused(rig: Rig, record_property: Any) ->
         env = {"ENDPOINT": rig.endpoint, "REGION": "local", **_keys(s3)}
         for _ in range(20):
             assert error_code(lambda env=env: s3_client(env).list_objects_v2(Bucket="fast")) == "KeyAccessRevoked"
-    for what, figures in (("apply to credentials", ready), ("revoke to refused", refused)):
+    for what, figures in (("apply to Ready", ready), ("revoke to refused", refused)):
         line = f"{what}: median {statistics.median(figures) * 1000:.0f} ms, worst {max(figures) * 1000:.0f} ms of 50"
         record_property(what, line)
         print(line)
         assert max(figures) < 5, line
+
+
+def _is_ready(rig: Rig, name: str) -> bool:
+    """As `cooper status` has it, without the time that a process takes to start."""
+    objects = read_status(rig.data / "state").objects
+    (found,) = [obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) == ("AccessKey", name)]
+    return condition(found, "Ready").get("status") == "True"
 
 
 def _keys(s3: Any) -> dict[str, str]:
