@@ -16,7 +16,10 @@ class Look:
     async def resource(self, ref: Ref) -> Object | None:
         """A resource; None proves that it is absent."""
         found = None if self.live else self._recollection.resource(ref)
-        return await self._cluster.get(ref) if found is None else found
+        # One that goes may be gone by now: what was seen of it can be the last that there is to see.
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return await self._cluster.get(ref)
+        return found
 
     async def regions(self) -> list[Object]:
         """All Regions."""
