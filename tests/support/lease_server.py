@@ -51,6 +51,12 @@ class LeaseServer:
     def delete(self) -> None:
         self.lease = None
 
+    def backup(self) -> tuple[Object | None, int]:
+        return copy.deepcopy(self.lease), self._version
+
+    def restore(self, backup: tuple[Object | None, int]) -> None:
+        self.lease, self._version = copy.deepcopy(backup)
+
     @property
     def holder(self) -> Any:
         return None if self.lease is None else self.lease["spec"]["holderIdentity"]

@@ -64,6 +64,7 @@ class Leadership:
         self._clock = clock
         self._monotonic = monotonic
         self._sight: Sight | None = None
+        self._version = 0  # of the Lease when it was last there
         self._leads_until = -math.inf
         self._failure: str | None = None  # of the last attempt
         self._told: set[type[Exception]] = set()  # in this outage
@@ -182,6 +183,10 @@ class Leadership:
 
     def _saw(self, found: Lease | None) -> Sight:
         self._sight = see(self._sight, found, self._identity, self._settings, self._monotonic())
+        before, self._version = self._version, self._version if found is None else found.version
+        if 0 < self._version < before and self._leads_until > -math.inf:
+            # All that a leader remembers bears versions that mean something else by now, or nothing yet.
+            raise LeadershipLost(f"{self._about} is older than it was: the cluster was restored from a backup")
         return self._sight
 
     async def _read(self) -> Lease | None:

@@ -56,6 +56,12 @@ class Lease:
     transitions: int
 
     @property
+    def version(self) -> int:
+        """Grows with each write, whoever makes it, as etcd's revisions do. 0: it is no number."""
+        text: str = self.metadata["resourceVersion"]
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
     def mark(self) -> tuple[Any, ...]:
         """Changes with each renewal."""
         return self.holder, self.renewed, self.metadata["resourceVersion"]

@@ -373,6 +373,42 @@ async def test_deleted_one_is_made_anew_by_its_leader_and_taken_by_nobody_meanwh
     assert 10 < now() - deleted < 17
 
 
+@pytest.mark.parametrize("held_then", [True, False])
+@virtual
+async def test_cluster_that_was_restored_from_a_backup_ends_leadership_and_it_can_be_acquired_anew(
+    held_then: bool,
+) -> None:
+    server = LeaseServer()
+    a = Candidate(server, "a")
+    backup = server.backup()
+    async with a.leading():
+        await asyncio.sleep(5)
+        if held_then:
+            backup = server.backup()
+        await asyncio.sleep(5)
+        assert a.leadership.is_leader
+        server.restore(backup)
+        await asyncio.sleep(2.1)
+        assert not a.leadership.is_leader
+    assert str(a.lost).endswith("the cluster was restored from a backup")
+    assert await seconds(a.leadership.acquire()) < 2.1
+    async with a.leading():
+        await asyncio.sleep(30)
+        assert a.leadership.is_leader
+
+
+@virtual
+async def test_versions_that_are_no_numbers_say_nothing_of_a_backup() -> None:
+    server = LeaseServer()
+    a = Candidate(server, "a")
+    async with a.leading():
+        await asyncio.sleep(5)
+        assert server.lease is not None
+        server.lease["metadata"]["resourceVersion"] = "opaque"
+        await asyncio.sleep(5)
+        assert a.leadership.is_leader
+
+
 @virtual
 async def test_lease_that_a_webhook_gives_to_somebody_else_is_not_ours(caplog: pytest.LogCaptureFixture) -> None:
     class Rewriting(LeaseServer):
