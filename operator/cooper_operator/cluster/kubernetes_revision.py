@@ -62,6 +62,7 @@ class RevisionWriter:
                     await asyncio.sleep(_INTERVAL)
                 except (Conflict, AlreadyExists, NotFound):
                     self._found = None  # somebody else wrote or removed it: read it again
+                    await asyncio.sleep(_FIRST_PAUSE)  # where that goes on, such as without the namespace
                 except Exception as error:
                     expected = isinstance(error, ClusterError)
                     log.warning("%s, it is tried again: %s", _UNTOLD, error, exc_info=not expected)

@@ -176,6 +176,17 @@ async def test_other_writers_and_failures_are_overcome(
     assert await written(script, api, 9) == asked
 
 
+async def test_server_without_the_namespace_is_not_asked_without_end(
+    script: Script, api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_revision, "_FIRST_PAUSE", 60)
+    script.answers.append(ABSENT)
+    writer = RevisionWriter(api, "cooper")
+    writer.wrote("9")
+    await writer.close(0.3)
+    assert [each.partition(" ")[0] for each in script.asked] == ["GET", "POST"]
+
+
 async def test_end_does_not_wait_for_a_server_that_is_away(script: Script, api: KubernetesApi) -> None:
     script.answers.append(FAILED)
     writer = RevisionWriter(api, "cooper")
