@@ -102,9 +102,7 @@ class Reconciler:
 
     def _settled(self, observed: Observed, obj: Object | None, plan: Plan[Any]) -> Outcome:
         """All steps are done: wake whoever saw something else, and say when to look again."""
-        for dependent in self._relations.outdated(observed.ref, facts_of(obj)):
-            if dependent != observed.ref:
-                self._wake(dependent)
+        self._wake_dependents(observed.ref, obj)
         uid = "" if observed.obj is None else observed.obj["metadata"]["uid"]
         if obj is None:
             self._relations.saw(observed.ref, {} if observed.ref.kind != "Region" else observed.seen)
@@ -114,15 +112,23 @@ class Reconciler:
         times = [at for at in (plan.requeue_at, self._usage.next(uid)) if at is not None]
         return Outcome(plan.retry, plan.retry_cap, max(0.0, min(times) - now) if times else None)
 
+    def _wake_dependents(self, ref: Ref, obj: Object | None) -> None:
+        for dependent in self._relations.outdated(ref, facts_of(obj)):
+            if dependent != ref:
+                self._wake(dependent)
+
     async def _report(self, ref: Ref, obj: Object | None, error: Exception) -> Outcome:
         """Say in status what cannot be read. Nothing else is changed, and only a change helps: look again seldom."""
         log.warning("%s: %s", ref, error)
         reason = RECORD_UNREADABLE if isinstance(error, RecordError) else INVALID_RESOURCE
         if obj is not None:
-            await self._write_problem(obj, reason, str(error))
+            written = await self._write_problem(obj, reason, str(error))
+            if written is not None:  # once: of two that cannot be read, each would wake the other for ever
+                self._wake_dependents(ref, written)
         return Outcome(retry=True)
 
-    async def _write_problem(self, obj: Object, reason: Reason, text: str) -> None:
+    async def _write_problem(self, obj: Object, reason: Reason, text: str) -> Object | None:
+        """The resource as it was written; None where it says so already, or changed."""
         status = dict(section(obj, "status"))
         try:
             before = [Condition.model_validate(each) for each in status.get("conditions", [])]
@@ -132,13 +138,14 @@ class Reconciler:
         message = f"{text}. {reason.advice}"
         after = set_condition(before, "Ready", "False", reason.name, message, timestamp(self._clock()), generation)
         if after == before:
-            return
+            return None
         status["conditions"] = [each.model_dump(by_alias=True, exclude_none=True) for each in after]
         try:
             written = await self._cluster.update_status({**obj, "status": status})
         except (Conflict, NotFound):
-            return  # it changed: the next look says it, if it still holds
+            return None  # it changed: the next look says it, if it still holds
         await self._cluster.emit(written, reason.severity, reason.name, message)
+        return written
 
 
 def make_plan(snapshot: Snapshot | None) -> Plan[Any]:

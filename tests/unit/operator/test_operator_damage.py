@@ -89,6 +89,11 @@ async def test_a_damaged_key_is_given_up_for_a_new_one(provisioned: World, state
     assert len(world.cluster.set_aside) == 1
 
 
+async def test_the_bucket_of_a_key_that_cannot_be_read_says_so_too(provisioned: World) -> None:
+    provisioned.cluster.damage_record(key_record_name((await provisioned.key()).access_key_id))
+    await provisioned.until_condition("Bucket", "photos", "False", "RecordUnreadable")
+
+
 async def test_the_serial_of_a_key_that_status_names_is_found(provisioned: World) -> None:
     world = provisioned
     spec = (await world.get("AccessKey", "photos") or {})["spec"]
