@@ -127,8 +127,9 @@ def _standing(bucket: Bucket, ours: AccessKey, hold: bool, blocked: Blocked | No
         return Credentials(steps, said, None)
     ready = find_condition(ours.status.conditions if ours.status is not None else [], "Ready")
     if ready is None or ready.observed_generation != ours.metadata.generation:
-        text = f"AccessKey {ours.metadata.name} is being issued"
-        return Credentials((), _waiting(text), None)
+        # In the words of the plan that made or changed it: no write of status for another word.
+        doing = "made" if ready is None else "changed"
+        return Credentials((), _waiting(f"AccessKey {ours.metadata.name} is being {doing}"), None)
     secret_name = ours.status.secret_name if ours.status is not None and ready.status == "True" else None
     return Credentials((), _as_the_key_says(ours, ready), secret_name)
 

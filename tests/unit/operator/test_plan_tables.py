@@ -252,6 +252,13 @@ BUCKETS = {
         "WaitingForAccessKey",
         "is being changed",
     ),
+    "access key just made": ({"access_key": own_key()}, [], "WaitingForAccessKey", "AccessKey photos is being made"),
+    "access key just changed": (
+        {"access_key": own_key(status={"conditions": [condition("Ready", "True", generation=0)]})},
+        [],
+        "WaitingForAccessKey",
+        "AccessKey photos is being changed",
+    ),
     "name changed": ({"bucket": bucket(bucketName="other")}, [], "BucketNameChanged", "as photos"),
     "region changed": (
         {"bucket": bucket(region="west", status={"region": "local"})},
