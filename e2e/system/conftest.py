@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cooper_operator.cluster.kubernetes_api import KubernetesApi
+from cooper_operator.cluster.kubernetes_connection import Connection, from_kubeconfig
 from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
+from e2e.system.regions import Regions
 from e2e.system.system import System
+from e2e.system.tenant import Tenant
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
@@ -26,6 +30,38 @@ async def system(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tenant(system: System) -> str:
-    """A namespace of one tenant."""
-    return await system.tenant(f"team-{secrets.token_hex(4)}")
+async def tenant(system: System) -> AsyncIterator[str]:
+    """A namespace of one tenant. It begins to go when the test is over, and is gone at the end of all."""
+    name = await system.tenant(f"team-{secrets.token_hex(4)}")
+    yield name
+    await system.leave(name)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def eyes(kubeconfig: Path) -> AsyncIterator[KubernetesApi]:
+    """Looks at everything, with all rights."""
+    api = KubernetesApi(Connection(from_kubeconfig(kubeconfig)))
+    yield api
+    await api.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def team(system: System, eyes: KubernetesApi, tenant: str) -> Tenant:
+    """A tenant with a namespace of his own."""
+    return Tenant(system, eyes, tenant)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def neighbour(system: System, eyes: KubernetesApi, tenant: str) -> AsyncIterator[Tenant]:
+    """Another tenant, whose namespace's name begins with the first one's."""
+    name = await system.tenant(f"{tenant}-b")
+    yield Tenant(system, eyes, name)
+    await system.leave(name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def regions(system: System) -> AsyncIterator[Regions]:
+    """Makes Regions for one test."""
+    regions = Regions(system)
+    yield regions
+    await regions.remove()

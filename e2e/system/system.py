@@ -37,6 +37,7 @@ class System:
         self.gateways: list[Gateway] = []
         self.operator: OperatorProcess
         self._tenants: list[str] = []
+        self._leaving: list[str] = []
         self._running = ExitStack()
 
     async def start(self) -> "System":
@@ -58,6 +59,9 @@ class System:
         try:
             if self._tenants:
                 await self.kubectl("delete", "namespace", *self._tenants, "--timeout=90s", "--ignore-not-found")
+            if self._leaving:
+                gone = (f"namespace/{name}" for name in self._leaving)
+                await self.kubectl("wait", "--for=delete", *gone, "--timeout=90s")
             await self.kubectl("delete", "region", REGION, "--timeout=30s", "--ignore-not-found")
         finally:
             self._running.close()
@@ -81,6 +85,19 @@ class System:
         await self.kubectl("create", "namespace", name)
         self._tenants.append(name)
         return name
+
+    async def leave(self, name: str) -> None:
+        """A tenant's namespace begins to go."""
+        self._tenants.remove(name)
+        self._leaving.append(name)
+        await self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+    async def former_tenants_settled(self) -> None:
+        """Wait until nothing is left of who left that the operator has to do with."""
+        query = ("get", "buckets,accesskeys", "-A", "-o", "jsonpath={.items[*].metadata.namespace}")
+        async with asyncio.timeout(60):
+            while not set(self._leaving).isdisjoint((await self.kubectl(*query)).split()):
+                await asyncio.sleep(0.3)
 
     async def apply(self, *manifests: dict[str, Any]) -> str:
         """`kubectl apply`."""

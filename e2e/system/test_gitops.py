@@ -23,6 +23,10 @@ async def test_reconciled_resources_show_no_drift(system: System, tenant: str) -
     await system.apply(*applied)
     for what in ("bucket/least", "bucket/full", "accesskey/reader"):
         await system.wait(what, tenant)
+    assert {line.rpartition(" ")[2] for line in (await system.apply(*applied)).splitlines()} == {"unchanged"}
     await assert_quiet(system.kubectl, *applied, system.region())
     for what in ("bucket/least", "bucket/full", "accesskey/reader"):
         await system.wait(what, tenant)
+    for kind in ("bucket", "accesskey"):
+        generations = await system.kubectl("-n", tenant, "get", kind, "-o", "jsonpath={.items[*].metadata.generation}")
+        assert set(generations.split()) == {"1"}, "nobody but the user writes a spec"

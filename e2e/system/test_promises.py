@@ -126,6 +126,7 @@ async def test_how_much_is_written(
 
 
 async def _until_quiet(system: System, cluster: Cluster) -> None:
+    await system.former_tenants_settled()
     count: Callable[[], int] = lambda: len(_writes(system, cluster))  # noqa: E731
     before = -1
     async with asyncio.timeout(20):

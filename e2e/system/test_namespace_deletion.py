@@ -1,0 +1,61 @@
+"""A namespace is deleted with everything in it: all goes, or says what it waits for."""
+
+import json
+
+import pytest
+
+from e2e.kind.cluster import Cluster
+from e2e.system.tenant import Tenant
+from support.rig import error_code
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def furnished(team: Tenant) -> list[dict[str, str]]:
+    """Two Buckets and an AccessKey for both; what their Secrets hold."""
+    await team.apply(team.bucket("photos"), team.bucket("logs"), team.access_key("both", "photos", "logs"))
+    await team.until_ready(("Bucket", "photos"), ("Bucket", "logs"), ("AccessKey", "both"))
+    return [await team.credentials(name) for name in ("photos", "logs", "both")]
+
+
+async def test_empty_buckets_go_and_those_with_objects_say_that_they_wait(
+    team: Tenant, neighbour: Tenant, cluster: Cluster
+) -> None:
+    keys = await furnished(team)
+    full = await furnished(neighbour)
+    client, bucket = neighbour.system.clients(full[0])[0], full[0]["BUCKET"]
+    for number in range(2):
+        client.put_object(Bucket=bucket, Key=f"{number}", Body=b"content")
+    both = (team.namespace, neighbour.namespace)
+    await team.system.kubectl("delete", "namespace", *both, "--wait=false")
+
+    text = "deletion waits: the bucket holds 2 objects, and its own key is revoked"
+    await neighbour.until_said("Bucket", "photos", "False", "BucketNotEmpty", text)
+    await neighbour.until_gone("Bucket", "logs")
+    await neighbour.until_gone("AccessKey", "both")
+    assert error_code(lambda: client.list_objects_v2(Bucket=bucket)) == "InvalidAccessKeyId"
+    assert await neighbour.records() == {f"bucket-{bucket}"}, "no key works on, whatever waits"
+    remaining = json.loads(await team.system.kubectl("get", "namespace", neighbour.namespace, "-o", "json"))
+    said = {each["type"]: each["message"] for each in remaining["status"]["conditions"]}
+    assert "buckets.cooper.dev has" in said["NamespaceContentRemaining"]
+
+    await neighbour.change("bucket", "photos", deletionPolicy="Retain")
+    await team.system.kubectl("wait", "--for=delete", *(f"namespace/{each}" for each in both), "--timeout=60s")
+    assert await team.records() == set()
+    for key in keys:
+        assert error_code(lambda key=key: team.system.clients(key)[1].list_buckets()) == "InvalidAccessKeyId"
+
+    assert await neighbour.records() == {f"bucket-{bucket}"}, "the objects that were to stay, and the name they take"
+    assert attempts(cluster, both) < 10, "nothing is tried again and again that cannot be"
+
+
+def attempts(cluster: Cluster, namespaces: tuple[str, ...]) -> int:
+    """How often something was to be created in namespaces and was refused."""
+    events = [json.loads(line) for line in cluster.audit_log().splitlines()]
+    return sum(
+        event["verb"] == "create"
+        and event["objectRef"].get("namespace") in namespaces
+        and event["objectRef"]["resource"] != "events"
+        and event["responseStatus"]["code"] == 403
+        for event in events
+    )

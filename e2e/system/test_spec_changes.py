@@ -1,0 +1,75 @@
+"""What is changed in a spec takes effect, and soon."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import pytest
+
+from e2e.system.tenant import Tenant
+from support.rig import error_code
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: Seconds, from kubectl's return on.
+_SOON: Final = 1.0
+
+
+async def test_actions_hold_at_every_gateway_in_under_a_second(team: Tenant) -> None:
+    await team.apply(team.bucket("photos"))
+    await team.until_ready(("Bucket", "photos"))
+    key = await team.credentials("photos")
+    clients, bucket = team.system.clients(key), key["BUCKET"]
+
+    def answer(client: Any) -> str:
+        return error_code(lambda: client.put_object(Bucket=bucket, Key="a", Body=b"x"), otherwise="ok")
+
+    async def until_answered(expected: str) -> float:
+        began = time.monotonic()
+        while {answer(client) for client in clients} != {expected}:
+            await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 10
+        return time.monotonic() - began
+
+    assert await until_answered("ok") < _SOON
+    await team.change("bucket", "photos", credentials={"actions": ["s3:GetObject", "s3:ListBucket"]})
+    assert await until_answered("AccessDenied") < _SOON
+    assert clients[0].get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
+    await team.change("bucket", "photos", credentials={"actions": None})
+    assert await until_answered("ok") < _SOON
+    await team.until_ready(("Bucket", "photos"))
+    assert await team.credentials("photos") == key, "the key and its Secret stay"
+    for client in clients:
+        client.delete_object(Bucket=bucket, Key="a")
+
+
+async def test_a_new_secret_name_is_delivered_and_the_former_secret_goes(team: Tenant) -> None:
+    await team.apply(team.bucket("photos"))
+    await team.until_ready(("Bucket", "photos"))
+    key = await team.credentials("photos")
+    await team.change("bucket", "photos", credentials={"secretName": "app"})
+    await team.until_no_secret("photos")
+    await team.until_ready(("AccessKey", "photos"), ("Bucket", "photos"))
+    assert await team.credentials("app") == key
+    for kind in ("AccessKey", "Bucket"):
+        assert (await team.get(kind, "photos") or {})["status"]["binding"] == {"name": "app"}
+    assert "SecretRewritten" not in await team.events("AccessKey", "photos")
+
+
+async def test_a_new_secret_name_that_is_another_s_leaves_the_former_secret(team: Tenant) -> None:
+    await team.make_secret("app", password="mine")
+    theirs = await team.secret("app")
+    await team.apply(team.bucket("photos"))
+    await team.until_ready(("Bucket", "photos"))
+    key = await team.credentials("photos")
+    await team.change("bucket", "photos", credentials={"secretName": "app"})
+    text = "Secret app is there, is not this AccessKey's and is left alone"
+    await team.until_said("Bucket", "photos", "False", "SecretConflict", f"AccessKey photos: {text}")
+    await team.until_said(
+        "AccessKey", "photos", "True", "Delivered", "the Secret photos holds the key", type_="Delivered"
+    )
+    assert await team.credentials("photos") == key
+    assert await team.secret("app") == theirs
+    await team.change("bucket", "photos", credentials={"secretName": None})
+    await team.until_ready(("Bucket", "photos"))
+    assert await team.credentials("photos") == key
