@@ -88,10 +88,11 @@ def test_a_broken_operator_is_caught(what: str, monkeypatch: pytest.MonkeyPatch)
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return any(said in violation for violation in runner.run(live(*found)))
 
-    # Raises NoSuchExample when nothing was noticed.
+    # Raises NoSuchExample when nothing was noticed. Some breaks show in one life of some hundred, and which lives those
+    # are differs from run to run with the order of sets.
     hypothesis.find(
         st.tuples(STEPS, st.integers(0, 2**32)),
         caught,
-        settings=settings(max_examples=1000, database=None, deadline=None, phases=[Phase.generate]),
+        settings=settings(max_examples=10_000, database=None, deadline=None, phases=[Phase.generate]),
         random=random.Random(0),
     )
