@@ -224,8 +224,9 @@ class Observer:
     async def _region_in_use(self, name: str) -> bool:
         for kind in ("Bucket", "AccessKey"):
             for obj in await self._cluster.list_kind(kind):
-                spec, status = section(obj, "spec"), section(obj, "status")
-                if spec.get("region") in (None, name) or status.get("region") == name:
+                # A Bucket lies where its status says; of an AccessKey that names none, nobody knows.
+                lives_in = section(obj, "status").get("region") or section(obj, "spec").get("region")
+                if lives_in in (None, name):
                     return True
         return False
 

@@ -169,6 +169,18 @@ async def test_the_record_of_a_region_that_is_gone_and_unused_goes(world: World)
     await world.until(gone)
 
 
+@pytest.mark.parametrize(("where", "kept"), [(None, False), ("second", True)])
+async def test_a_bucket_that_names_no_region_lives_where_its_status_says(
+    world: World, where: str | None, kept: bool
+) -> None:
+    await world.apply("Region", "second", {"tag": "us-west-2"})
+    await world.apply("Bucket", "photos", {"region": where} if where else {})
+    await world.until_ready("Bucket", "photos")
+    await world.delete("Region", "second")
+    await world.settle()
+    assert (await world.cluster.get_record("region-second") is not None) is kept
+
+
 async def test_a_gap_in_a_list_is_no_proof_of_absence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.apply("Bucket", "photos")
     await world.until_ready("Bucket", "photos")
