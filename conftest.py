@@ -10,4 +10,12 @@ settings.load_profile("cooper")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--soak`."""
-    parser.addoption("--soak", action="store_true", help="the long runs of the same tests")
+    parser.addoption("--soak", action="store_true", help="the long runs of the same tests, and those that are long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without `--soak`, leave those out that are marked so: nothing of them is short."""
+    if not config.getoption("--soak"):
+        left_out = [each for each in items if each.get_closest_marker("soak")]
+        items[:] = [each for each in items if each not in left_out]
+        config.hook.pytest_deselected(items=left_out)

@@ -12,6 +12,7 @@ from cooper_operator.cluster.kubernetes_connection import Connection, from_kubec
 from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
 from e2e.system.regions import Regions
+from e2e.system.server import Server
 from e2e.system.system import System
 from e2e.system.tenant import Tenant
 
@@ -27,6 +28,14 @@ async def system(
         yield await system.start()
     finally:
         await system.stop()
+
+
+@pytest_asyncio.fixture
+async def server(kubeconfig: Path) -> AsyncIterator[Server]:
+    """The API server, for what is to be done often or fast."""
+    server = Server(kubeconfig)
+    yield server
+    await server.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -9,11 +9,13 @@ import base64
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
+from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
 from e2e.operator.rights import gateway_rights, operator_rights
 from support.gateway_rig import Gateway
@@ -23,6 +25,14 @@ from support.rig import s3_client
 REGION: Final = "local"
 TAG: Final = "eu-local-1"
 _CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
+
+
+@dataclass(frozen=True)
+class Write:
+    """`what` was done, as `update buckets/status`, and with which object: `namespace/name`."""
+
+    what: str
+    about: str
 
 
 class System:
@@ -58,10 +68,10 @@ class System:
         """Remove everything while the operator still runs, then stop the programs."""
         try:
             if self._tenants:
-                await self.kubectl("delete", "namespace", *self._tenants, "--timeout=90s", "--ignore-not-found")
+                await self.kubectl("delete", "namespace", *self._tenants, "--timeout=300s", "--ignore-not-found")
             if self._leaving:
                 gone = (f"namespace/{name}" for name in self._leaving)
-                await self.kubectl("wait", "--for=delete", *gone, "--timeout=90s")
+                await self.kubectl("wait", "--for=delete", *gone, "--timeout=300s")
             await self.kubectl("delete", "region", REGION, "--timeout=30s", "--ignore-not-found")
         finally:
             self._running.close()
@@ -103,6 +113,10 @@ class System:
         """`kubectl apply`."""
         return await self.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": manifests})
 
+    async def edit(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> None:
+        """`kubectl patch` of fields of a spec."""
+        await self.kubectl("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
     async def wait(self, what: str, namespace: str, condition: str = "Ready", seconds: int = 30) -> None:
         """`kubectl wait` for a condition."""
         await self.kubectl("-n", namespace, "wait", f"--for=condition={condition}", what, f"--timeout={seconds}s")
@@ -112,6 +126,14 @@ class System:
         within = ("-n", namespace) if namespace else ()
         found = await self.kubectl(*within, "get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(found) if found else None
+
+    async def writes(self, cluster: Cluster) -> list[Write]:
+        """All that the operator wrote so far."""
+        account = f"system:serviceaccount:{self.namespace}:operator"
+        lines = (await asyncio.to_thread(cluster.audit_log)).splitlines()
+        found = [_write(event["verb"], event["objectRef"]) for event in map(json.loads, lines) if _by(event) == account]
+        assert found, "the API server notes no writes of service accounts: the cluster is an old one, make it anew"
+        return found
 
     async def credentials(self, namespace: str, name: str) -> dict[str, str]:
         """The values of a Secret."""
@@ -136,11 +158,14 @@ class System:
         path = self.home / "gateway.kubeconfig"
         await self._grant("gateway", gateway_rights(self.namespace), path)
         for number in (1, 2):
-            home = self.home / f"gateway-{number}"
-            home.mkdir()
-            options = ("--kubeconfig", str(path), "--namespace", self.namespace)
-            gateway = Gateway(home, *options, host=self.address)
-            self.gateways.append(self._running.enter_context(gateway))
+            self.gateways.append(self._running.enter_context(self.gateway(f"gateway-{number}")))
+
+    def gateway(self, name: str, region: str = REGION) -> Gateway:
+        """Another gateway with a store of its own. It is neither started nor published."""
+        home = self.home / name
+        home.mkdir()
+        options = ("--kubeconfig", str(self.home / "gateway.kubeconfig"), "--namespace", self.namespace)
+        return Gateway(home, *options, host=self.address, region=region)
 
     async def _start_operator(self) -> None:
         path = self.home / "operator.kubeconfig"
@@ -176,6 +201,15 @@ class System:
             "ports": [{"name": "s3", "port": gateway.port}],
             "endpoints": [{"addresses": [self.address], "conditions": {"ready": ready}}],
         }
+
+
+def _by(event: Mapping[str, Any]) -> str:
+    return event["user"]["username"] if event["stage"] == "ResponseComplete" else ""
+
+
+def _write(verb: str, about: Mapping[str, str]) -> Write:
+    resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+    return Write(f"{verb} {resource}", f"{about.get('namespace', '')}/{about.get('name', '')}")
 
 
 def manifest(

@@ -1,11 +1,9 @@
 """How long it takes until a key works, and until it does not; and how often that is written about."""
 
 import asyncio
-import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -116,30 +114,23 @@ async def test_how_much_is_written(
     user.create("Bucket", "all", {"bucketName": f"{tenant}-all"})
     eventually("the bucket", lambda: user.is_ready("Bucket", "all"))
     await _until_quiet(system, cluster)
-    before = len(_writes(system, cluster))
+    before = len(await _writes(system, cluster))
     user.create(kind, "counted", spec | ({"bucketName": f"{tenant}-counted"} if kind == "Bucket" else {}))
     eventually("readiness", lambda: user.is_ready(kind, "counted"))
     await _until_quiet(system, cluster)
-    written = Counter(_writes(system, cluster)[before:])
+    written = Counter((await _writes(system, cluster))[before:])
     print(f"\n{kind}: {sum(written.values())} writes: {dict(written)}")
     assert 0 < sum(written.values()) <= most
 
 
 async def _until_quiet(system: System, cluster: Cluster) -> None:
     await system.former_tenants_settled()
-    count: Callable[[], int] = lambda: len(_writes(system, cluster))  # noqa: E731
     before = -1
     async with asyncio.timeout(20):
-        while before != (before := count()):
+        while before != (before := len(await _writes(system, cluster))):
             await asyncio.sleep(1.5)
 
 
-def _writes(system: System, cluster: Cluster) -> list[str]:
+async def _writes(system: System, cluster: Cluster) -> list[str]:
     """The operator's writes of what belongs to an object, by what was written."""
-    account = f"system:serviceaccount:{system.namespace}:operator"
-    events = [json.loads(line) for line in cluster.audit_log().splitlines()]
-    return [
-        "/".join(filter(None, (event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource"))))
-        for event in events
-        if event["user"]["username"] == account and event["objectRef"]["resource"] not in _SHARED
-    ]
+    return [each.what for each in await system.writes(cluster) if each.what.split()[1] not in _SHARED]

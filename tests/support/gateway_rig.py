@@ -18,10 +18,11 @@ from support.rig import COOPER, eventually, free_port, s3_client
 class Gateway:
     """One gateway process; it may be started several times on its data. Use as a context manager."""
 
-    def __init__(self, home: Path, *options: str, host: str = "127.0.0.1") -> None:
+    def __init__(self, home: Path, *options: str, host: str = "127.0.0.1", region: str = "local") -> None:
         self.home = home
         self.options = options
         self.host = host
+        self.region = region
         self.data = home / "data"
         self.log = home / "gateway.log"
         self.port, self.metrics_port = free_port(), free_port()
@@ -30,11 +31,15 @@ class Gateway:
     def start(self) -> "Gateway":
         """Start it and wait until it listens, which it does whether or not the API answers."""
         ports = ["--host", self.host, "--port", str(self.port), "--metrics-port", str(self.metrics_port)]
-        command = [*COOPER, "gateway", "--region", "local", "--data", str(self.data), *ports, *self.options]
+        command = [*COOPER, "gateway", "--region", self.region, "--data", str(self.data), *ports, *self.options]
         starts = self._starts()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=clean_env())
-        eventually("the gateway", lambda: self._runs() and self._starts() > starts, pause=0.05)
+        try:
+            eventually("the gateway", lambda: self._runs() and self._starts() > starts, seconds=60, pause=0.05)
+        except BaseException:
+            self.process.kill()
+            raise
         return self
 
     def stop(self) -> int:
@@ -49,6 +54,14 @@ class Gateway:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
+
+    def freeze(self) -> None:
+        """Halt all its processes: connections are kept and made, and nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
 
     def __enter__(self) -> "Gateway":
         return self.start()
@@ -85,6 +98,13 @@ class Gateway:
         """boto3 with that key."""
         env = {"ENDPOINT": self.endpoint, "REGION": "eu-local-1"}
         return s3_client({**env, "ACCESS_KEY": key.access_key_id, "SECRET_KEY": key.secret_key})
+
+    def _signal_all(self, number: int) -> None:
+        assert self.process is not None
+        of_threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [int(pid) for each in of_threads for pid in each.read_text().split()]
+        for pid in (self.process.pid, *children):
+            os.kill(pid, number)
 
     def _runs(self) -> bool:
         assert self.process is not None

@@ -16,22 +16,38 @@ class OperatorProcess:
         self.log = log
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
+        self._said_before = 0  # in the log
 
     def start(self) -> "OperatorProcess":
         """Start it; `wait_until_leading` waits until it works."""
+        self.forget()
         with self.log.open("ab") as log:
             command = [*COOPER, "operator", *self.options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=clean_env())
         return self
 
     def wait_until_leading(self, seconds: float = 40) -> None:
-        """Wait until the latest start has got the Lease."""
-        eventually("the operator's lead", self._leads, seconds, pause=0.05)
+        """Wait until it has got the Lease."""
+        eventually("the operator's lead", lambda: self._says("leading, as process"), seconds, pause=0.05)
 
-    def _leads(self) -> bool:
+    def wait_until_waiting(self, seconds: float = 40) -> None:
+        """Wait until it has seen that another one leads."""
+        eventually("the operator's waiting", lambda: self._says("this operator waits"), seconds, pause=0.05)
+
+    def forget(self) -> None:
+        """Have only what it says from now on count."""
+        self._said_before = len(self.log.read_text()) if self.log.exists() else 0
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
         assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
-        return f"leading, as process {self.process.pid}" in self.log.read_text()
+        os.kill(self.process.pid, number)
+
+    def _says(self, what: str) -> bool:
+        assert self.process is not None
+        text = self.log.read_text()[self._said_before :]
+        assert self.process.poll() is None, text
+        return what in text
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
@@ -42,8 +58,8 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """`kill -9`."""
+        self.signal(signal.SIGKILL)
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
 
     def __enter__(self) -> "OperatorProcess":

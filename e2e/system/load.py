@@ -1,0 +1,95 @@
+"""Clients of S3 that put, get and list without end, and note what they are told."""
+
+import asyncio
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from e2e.system.s3 import S3, Answer
+
+_CLIENTS = 3  # at each gateway
+_PAUSE = 0.02  # seconds: the machine has others to serve
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that was not answered as it should be, and when (monotonic seconds)."""
+
+    at: float
+    endpoint: str
+    what: str
+
+
+class Load:
+    """Runs from entering to leaving it."""
+
+    def __init__(self, credentials: Mapping[str, str], endpoints: list[str]) -> None:
+        self.served: Counter[str] = Counter()  # by endpoint
+        self.last_served: dict[str, float] = {}
+        self.failures: list[Failure] = []
+        self._credentials = credentials
+        self._endpoints = endpoints
+
+    async def __aenter__(self) -> "Load":
+        self._session = aiohttp.ClientSession()
+        clients = [(endpoint, number) for endpoint in self._endpoints for number in range(_CLIENTS)]
+        self._tasks = [asyncio.create_task(self._client(*each)) for each in clients]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._empty(endpoint) for endpoint in self._endpoints))
+        await self._session.close()
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
+
+    @property
+    def total(self) -> int:
+        """Requests that were answered as they should be."""
+        return sum(self.served.values())
+
+    def first_failure(self, endpoint: str) -> float | None:
+        """When it was (monotonic seconds)."""
+        return next((each.at for each in self.failures if each.endpoint == endpoint), None)
+
+    async def _client(self, endpoint: str, number: int) -> None:
+        s3 = S3(self._session, endpoint, self._credentials)
+        bucket, dice = f"/{self._credentials['BUCKET']}", random.Random(number)
+        stored: dict[str, bytes] = {}
+        while True:
+            name = f"{number}-{dice.randrange(20)}"
+            body = dice.randbytes(dice.choice((100, 4_000, 100_000)))
+            put = await s3.ask("PUT", f"{bucket}/{name}", body)
+            if self._note(endpoint, "put", put, put.status == 200):
+                stored[name] = body
+            elif put.status == 0:
+                stored.pop(name, None)  # it may have been stored
+            if stored:
+                name = dice.choice(sorted(stored))
+                got = await s3.ask("GET", f"{bucket}/{name}")
+                self._note(endpoint, "get", got, got.status == 200 and got.body == stored[name])
+            listed = await s3.ask("GET", f"{bucket}?list-type=2&prefix={number}-")
+            complete = all(f"<Key>{name}</Key>".encode() in listed.body for name in stored)
+            self._note(endpoint, "list", listed, listed.status == 200 and complete)
+            await asyncio.sleep(_PAUSE)
+
+    async def _empty(self, endpoint: str) -> None:
+        """So that the bucket can be deleted."""
+        s3, bucket = S3(self._session, endpoint, self._credentials), f"/{self._credentials['BUCKET']}"
+        listed = await s3.ask("GET", f"{bucket}?list-type=2")
+        for name in re.findall(rb"<Key>(.*?)</Key>", listed.body):
+            await s3.ask("DELETE", f"{bucket}/{name.decode()}")
+
+    def _note(self, endpoint: str, operation: str, answer: Answer, right: bool) -> bool:
+        if right:
+            self.served[endpoint] += 1
+            self.last_served[endpoint] = time.monotonic()
+        else:
+            self.failures.append(Failure(time.monotonic(), endpoint, f"{operation}: {answer.status} {answer.code}"))
+        return right

@@ -1,0 +1,81 @@
+"""The operator starts anew where everything is as it is to be: it looks at everything, and writes nothing."""
+
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+
+from cooper_operator.cluster.kubernetes_objects import core_path, kind_path
+from e2e.kind.cluster import Cluster
+from e2e.system.server import Server
+from e2e.system.system import System, manifest
+
+_BUCKETS = 10
+
+
+async def test_a_restart_writes_nothing(
+    system: System, tenant: str, server: Server, cluster: Cluster, pytestconfig: pytest.Config
+) -> None:
+    await system.former_tenants_settled()
+    count = 1000 if pytestconfig.getoption("--soak") else 20
+    buckets = [f"bucket-{number}" for number in range(_BUCKETS)]
+    for name in buckets:
+        await server.create(manifest("Bucket", tenant, name, {"bucketName": f"{tenant}-{name}"}))
+    for number in range(count):
+        grants = [{"bucket": buckets[number % _BUCKETS]}]
+        await server.create(manifest("AccessKey", tenant, f"key-{number:04}", {"grants": grants}))
+    await _until_ready(server, tenant, _BUCKETS + count)
+    took = await _resync(system, server, tenant, f"key-{count - 1:04}")
+    print(f"{2 * _BUCKETS + count} resources were looked at {took:.1f} s after the start of the process")
+
+    await asyncio.to_thread(system.operator.stop)
+    before, sizes = await system.writes(cluster), await _sizes(server)
+    system.operator.start()
+    await asyncio.to_thread(system.operator.wait_until_leading)
+    await asyncio.sleep(max(5.0, 2 * took))
+    written = (await system.writes(cluster))[len(before) :]
+    # What buckets hold is asked now and then, for the first time within 5 minutes.
+    asked = {name for name, size in (await _sizes(server)).items() if size != sizes[name]}
+    own = [each for each in written if each.about.startswith(f"{system.namespace}/")]
+    others = [each for each in written if each not in own]
+    assert [each for each in others if each.what != "update buckets/status" or each.about not in asked] == []
+    # Its own key is made anew at each start, and gateways are told of it.
+    told = Counter(each.what for each in own if each.what != "update leases")
+    assert told <= Counter({"create secrets": 1, "delete secrets": 1, "patch configmaps": 2})
+    print(f"its own writes: {dict(told)}; sizes that became known: {len(others)}")
+
+
+async def _until_ready(server: Server, tenant: str, keys: int) -> None:
+    async with asyncio.timeout(30 + keys / 5):
+        while True:
+            found = await server.list(kind_path("Bucket", tenant)) + await server.list(kind_path("AccessKey", tenant))
+            if len(found) == keys + _BUCKETS and all(_is_ready(each) for each in found):
+                return
+            await asyncio.sleep(1)
+
+
+async def _sizes(server: Server) -> dict[str, int | None]:
+    found = await server.list(kind_path("Bucket"))
+    return {f"{each['metadata']['namespace']}/{each['metadata']['name']}": each["status"].get("size") for each in found}
+
+
+def _is_ready(obj: dict) -> bool:
+    conditions = obj.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+async def _resync(system: System, server: Server, tenant: str, last: str) -> float:
+    """Seconds from the start of the process until the last resource was looked at: its Secret is there again."""
+    await asyncio.to_thread(system.operator.stop)
+    await system.kubectl("-n", tenant, "delete", "secret", last)
+    began = time.monotonic()
+    system.operator.start()
+    async with asyncio.timeout(120):
+        while not any(each["metadata"]["name"] == last for each in await _named(server, tenant, last)):
+            await asyncio.sleep(0.1)
+    return time.monotonic() - began
+
+
+async def _named(server: Server, tenant: str, name: str) -> list[dict]:
+    return await server.list(core_path("secrets", tenant), fieldSelector=f"metadata.name={name}")
