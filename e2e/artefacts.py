@@ -35,8 +35,10 @@ def _get(kubectl: Path, kubeconfig: Path, kinds: str, form: str) -> str:
 
 
 def _secrets(listing: str) -> list[dict[str, Any]]:
-    """Metadata, type and the names of keys."""
+    """Metadata, type and the names of keys. An annotation may have what was applied, values included."""
     items: list[dict[str, Any]] = json.loads(listing or "{}").get("items", [])
+    for each in items:
+        each["metadata"].pop("annotations", None)
     return [
         {"metadata": each["metadata"], "type": each["type"], "keys": sorted(each.get("data") or {})} for each in items
     ]
