@@ -22,5 +22,5 @@ async def test_nothing_is_written_but_the_lease(team: Tenant, cluster: Cluster, 
     await asyncio.sleep(seconds)
     after = Counter(each.what for each in (await team.system.writes(cluster))[len(before) :])
     print(f"\nwritten in {seconds} s: {dict(after)}")
-    assert after.keys() == {"update leases"}
+    assert after.keys() == {"update leases"}, dict(after)
     assert after["update leases"] <= seconds

@@ -23,7 +23,7 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home, find_home
-from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, Surroundings, was_recalled
+from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, BucketUsage, Surroundings, was_recalled
 from cooper_operator.plan.steps import AddFinalizer, CreateRecord, EndRecall, ReopenBucket, Step, UpdateRecord
 
 _Problem = tuple[Reason, str]
@@ -191,6 +191,8 @@ def _status(
     provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is served")
     said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said)
     usage = snapshot.usage
+    if snapshot.owned is None:
+        usage = BucketUsage(0, 0)  # what is claimed just now holds nothing: to say so later would be another write
     return BucketStatus(
         observed_generation=generation,
         conditions=conditions(before.conditions, said, snapshot.now, generation),

@@ -477,6 +477,20 @@ def test_while_the_access_key_is_refused_nothing_is_said_of_api_access() -> None
         assert said(plan, "Revoked")[:2] == ("False", "WaitingForGateways")
 
 
+def test_a_bucket_holds_nothing_when_it_is_claimed_and_what_was_counted_afterwards() -> None:
+    claimed_now = plan_bucket(bucket_snapshot(**FRESH)).status
+    found_later = plan_bucket(bucket_snapshot(bucket=bucket(status={"objects": 7, "size": "2Ki"}))).status
+    never_counted = plan_bucket(bucket_snapshot()).status
+    assert claimed_now is not None
+    assert found_later is not None
+    assert never_counted is not None
+    assert [(each.objects, each.size) for each in (claimed_now, found_later, never_counted)] == [
+        (0, 0),
+        (7, 2048),
+        (None, None),
+    ]
+
+
 def test_a_retained_record_says_so() -> None:
     plan = plan_bucket(bucket_snapshot(bucket=bucket(deleting=True, deletionPolicy="Retain")))
     step = plan.steps[0]
