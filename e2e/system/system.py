@@ -105,7 +105,7 @@ class System:
     async def former_tenants_settled(self) -> None:
         """Wait until nothing is left of who left that the operator has to do with."""
         query = ("get", "buckets,accesskeys", "-A", "-o", "jsonpath={.items[*].metadata.namespace}")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not set(self._leaving).isdisjoint((await self.kubectl(*query)).split()):
                 await asyncio.sleep(0.3)
 

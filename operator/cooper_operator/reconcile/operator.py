@@ -19,7 +19,7 @@ from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.intents import Intents
 from cooper_operator.reconcile.observe import Observer
 from cooper_operator.reconcile.queue import Queue
-from cooper_operator.reconcile.reading import ref_of
+from cooper_operator.reconcile.reading import is_settled, ref_of
 from cooper_operator.reconcile.reconciler import Reconciler
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import Relations
@@ -81,8 +81,9 @@ class Operator:
         usage = UsageSchedule(self._intervals.usage)
         observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint)
         applier = Applier(cluster, gateways, self._index, new_secret)
-        seen = recollection or Nothing()
-        self._reconciler = Reconciler(cluster, seen, observer, applier, Relations(), usage, clock, self._wake)
+        self._seen = recollection or Nothing()
+        self._relations = Relations()
+        self._reconciler = Reconciler(cluster, self._seen, observer, applier, self._relations, usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)
         mender = Mender(cluster, self._index, new_secret, clock, self._wake)
         self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake)
@@ -143,13 +144,19 @@ class Operator:
         if self._queue is not None:
             self._queue.add(ref)
 
+    def _wake_seen(self, ref: Ref) -> None:
+        """What was never looked at and says that all is well comes last: others wait for something."""
+        routine = ref.kind != "Region" and not self._relations.knows(ref) and is_settled(self._seen.resource(ref))
+        if self._queue is not None:
+            self._queue.add(ref, routine=routine)
+
     async def _watch(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
                 async for ref in self._cluster.watch():
                     pause = _FIRST_PAUSE
-                    self._wake(ref)
+                    self._wake_seen(ref)
             except ClusterError as error:
                 log.warning("the watch broke and is begun anew: %s", error)
             await asyncio.sleep(pause)

@@ -42,6 +42,7 @@ class _Item:
     """One resource. `waiting` and `running` can both hold: it changed while it was worked on."""
 
     waiting: bool = False
+    routine: bool = False  # while it waits
     running: bool = False
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -59,21 +60,26 @@ class Queue:
         self._items: dict[Ref, _Item] = {}
         self._urgent: deque[Ref] = deque()
         self._routine: deque[Ref] = deque()
+        self._passed_over = 0  # places among the routine of what has become urgent
         self._workers: set[asyncio.Task[None]] = set()
         self._running = 0
         self._stopped = False
 
     def add(self, ref: Ref, *, routine: bool = False) -> None:
-        """Have a resource looked at as soon as a worker is free. `routine`: after all that is not."""
+        """Have a resource looked at as soon as a worker is free. `routine`: after all that is not.
+
+        What waits as routine and is added again without that goes before the others.
+        """
         if self._stopped:
             return
         item = self._items.setdefault(ref, _Item())
         if item.timer is not None:
             item.timer.cancel()
             item.timer = None
-        if item.waiting:
+        if item.waiting and (routine or not item.routine):
             return
-        item.waiting = True
+        self._passed_over += item.waiting
+        item.waiting, item.routine = True, routine and not item.running
         if not item.running:
             (self._routine if routine else self._urgent).append(ref)
             self._start_workers()
@@ -91,7 +97,7 @@ class Queue:
     @property
     def depth(self) -> int:
         """How many resources wait for a worker."""
-        return len(self._urgent) + len(self._routine)
+        return len(self._urgent) + len(self._routine) - self._passed_over
 
     @property
     def idle(self) -> bool:
@@ -110,14 +116,24 @@ class Queue:
         await asyncio.gather(*workers, return_exceptions=True)
 
     def _start_workers(self) -> None:
-        while self._running < self._concurrency and (self._urgent or self._routine):
-            ref = self._urgent.popleft() if self._urgent else self._routine.popleft()
+        while self._running < self._concurrency and (ref := self._next()) is not None:
             item = self._items[ref]
             item.waiting, item.running = False, True
             self._running += 1
             worker = asyncio.create_task(self._work(ref, item))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+
+    def _next(self) -> Ref | None:
+        if self._urgent:
+            return self._urgent.popleft()
+        while self._routine:
+            ref = self._routine.popleft()
+            item = self._items.get(ref)
+            if item is not None and item.waiting and item.routine:
+                return ref
+            self._passed_over -= 1
+        return None
 
     async def _work(self, ref: Ref, item: _Item) -> None:
         try:

@@ -43,6 +43,17 @@ def read_related(obj: Object | None, model: type[ResourceT]) -> ResourceT | None
         raise RelatedUnreadable(str(error)) from None
 
 
+def is_settled(obj: Object | None) -> bool:
+    """Whether a resource says that it is as its spec wants it, Ready or Revoked, which may not be true any more."""
+    if obj is None or "deletionTimestamp" in obj["metadata"]:
+        return False
+    status, generation = section(obj, "status"), obj["metadata"].get("generation")
+    return status.get("observedGeneration") == generation and any(
+        each.get("type") in ("Ready", "Revoked") and each.get("status") == "True"
+        for each in status.get("conditions", ())
+    )
+
+
 def section(obj: Object, name: str) -> dict[str, Any]:
     """`metadata`, `spec` or `status` of a resource as it is; empty when it has none."""
     return cast(dict[str, Any], obj.get(name) or {})

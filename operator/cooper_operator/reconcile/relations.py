@@ -49,6 +49,10 @@ class Relations:
         for related in seen:
             self._dependents.setdefault(related, set()).add(dependent)
 
+    def knows(self, dependent: Ref) -> bool:
+        """Whether it was looked at, and is there."""
+        return dependent in self._seen
+
     def outdated(self, related: Ref, facts: Facts) -> list[Ref]:
         """Those that saw something else of `related` than what holds now."""
         dependents = set(self._dependents.get(related, ()))

@@ -8,6 +8,7 @@ from typing import Any
 from cooper_crds.records import BucketRecord, KeyRecord, Record
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import Credentials, Object, Ref
+from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.memory import MemoryGateways
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.operator import Intervals, Operator
@@ -29,6 +30,7 @@ class World:
         self.gateways = MemoryGateways(self._records, clock=self.now)
         self.system_key = SystemKey()
         self.intervals = Intervals(**{"intents": NEVER, "usage": NEVER, "sweep": NEVER, "resync": NEVER, **intervals})
+        self.recollection: Recollection | None = None
         self.operator: Operator
         self._running: asyncio.Task[None] | None = None
 
@@ -45,6 +47,7 @@ class World:
             self.cluster,
             self.gateways,
             system_key=self.system_key,
+            recollection=self.recollection,
             clock=self.now,
             default_endpoint=ENDPOINT,
             intervals=self.intervals,

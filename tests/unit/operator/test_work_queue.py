@@ -72,6 +72,25 @@ async def test_what_is_new_goes_before_routine() -> None:
     await queue.stop()
 
 
+async def test_what_waits_as_routine_and_becomes_urgent_goes_before_the_others() -> None:
+    work = Recorder()
+    queue = Queue(work, concurrency=1)
+    for i in range(4):
+        queue.add(Ref("Bucket", "default", str(i)), routine=True)
+    queue.add(Ref("Bucket", "default", "3"))
+    queue.add(Ref("Bucket", "default", "3"), routine=True)
+    assert queue.depth == 3
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert [ref.name for ref in work.started] == ["0", "3", "1", "2"]
+    assert queue.idle
+    queue.add(Ref("Bucket", "default", "3"), routine=True)
+    await asyncio.sleep(0.01)
+    assert [ref.name for ref in work.started] == ["0", "3", "1", "2", "3"]
+    assert queue.idle
+    await queue.stop()
+
+
 async def test_retries_back_off_and_success_resets_them() -> None:
     work = Recorder(Outcome(retry=True))
     work.gate.set()
