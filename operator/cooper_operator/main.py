@@ -1,6 +1,6 @@
 """Composition of the operator with gateways over HTTP. The command gives it a cluster and the gateways' addresses."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from cooper_crds.records import RegionRecord
@@ -39,13 +39,15 @@ def compose(
     cluster: Cluster,
     roster: Callable[[RegionRecord], Roster],
     *,
+    reread: Callable[[RegionRecord], Awaitable[Roster]] | None = None,
     recollection: Recollection | None = None,
     default_endpoint: str = "",
     intervals: Intervals | None = None,
 ) -> Composition:
-    """An operator on `cluster`. `roster` tells which gateway replicas a Region has, whenever asked."""
+    """An operator on `cluster`. `roster` tells which gateway replicas a Region has, whenever asked; `reread` does so
+    for sure, where that may be out of date."""
     system_key = SystemKey()
-    gateways = HttpGateways(roster, system_key.current)
+    gateways = HttpGateways(roster, system_key.current, reread=reread)
     operator = Operator(
         cluster,
         gateways,

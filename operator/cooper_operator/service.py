@@ -13,6 +13,7 @@ from typing import Final
 
 from cooper_crds.kubernetes import SYSTEM_NAMESPACE
 from cooper_crds.records import RegionRecord
+from cooper_operator.cluster.endpoints import ServiceEndpoints
 from cooper_operator.cluster.kubernetes import KubernetesCluster
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, Loader, access
@@ -65,7 +66,8 @@ class Service:
         api = KubernetesApi(Connection(self.load))
         cluster = KubernetesCluster(api, namespace=self.namespace, namespaces=self.namespaces, echoes=False)
         endpoints = EndpointSlices(api, self.namespace, lambda service: operator.hurry())
-        operator = compose(cluster, lambda region: roster(endpoints, region), recollection=cluster.seen)
+        gateways = GatewayRoster(endpoints)
+        operator = compose(cluster, gateways.known, reread=gateways.read, recollection=cluster.seen)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(cluster))
@@ -90,7 +92,23 @@ class Service:
             await asyncio.sleep(pause)
 
 
-def roster(slices: EndpointSlices, region: RegionRecord) -> Roster:
+class GatewayRoster:
     """The gateways of a Region: the endpoints of its Service."""
-    found = slices.of(region.service or region.name, region.service_port)
+
+    def __init__(self, slices: EndpointSlices) -> None:
+        self._slices = slices
+
+    def known(self, region: RegionRecord) -> Roster:
+        """As they were told last."""
+        return _roster(self._slices.of(region.service or region.name, region.service_port))
+
+    async def read(self, region: RegionRecord) -> Roster:
+        """As they are at this moment."""
+        try:
+            return _roster(await self._slices.read(region.service or region.name, region.service_port))
+        except ClusterError as error:
+            return Roster(unknown=f"it is not known which gateways there are: {error}")
+
+
+def _roster(found: ServiceEndpoints) -> Roster:
     return Roster(tuple(Endpoint(each.host, each.port, each.ready) for each in found.endpoints), found.unknown)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-_SERVICE_LABEL: Final = "kubernetes.io/service-name"
+#: Of an EndpointSlice: whose it is.
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
 #: In this order a replica is reached that has an address of each: who listens on IPv6 mostly listens on IPv4, too.
 _ADDRESS_TYPES: Final = ("IPv4", "IPv6")
 
@@ -53,7 +54,7 @@ def slice_of(obj: Mapping[str, Any]) -> Slice:
     labels: Mapping[str, str] = metadata.get("labels") or {}
     return Slice(
         name=metadata["name"],
-        service=labels.get(_SERVICE_LABEL, ""),
+        service=labels.get(SERVICE_LABEL, ""),
         address_type=obj["addressType"],
         ports=tuple((each.get("name") or "", each.get("port")) for each in obj.get("ports") or ()),
         endpoints=tuple(_endpoint(each) for each in obj.get("endpoints") or ()),

@@ -1,9 +1,10 @@
 """Follows the EndpointSlices of a namespace: where the replicas behind each Service listen."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from cooper_operator.cluster.endpoints import ServiceEndpoints, Slice, put_together, slice_of
+from cooper_operator.cluster.endpoints import SERVICE_LABEL, ServiceEndpoints, Slice, put_together, slice_of
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_following import follow
 
@@ -31,6 +32,12 @@ class EndpointSlices:
             return ServiceEndpoints(found.endpoints, self._unknown)
         # A Service with a selector has a slice, which is empty where it has no replicas.
         return found if slices else ServiceEndpoints((), self._no_service(service))
+
+    async def read(self, service: str, port: str) -> ServiceEndpoints:
+        """The same, from a list of this moment: a watch may lag, or be broken and not know it. Raises Unavailable."""
+        labels = {"labelSelector": f"{SERVICE_LABEL}={service}"}
+        slices = [slice_of(each) for each in (await self._api.list(replace(self._of, selector=labels))).items]
+        return put_together(slices, port) if slices else ServiceEndpoints((), self._no_service(service))
 
     async def run(self) -> None:
         """Follow until cancelled."""

@@ -5,7 +5,7 @@ Nothing here decides: an answer becomes a `Proof`, a `Usage` or one of the port'
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -14,9 +14,9 @@ import msgspec
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
-from cooper_operator.gateways.probe import PROBE_TIMEOUT, answers_again, hello, probe, proof_of
+from cooper_operator.gateways.probe import PROBE_TIMEOUT, Probed, answers_again, hello, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
-from cooper_operator.gateways.roster import Address, Roster
+from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, refuses, refuses_bucket
@@ -25,6 +25,7 @@ from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets
 OPERATE_TIMEOUT: Final = 30.0
 
 _T = TypeVar("_T")
+_ProbeOne = Callable[[Endpoint, Replica], Awaitable[Probed]]
 
 
 class _UsageAnswer(msgspec.Struct):
@@ -40,15 +41,22 @@ class _IntentAnswer(msgspec.Struct, rename="camel"):
 
 
 class HttpGateways:
-    """The port over HTTP/1.1. `roster` tells which gateways a Region has, each time it is asked."""
+    """The port over HTTP/1.1. `roster` tells which gateways a Region has, each time it is asked.
+
+    It may be out of date for a while without knowing it: then `reread` makes sure. That somebody is not there is
+    believed of a list of that moment only.
+    """
 
     def __init__(
         self,
         roster: Callable[[RegionRecord], Roster],
         system_key: Callable[[], KeyRecord | None],
         clock: Callable[[], float] = time.time,
+        *,
+        reread: Callable[[RegionRecord], Awaitable[Roster]] | None = None,
     ) -> None:
         self._roster = roster
+        self._reread = reread
         self._system_key = system_key
         self._clock = clock
         self._replicas: dict[str, dict[Address, Replica]] = {}  # by Region
@@ -131,17 +139,30 @@ class HttpGateways:
         silence: Silence = NO_ANSWER,
     ) -> Proof:
         """Have the key list its buckets, or with `bucket` that one's objects (none of them)."""
+        path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
+        ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
+
+        async def probe_one(endpoint: Endpoint, replica: Replica) -> Probed:
+            return await probe(endpoint, replica, ask, verdict, silence)
+
         roster = self._roster(region)
+        proof = await self._probe(region, roster, probe_one, everyone)
+        if not everyone or not proof.complete or self._reread is None:
+            return proof
+        now = await self._reread(region)
+        if not now.unknown and now.addresses <= roster.addresses:
+            return proof
+        return await self._probe(region, now, probe_one, everyone)
+
+    async def _probe(self, region: RegionRecord, roster: Roster, probe_one: _ProbeOne, everyone: bool) -> Proof:
+        """Have those of the roster probed who have to answer."""
         if roster.unknown:
             return Proof(0, 0, roster.unknown)
         replicas = self._replicas_of(region, roster)
         asked = roster.endpoints if everyone else roster.ready
         if not asked:
             return NOBODY_LEFT if everyone else Proof(0, 0, f"no gateway of Region {region.name} is ready")
-        path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
-        ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
-        probes = (probe(each, replicas[each.address], ask, verdict, silence) for each in asked)
-        probed = await asyncio.gather(*probes)
+        probed = await asyncio.gather(*(probe_one(each, replicas[each.address]) for each in asked))
         self._silent |= {replicas[each.address] for each, found in zip(asked, probed, strict=True) if found.silent}
         return proof_of(probed)
 

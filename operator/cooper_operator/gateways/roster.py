@@ -35,6 +35,11 @@ class Roster:
         return tuple(each for each in self.endpoints if each.ready)
 
     @property
+    def addresses(self) -> frozenset[Address]:
+        """Where they listen."""
+        return frozenset(each.address for each in self.endpoints)
+
+    @property
     def ready_first(self) -> tuple[Endpoint, ...]:
         """All of them, in the order in which to look for one that answers."""
         return tuple(sorted(self.endpoints, key=lambda each: not each.ready))

@@ -471,6 +471,39 @@ async def test_list_that_is_not_known_proves_nothing_whoever_is_on_it(gateway: F
     await gateways.close()
 
 
+async def test_refusal_is_believed_of_a_list_of_that_moment_only(gateway: FakeGateway, unready: FakeGateway) -> None:
+    gateway.answer = knows(set())
+    unready.answer = knows({0})  # it came since the list was made, and has records of before
+    now = roster(gateway, unready=unready)
+
+    async def reread(_: RegionRecord) -> Roster:
+        return now
+
+    gateways = HttpGateways(lambda _: roster(gateway), lambda: SYSTEM, reread=reread)
+    proof = await gateways.prove_denied(REGION, KEY)
+    assert not proof.complete
+    assert "not ready" in proof.waiting_for
+    unready.answer = knows(set())
+    assert (await gateways.prove_denied(REGION, KEY)).complete
+    now = Roster(unknown="the API server does not answer")
+    proof = await gateways.prove_denied(REGION, KEY)
+    assert (proof.complete, proof.waiting_for) == (False, "the API server does not answer")
+    now = roster(gateway)
+    assert (await gateways.prove_denied(REGION, KEY)).complete
+    await gateways.close()
+
+
+async def test_that_there_is_no_gateway_is_believed_of_a_list_of_that_moment_only(gateway: FakeGateway) -> None:
+    gateway.answer = knows({0})
+
+    async def reread(_: RegionRecord) -> Roster:
+        return roster(gateway)
+
+    gateways = HttpGateways(lambda _: Roster(), lambda: SYSTEM, reread=reread)
+    assert not (await gateways.prove_denied(REGION, KEY)).complete
+    await gateways.close()
+
+
 async def test_questions_go_to_a_ready_replica_first_and_to_another_where_none_answers(
     gateway: FakeGateway, unready: FakeGateway
 ) -> None:
