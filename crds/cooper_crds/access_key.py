@@ -125,6 +125,7 @@ class AccessKeyStatus(Status):
     access_key_id: Annotated[
         AccessKeyId | None, Field(description="The key's id: the ACCESS_KEY in the Secret. It is no secret.")
     ] = None
+    region: Annotated[RegionName | None, Field(description="Name of the Region whose gateways honour the key.")] = None
     secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None
     proven_record: Annotated[
         str | None,

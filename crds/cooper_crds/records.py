@@ -44,6 +44,7 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     revoked_at: float | None = None  # Unix seconds: when the record was first to say Revoked; None: not known
     not_after: float | None = None  # Unix seconds; gateways enforce it by themselves
     system: bool = False  # the operator's own key: cooper:Operate and nothing else
+    region: str = ""  # name of the Region that honours it, for good; every one honours a system key
     version: int = RECORD_VERSION
 
     def __repr__(self) -> str:  # a record may end up in a traceback: its secret must not
@@ -58,6 +59,7 @@ class BucketRecord(
     name: str
     data_id: str  # UUID of the data; outlives the resource when the bucket is retained
     owner: Owner
+    region: str = ""  # name of the Region that its data lies in
     visibility: Literal["Private", "Public"] = "Private"
     api_access: Literal["Allowed", "Revoked"] = "Allowed"
     max_object_size: int = 2 << 30  # bytes
@@ -85,6 +87,14 @@ class RegionRecord(
 
 
 Record = KeyRecord | BucketRecord | RegionRecord
+
+
+def concerns(record: Record, region: str) -> bool:
+    """Whether a record is for the gateways of the Region of that name. They take no notice of others."""
+    if isinstance(record, RegionRecord):
+        return record.name == region
+    return record.region == region or (isinstance(record, KeyRecord) and record.system)
+
 
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder()

@@ -140,7 +140,7 @@ def _bucket(around: Surroundings, blocked: Blocked | None, deleting: bool) -> Bu
     bucket = _parsed(
         "Bucket", {**region, "bucketName": "b" * 63, "credentials": {"secretName": _NAME}}, _NAME, deleting
     )
-    claim = StoredRecord(f"bucket-{'b' * 63}", wanted_record(bucket, "b" * 63), "9" * 20)
+    claim = StoredRecord(f"bucket-{'b' * 63}", wanted_record(bucket, "b" * 63, region.get("region", "")), "9" * 20)
     usage = BucketUsage((1 << 63) - 1, (1 << 63) - 1)
     return BucketSnapshot(bucket, around, claim, claim, None, tables.NOW, usage=usage, blocked=blocked)
 
@@ -151,6 +151,8 @@ def _access_key(around: Surroundings, blocked: Blocked | None, deleting: bool) -
     access_key = _parsed("AccessKey", spec, _NAME, deleting)
     bucket = _bucket(around, None, False)
     granted = {_NAME: GrantedBucket(bucket.bucket, bucket.claim)}
-    key = KeyRecord(access_key_id("uid-1", 0), "s" * 40, Owner(_NAMESPACE, _NAME, "uid-1"), 0)
+    key = KeyRecord(
+        access_key_id("uid-1", 0), "s" * 40, Owner(_NAMESPACE, _NAME, "uid-1"), 0, region=region.get("region", "")
+    )
     records = (StoredRecord(key_record_name(key.access_key_id), key, "9" * 20),)
     return AccessKeySnapshot(access_key, around, granted, records, None, (), tables.NOW, blocked=blocked)

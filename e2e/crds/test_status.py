@@ -28,6 +28,7 @@ NOT_IN_STATUS = {
     "InvalidResource",
     "KeyReissued",
     "RecordRebuilt",
+    "SecretRewritten",
     "SweepHalted",
 }
 #: A field of each kind's spec, and another value.

@@ -81,7 +81,9 @@ class LaggingGateways(MemoryGateways):
         if worker not in self.stale:
             self._follow(worker, len(self._cluster.log))
 
-    async def _prove(self, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER) -> Proof:
+    async def _prove(
+        self, region: RegionRecord, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER
+    ) -> Proof:
         """Nothing is awaited before the workers are asked, so that `_asked` is this probe's."""
         if self.away:
             return Proof(0, 0, "no gateway answers")
@@ -93,7 +95,7 @@ class LaggingGateways(MemoryGateways):
         self._seen = {
             worker: {_identity(each): each for each in view.values()} for worker, view in enumerate(self._views)
         }
-        return self._proof(accepts, everyone, silence)
+        return self._proof(region.name, accepts, everyone, silence)
 
     def _follow(self, worker: int, end: int) -> None:
         for name, record in self._cluster.log[self._at[worker] : end]:

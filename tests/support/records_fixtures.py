@@ -30,12 +30,19 @@ class SmallBox:
 
 def key(serial: int = 1, **changes: object) -> KeyRecord:
     grants = (Grant("photos", "0d9c1f6e-0000-4000-8000-000000000001", ("s3:GetObject",)),)
-    values = {"access_key_id": f"AKIATEST{serial:012d}", "secret_key": SECRET, "grants": grants, **changes}
+    values = {
+        "access_key_id": f"AKIATEST{serial:012d}",
+        "secret_key": SECRET,
+        "grants": grants,
+        "region": "local",
+        **changes,
+    }
     return KeyRecord(owner=OWNER, serial=serial, **values)  # type: ignore[arg-type]
 
 
 def bucket(name: str = "photos", **changes: object) -> BucketRecord:
-    return BucketRecord(name=name, data_id="0d9c1f6e-0000-4000-8000-000000000001", owner=OWNER, **changes)  # type: ignore[arg-type]
+    values = {"name": name, "data_id": "0d9c1f6e-0000-4000-8000-000000000001", "region": "local", **changes}
+    return BucketRecord(owner=OWNER, **values)  # type: ignore[arg-type]
 
 
 def region(name: str = "local", **changes: object) -> RegionRecord:

@@ -36,7 +36,7 @@ async def _watch(child: Child, settings: KubernetesRecords) -> None:
         raise Refusal(str(error)) from None
     file = MeasurementsFile(f"{config.run_dir}/metrics", child.handover.label)
     measurements = file.load()
-    records = SecretRecords()
+    records = SecretRecords(config.region)
     intake = Intake(
         TableWriter(open_for_writing(config.table_path, config.table_size), child.table_box()),
         LastVerified(f"{config.data_dir}/{STAMP_FILE}"),

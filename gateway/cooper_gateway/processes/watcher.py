@@ -87,7 +87,7 @@ def watch_folder(child: Child) -> NoReturn:
     file = MeasurementsFile(f"{config.run_dir}/metrics", child.handover.label)
     measurements = file.load()
     watcher = Watcher(
-        RecordsFolder(config.records_dir, child.keyring()),
+        RecordsFolder(config.records_dir, child.keyring(), config.region),
         TableWriter(open_for_writing(config.table_path, config.table_size), child.table_box()),
         LastVerified(f"{config.data_dir}/{STAMP_FILE}"),
         child,

@@ -29,13 +29,13 @@ class FolderUnreadable(SourceUnreadable):
 
 
 class RecordsFolder:
-    """Reads a folder of record files and remembers each file's signature, so that a relist reads only what changed."""
+    """Reads a folder's record files of one Region, and remembers each file's signature: a relist reads what changed."""
 
-    def __init__(self, path: str, box: Box) -> None:
+    def __init__(self, path: str, box: Box, region: str) -> None:
         self._path = path
         self._box = box
         self._seen: dict[str, Signature | None] = {}  # record name -> signature; None: read it again next time
-        self._ledger = Ledger(lambda name: name + ".json")
+        self._ledger = Ledger(region, lambda name: name + ".json")
 
     @property
     def broken(self) -> int:

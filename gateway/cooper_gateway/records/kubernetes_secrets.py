@@ -62,10 +62,10 @@ _BOOKMARK: Final = "BOOKMARK"
 
 
 class SecretRecords:
-    """Which records a namespace's Secrets hold, from lists and events. Implements the port's `Holdings`."""
+    """Which records a namespace's Secrets hold for a Region, by lists and events. Implements the port's `Holdings`."""
 
-    def __init__(self) -> None:
-        self._ledger = Ledger(kubernetes.secret_name)
+    def __init__(self, region: str) -> None:
+        self._ledger = Ledger(region, kubernetes.secret_name)
 
     @property
     def usable(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from cooper_crds.records import Record
+from cooper_crds.records import Record, concerns
 
 #: With clocks further apart, ages and expiries mean something else here than where records are written.
 MAX_SKEW_SECONDS: Final = 60.0
@@ -59,10 +59,15 @@ class Intake(Protocol):
 
 
 class Ledger:
-    """Which records a source has, and which are broken: told once per change. Implements `Holdings`."""
+    """Which records a source has for a Region, and which are broken: told once per change. Implements `Holdings`.
 
-    def __init__(self, shown: Callable[[str], str] = str) -> None:
+    Those of other Regions are as if they were not there: a gateway honours no key whose revocation it is not asked
+    about.
+    """
+
+    def __init__(self, region: str, shown: Callable[[str], str] = str) -> None:
         """`shown` makes a record's name that of the file or object it lies in, which is what people look for."""
+        self._region = region
         self._shown = shown
         self._broken: dict[str, str] = {}
         self._usable: set[str] = set()
@@ -91,6 +96,9 @@ class Ledger:
 
     def found(self, name: str, record: Record, reading: Reading) -> None:
         """The record is there, as this."""
+        if not concerns(record, self._region):
+            self.gone(name, reading)
+            return
         self._mend(name, reading)
         self._usable.add(name)
         reading.changes[name] = record

@@ -151,6 +151,10 @@ class FolderCluster:
         """See the port."""
         return self._open.records.get(name)
 
+    def serves(self, namespace: str) -> bool:
+        """See the port: of all."""
+        return True
+
     async def list_records(self) -> RecordListing:
         """See the port; `damaged` has those that cannot be read."""
         return self._open.records.listing()

@@ -120,7 +120,8 @@ class KubernetesCluster:
         for each in namespaces:
             listing = await self._api.list(Collection(kind_path(kind, each), f"all {kind}s"))
             found: list[Object] = [trimmed(obj) for obj in listing.items]
-            self.seen.listed(kind, each, {ref_of(obj): obj for obj in found}, listing.version)
+            for gone in self.seen.listed(kind, each, {ref_of(obj): obj for obj in found}, listing.version):
+                self.notify(gone)  # a watch that was begun anew does not tell what went in between
             objects += found
         return objects
 
@@ -202,6 +203,10 @@ class KubernetesCluster:
         if found is not None:
             self.seen.read_record(found)
         return found
+
+    def serves(self, namespace: str) -> bool:
+        """See the port."""
+        return self._namespaces == _ALL or namespace in self._namespaces
 
     async def list_records(self) -> RecordListing:
         """See the port. Also makes sure that gateways are told how far to watch."""

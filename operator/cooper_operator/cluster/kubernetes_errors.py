@@ -25,6 +25,10 @@ class NotAllowed(Unavailable):
     """The operator's own credentials or rights do not suffice: waiting alone does not mend it."""
 
 
+class Terminating(Invalid):
+    """The namespace is being deleted: nothing new can be made in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer that is no success. `reason` is '' when the body was no Status: then no API handled the request."""
@@ -61,7 +65,7 @@ _NOT_ACCEPTED: Final = "the API server does not accept the operator's own creden
 _TABLE: Final = (
     _Row(400, Invalid),
     _Row(401, NotAllowed, _NOT_ACCEPTED),
-    _Row(403, Invalid, _TERMINATING, cause="NamespaceTerminating"),
+    _Row(403, Terminating, _TERMINATING, cause="NamespaceTerminating"),
     _Row(403, NotAllowed, _NO_RIGHT, lacks_right=True),
     _Row(403, Invalid),  # an admission plug-in: a quota, a policy
     _Row(404, Unavailable, _UNKNOWN_KIND, reason=""),
@@ -83,7 +87,7 @@ _FAILURE: Final = _Row(0, Unavailable)
 def error_of(answer: Answer, about: str, *, read: bool) -> ClusterError:
     """The port's error for an answer about `about`. A read that is refused proves nothing: it is never Invalid."""
     row = next((row for row in _TABLE if _fits(row, answer)), _OTHER_REFUSAL if answer.code < 500 else _FAILURE)
-    raises = Unavailable if read and row.raises in (Invalid, Conflict, AlreadyExists) else row.raises
+    raises = Unavailable if read and issubclass(row.raises, Invalid | Conflict | AlreadyExists) else row.raises
     said = answer.message or answer.reason or "no reason was given"
     text = f"{about}: {said[:MAX_MESSAGE]} (HTTP {answer.code})"
     return raises(f"{text}; {row.advice}" if row.advice else text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
+from cooper_operator.cluster.kubernetes_errors import Terminating
 from cooper_operator.cluster.kubernetes_events import event_name, event_namespace, new_event, repeat_patch
 from cooper_operator.cluster.kubernetes_objects import core_path
 from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, NotFound, Object
@@ -39,6 +40,8 @@ class EventRecorder:
                     self._remember(place, await self._api.get(core_path("events", *place), "the event"))
                 except (Conflict, NotFound):
                     self._known.pop(place, None)
+        except Terminating:
+            log.debug("event %s about %s was left out: its namespace is being deleted", reason, "/".join(place))
         except ClusterError as error:
             log.warning("event %s about %s was left out: %s", reason, "/".join(place), error)
 

@@ -170,6 +170,10 @@ class MemoryCluster:
             raise RecordError(f"record {name}: {stored.reason}")
         return stored
 
+    def serves(self, namespace: str) -> bool:
+        """See the port: of all."""
+        return True
+
     async def list_records(self) -> RecordListing:
         """See the port; `damaged` has those that cannot be read."""
         self._reach()

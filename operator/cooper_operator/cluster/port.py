@@ -115,6 +115,10 @@ class Cluster(Protocol):
         """Read a record, live. Raises RecordError when it is there and unreadable."""
         ...
 
+    def serves(self, namespace: str) -> bool:
+        """Whether resources of this namespace are among what is listed."""
+        ...
+
     async def list_records(self) -> RecordListing:
         """All records, completely; those that cannot be read apart."""
         ...

@@ -124,8 +124,9 @@ class Seen:
         if before is not None and _version(before) <= int(version):
             del self._resources[ref]
 
-    def listed(self, kind: Kind, namespace: str, found: Mapping[Ref, Object], version: str) -> None:
-        """All resources of a kind in a namespace, or (empty) of all, at a version of the cluster."""
+    def listed(self, kind: Kind, namespace: str, found: Mapping[Ref, Object], version: str) -> list[Ref]:
+        """All resources of a kind in a namespace, or (empty) of all, at a version of the cluster. Returns those that
+        were there and are not any more."""
         gone = [
             ref
             for ref, obj in self._resources.items()
@@ -139,6 +140,7 @@ class Seen:
         for ref, obj in found.items():
             self.saw(ref, obj)
         self._regions_known = self._regions_known or kind == "Region"
+        return gone
 
     # Records
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
+from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord, concerns
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 
@@ -51,23 +51,23 @@ class MemoryGateways:
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         """Every ready worker must know the key and list the buckets, and none that is not granted."""
         self.calls.append(f"prove_works {key.access_key_id}")
-        return await self._prove(lambda known: _accepts(known, key, buckets))
+        return await self._prove(region, lambda known: _accepts(known, key, buckets))
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the key."""
         self.calls.append(f"prove_denied {key.access_key_id}")
         silence = silence_about(key, region, self.clock())
-        return await self._prove(lambda known: _refuses(known, key), everyone=True, silence=silence)
+        return await self._prove(region, lambda known: _refuses(known, key), everyone=True, silence=silence)
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the bucket to a key that works."""
         self.calls.append(f"prove_bucket_denied {bucket.name}")
-        return await self._prove(lambda known: _lets(known, key, bucket) is False, everyone=True)
+        return await self._prove(region, lambda known: _lets(known, key, bucket) is False, everyone=True)
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every ready worker must let the key to the bucket."""
         self.calls.append(f"prove_bucket_allowed {bucket.name}")
-        return await self._prove(lambda known: _lets(known, key, bucket) is True)
+        return await self._prove(region, lambda known: _lets(known, key, bucket) is True)
 
     async def returned(self) -> bool:
         """Whether all answer again."""
@@ -116,7 +116,9 @@ class MemoryGateways:
             raise GatewayUnavailable(_AWAY)
         return self.bucket(bucket.data_id)
 
-    async def _prove(self, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER) -> Proof:
+    async def _prove(
+        self, region: RegionRecord, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER
+    ) -> Proof:
         self._missed = self._missed or self.away or bool(self.silent)
         if self.away:
             return Proof(0, 0, _AWAY)
@@ -124,16 +126,23 @@ class MemoryGateways:
         for worker in range(self.workers):
             if worker not in self.stale:
                 self._seen[worker] = fresh
-        return self._proof(accepts, everyone, silence)
+        return self._proof(region.name, accepts, everyone, silence)
 
-    def _proof(self, accepts: Accepts, everyone: bool, silence: Silence) -> Proof:
+    def _proof(self, region: str, accepts: Accepts, everyone: bool, silence: Silence) -> Proof:
         """What the workers answer by what they have seen."""
         asked = [worker for worker in range(self.workers) if everyone or worker not in self.unready]
         if not asked:
             return NOBODY_LEFT if everyone else Proof(0, 0, "no gateway is ready")
-        proven = [silence.refuses if worker in self.silent else accepts(self._seen.get(worker, {})) for worker in asked]
+        proven = [
+            silence.refuses if worker in self.silent else accepts(self._known(worker, region)) for worker in asked
+        ]
         waiting = [worker for worker, right in zip(asked, proven, strict=True) if not right]
         return Proof(sum(proven), len(asked), ", ".join(f"worker {worker}" for worker in waiting))
+
+    def _known(self, worker: int, region: str) -> dict[str, Record]:
+        """What a worker of that Region knows of what it has seen."""
+        seen = self._seen.get(worker, {})
+        return {name: record for name, record in seen.items() if concerns(record, region)}
 
 
 def _name(record: Record) -> str:

@@ -14,7 +14,7 @@ from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
 from cooper_operator.plan.delivery import delivery, holder, obstacle, secret_name, withdrawal
 from cooper_operator.plan.grants import Problem, Resolved, resolve
-from cooper_operator.plan.keys import key_in, keys_of, usable_key, wanted_key
+from cooper_operator.plan.keys import key_in, keys_of, usable_key, wanted_key, wanted_region
 from cooper_operator.plan.plan import Plan, Say, conditions, holds, until_blocked
 from cooper_operator.plan.reasons import (
     DELIVERED,
@@ -42,7 +42,7 @@ from cooper_operator.plan.steps import (
 def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     """What to do for an AccessKey, and what to say about it."""
     access_key = snapshot.access_key
-    home = find_home(access_key.spec.region, snapshot.around)
+    home = find_home(wanted_region(access_key, snapshot.records), snapshot.around)
     if access_key.metadata.deletion_timestamp is not None:
         return plan_deletion(snapshot, home)
     first: list[Step] = [] if FINALIZER in access_key.metadata.finalizers else [AddFinalizer()]
@@ -56,7 +56,7 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     if home.problem is not None:
         usable = usable_key(keys_of(snapshot), snapshot.now)
         name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)
-        return Plan(tuple(first), _status(snapshot, None, name, home.problem), requeue_at=not_after)
+        return Plan(tuple(first), _status(snapshot, home, None, name, home.problem), requeue_at=not_after)
     return _plan_active(snapshot, home, first)
 
 
@@ -79,7 +79,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
     steps = [*first, *revoke_records(former, snapshot.now)]
     use = None
     if usable is not None or problem is None:  # no key is made that could not be delivered
-        use = _Use(wanted_key(snapshot, keys, resolved.grants), usable, resolved, problem)
+        use = _Use(wanted_key(snapshot, keys, home.name, resolved.grants), usable, resolved, problem)
         steps += _issue_and_deliver(snapshot, home, use)
     else:
         steps += withdrawal(snapshot, None)
@@ -88,7 +88,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         steps += retire(former[1:], home.record, snapshot.now)
     blocked = snapshot.blocked
     delivered_as = _delivered_as(snapshot, home, use)
-    status = _status(snapshot, None if use is None else use.key, delivered_as, problem)
+    status = _status(snapshot, home, None if use is None else use.key, delivered_as, problem)
     proven = None
     if use is not None and _stopped(snapshot) is None and any(isinstance(step, ProveWorks) for step in steps):
         proven = key_record_name(use.key.access_key_id)
@@ -142,7 +142,7 @@ def _delivered_as(snapshot: AccessKeySnapshot, home: Home, use: _Use | None) -> 
 
 
 def _status(
-    snapshot: AccessKeySnapshot, key: KeyRecord | None, delivered_as: str | None, problem: Problem | None
+    snapshot: AccessKeySnapshot, home: Home, key: KeyRecord | None, delivered_as: str | None, problem: Problem | None
 ) -> AccessKeyStatus:
     before = snapshot.access_key.status or AccessKeyStatus()
     generation = snapshot.access_key.metadata.generation
@@ -159,6 +159,7 @@ def _status(
         state="Pending" if delivered_as is None else "Active",
         access_key_id=before.access_key_id if key is None else key.access_key_id,
         proven_record=before.proven_record,
+        region=home.name or before.region,
         secret_name=delivered_as,
         binding=None if delivered_as is None else Binding(name=delivered_as),
     )

@@ -31,8 +31,10 @@ _Problem = tuple[Reason, str]
 
 def wanted_region(bucket: Bucket, owned: StoredRecord | None) -> str | None:
     """Name of the Region to look for: where the data lies once there is some, else what the spec says."""
-    at = bucket.status.region if owned is not None and bucket.status is not None else None
-    return at or bucket.spec.region
+    if owned is None or not isinstance(owned.record, BucketRecord):
+        return bucket.spec.region
+    told = bucket.status.region if bucket.status is not None else None
+    return owned.record.region or told or bucket.spec.region
 
 
 def wanted_name(bucket: Bucket, around: Surroundings, owned: StoredRecord | None) -> str | None:
@@ -43,13 +45,14 @@ def wanted_name(bucket: Bucket, around: Surroundings, owned: StoredRecord | None
     return None if region is None else region.spec.bucket_name(bucket.metadata.namespace, bucket.metadata.name)
 
 
-def wanted_record(bucket: Bucket, name: str) -> BucketRecord:
+def wanted_record(bucket: Bucket, name: str, region: str) -> BucketRecord:
     """What the bucket's record is to say."""
     meta, spec = bucket.metadata, bucket.spec
     return BucketRecord(
         name=name,
         data_id=meta.uid,
         owner=Owner(meta.namespace, meta.name, meta.uid),
+        region=region,
         visibility=spec.visibility,
         api_access=spec.api_access,
         max_object_size=spec.max_object_size,
@@ -69,7 +72,7 @@ def proof_due(bucket: Bucket, owned: StoredRecord | None) -> bool:
     record = record_of(owned, bucket.metadata.uid)
     if record is None or bucket.metadata.deletion_timestamp is not None:
         return False
-    return not bucket_api_access.noted(bucket) or record != wanted_record(bucket, record.name)
+    return not bucket_api_access.noted(bucket) or record != wanted_record(bucket, record.name, record.region)
 
 
 def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
@@ -77,7 +80,7 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     bucket = snapshot.bucket
     home = find_home(wanted_region(bucket, snapshot.owned), snapshot.around)
     if bucket.metadata.deletion_timestamp is not None:
-        return bucket_deletion.plan_deletion(snapshot, home, _kept_record(snapshot))
+        return bucket_deletion.plan_deletion(snapshot, home, _kept_record(snapshot, home))
     steps: list[Step] = [] if FINALIZER in bucket.metadata.finalizers else [AddFinalizer()]
     problem = _problem(snapshot, home)
     if snapshot.owned is None and problem is not None:
@@ -159,18 +162,18 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
     return Plan(tuple(steps), status, retry=problem[0] is NAME_TAKEN)
 
 
-def _kept_record(snapshot: BucketSnapshot) -> BucketRecord | None:
+def _kept_record(snapshot: BucketSnapshot, home: Home) -> BucketRecord | None:
     """What the bucket's own record is to say, under the name it has; None when it has none."""
     bucket = snapshot.bucket
     owned = record_of(snapshot.owned, bucket.metadata.uid)
-    return None if owned is None else wanted_record(bucket, owned.name)
+    return None if owned is None else wanted_record(bucket, owned.name, owned.region or home.name)
 
 
 def _record_steps(snapshot: BucketSnapshot, home: Home) -> tuple[list[Step], BucketRecord]:
-    kept = _kept_record(snapshot)
+    kept = _kept_record(snapshot, home)
     if kept is None or snapshot.owned is None:
         name = wanted_name(snapshot.bucket, snapshot.around, None) or ""
-        record = wanted_record(snapshot.bucket, name)
+        record = wanted_record(snapshot.bucket, name, home.name)
         return [CreateRecord(bucket_record_name(name), record)], record
     if snapshot.owned.record != kept:
         return [UpdateRecord(snapshot.owned, kept)], kept

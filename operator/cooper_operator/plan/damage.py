@@ -41,10 +41,10 @@ def _record(name: str, resource: Region | Bucket | AccessKey, now: float) -> Rec
     if isinstance(resource, Region):
         return unread(region_record(resource), now) if region_record_name(resource.metadata.name) == name else None
     if isinstance(resource, Bucket):
-        provisioned = resource.status.bucket_name if resource.status is not None else None
-        if provisioned is None or bucket_record_name(provisioned) != name:
+        status = resource.status
+        if status is None or status.bucket_name is None or bucket_record_name(status.bucket_name) != name:
             return None
-        return wanted_record(resource, provisioned)
+        return wanted_record(resource, status.bucket_name, status.region or resource.spec.region or "")
     return _tombstone(name, resource, now)
 
 
@@ -56,5 +56,6 @@ def _tombstone(name: str, access_key: AccessKey, now: float) -> KeyRecord | None
         key_id = access_key_id(meta.uid, serial)
         if key_record_name(key_id) == name:
             owner = Owner(meta.namespace, meta.name, meta.uid)
-            return tombstone(KeyRecord(access_key_id=key_id, secret_key="", owner=owner, serial=serial), now)
+            region = (status.region if status is not None else None) or access_key.spec.region or ""
+            return tombstone(KeyRecord(key_id, "", owner, serial, region=region), now)
     return None

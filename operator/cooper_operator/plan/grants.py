@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import find_condition
-from cooper_crds.records import BucketRecord, Grant
+from cooper_crds.records import BucketRecord, Grant, Record
 from cooper_operator.plan.reasons import (
     BUCKET_NOT_FOUND,
     BUCKET_NOT_READY,
@@ -47,10 +47,10 @@ def _usable(name: str, granted: GrantedBucket, home: Home) -> BucketRecord | Pro
     bucket = granted.bucket
     if bucket is None:
         return BUCKET_NOT_FOUND, f"there is no Bucket {name} in this namespace"
-    region = _region_of(bucket, home)
+    record = granted.record.record if granted.record is not None else None
+    region = _region_of(bucket, record, home)
     if region is not None and region != home.name:
         return REGION_MISMATCH, f"Bucket {name} is in Region {region}, this AccessKey in Region {home.name}"
-    record = granted.record.record if granted.record is not None else None
     ours = isinstance(record, BucketRecord) and record.owner.uid == bucket.metadata.uid and not record.retained
     if region is None or not ours or not isinstance(record, BucketRecord):
         return _not_provisioned(bucket)
@@ -66,8 +66,10 @@ def _not_provisioned(bucket: Bucket) -> Problem:
     return BUCKET_NOT_READY, f"Bucket {name} is not provisioned ({ready.reason})"
 
 
-def _region_of(bucket: Bucket, home: Home) -> str | None:
+def _region_of(bucket: Bucket, record: Record | None, home: Home) -> str | None:
     """Name of the Bucket's Region; None while that cannot be told."""
+    if isinstance(record, BucketRecord) and record.region:
+        return record.region
     if bucket.status is not None and bucket.status.region is not None:
         return bucket.status.region
     if bucket.spec.region is not None:

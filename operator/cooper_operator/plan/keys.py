@@ -1,9 +1,11 @@
 """The keys of an AccessKey: one is in use, those before it are on their way out."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from cooper_crds.access_key import AccessKey
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_crds.stored import StoredRecord
@@ -22,10 +24,12 @@ def key_in(found: StoredRecord) -> KeyRecord:
 
 def keys_of(snapshot: AccessKeySnapshot) -> list[StoredRecord]:
     """The records of this AccessKey's keys, the newest first."""
-    uid = snapshot.access_key.metadata.uid
-    mine = [
-        found for found in snapshot.records if isinstance(found.record, KeyRecord) and found.record.owner.uid == uid
-    ]
+    return keys_among(snapshot.records, snapshot.access_key.metadata.uid)
+
+
+def keys_among(records: Iterable[StoredRecord], uid: str) -> list[StoredRecord]:
+    """Of these records those of keys of the AccessKey with this UID, the newest first."""
+    mine = [found for found in records if isinstance(found.record, KeyRecord) and found.record.owner.uid == uid]
     return sorted(mine, key=lambda found: key_in(found).serial, reverse=True)
 
 
@@ -53,12 +57,26 @@ def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
     return any(grant.bucket == bucket.name and grant.data_id == bucket.data_id for grant in key.grants)
 
 
-def wanted_key(snapshot: AccessKeySnapshot, keys: list[StoredRecord], grants: tuple[Grant, ...]) -> KeyRecord:
+def wanted_region(access_key: AccessKey, records: Iterable[StoredRecord]) -> str | None:
+    """Name of the Region to look for: where the keys are honoured once there are some, else what the spec says.
+
+    The default Region may become another one. A key stays where it is, so that it is known who is to refuse it.
+    """
+    keys = keys_among(records, access_key.metadata.uid)
+    if not keys:
+        return access_key.spec.region
+    told = access_key.status.region if access_key.status is not None else None
+    return next((key_in(found).region for found in keys if key_in(found).region), told or access_key.spec.region)
+
+
+def wanted_key(
+    snapshot: AccessKeySnapshot, keys: list[StoredRecord], region: str, grants: tuple[Grant, ...]
+) -> KeyRecord:
     """What the record of the key in use is to say. A new key has no secret yet: that is made when it is issued."""
     not_after = snapshot.access_key.spec.not_after
     usable = usable_key(keys, snapshot.now)
     if usable is not None:
-        return msgspec.structs.replace(key_in(usable), grants=grants, not_after=not_after)
+        return msgspec.structs.replace(key_in(usable), region=region, grants=grants, not_after=not_after)
     meta = snapshot.access_key.metadata
     serial = _next_serial(snapshot, keys)
     return KeyRecord(
@@ -66,6 +84,7 @@ def wanted_key(snapshot: AccessKeySnapshot, keys: list[StoredRecord], grants: tu
         secret_key="",
         owner=Owner(meta.namespace, meta.name, meta.uid),
         serial=serial,
+        region=region,
         grants=grants,
         not_after=not_after,
     )

@@ -11,9 +11,11 @@ from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
 from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.cluster.port import Cluster, Object, Ref
+from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
 from cooper_operator.plan.keys import key_in, reaches
+from cooper_operator.plan.keys import wanted_region as wanted_region_of_key
 from cooper_operator.plan.region import find_home
 from cooper_operator.plan.secrets import is_foreign
 from cooper_operator.plan.snapshot import (
@@ -55,8 +57,10 @@ class Observer:
         usage: UsageSchedule,
         clock: Callable[[], float],
         default_endpoint: str,
+        recollection: Recollection,
     ) -> None:
         self._cluster = cluster
+        self._recollection = recollection
         self._gateways = gateways
         self._index = index
         self._usage = usage
@@ -74,6 +78,11 @@ class Observer:
             observed.snapshot = await self._access_key(observed, read(obj, AccessKey), blocked)
         return observed
 
+    def regions_left(self) -> list[Ref]:
+        """Regions that have a record, and as far as is known no resource."""
+        refs = [Ref("Region", "", name) for name in sorted(self._index.regions)]
+        return [ref for ref in refs if self._recollection.resource(ref) is None]
+
     async def _region(self, observed: Observed) -> RegionSnapshot:
         name = observed.ref.name
         every = await self._all_regions(observed)
@@ -84,7 +93,7 @@ class Observer:
             region=None if observed.obj is None else read(observed.obj, Region),
             all_regions=every,
             record=record,
-            in_use=observed.obj is not None or (record is not None and await self._region_in_use(name)),
+            in_use=observed.obj is not None or (record is not None and await self._region_in_use(name, observed.look)),
             default_endpoint=self._default_endpoint,
             now=self._clock(),
         )
@@ -121,14 +130,15 @@ class Observer:
 
     async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
         namespace = key.metadata.namespace
-        around = await self._surroundings(key.spec.region, observed)
+        records = await self._records(self._key_record_names(key), observed.look)
+        region = wanted_region_of_key(key, records)
+        around = await self._surroundings(region, observed)
         names = [right.bucket for right in key.spec.grants]
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
-        records = await self._records(self._key_record_names(key), observed.look)
         return AccessKeySnapshot(
             access_key=key,
-            around=await self._with_what_gateways_know(around, key.spec.region, records, observed.look),
+            around=await self._with_what_gateways_know(around, region, records, observed.look),
             buckets=dict(zip(names, granted, strict=True)),
             records=records,
             credentials=await self._credentials(observed.ref, wanted, key.metadata.uid),
@@ -221,12 +231,15 @@ class Observer:
                     return found
         return None
 
-    async def _region_in_use(self, name: str) -> bool:
+    async def _region_in_use(self, name: str, look: Look) -> bool:
+        """Whether something lives there by its record, or is about to by its resource."""
+        for record in self._index.in_region(name):
+            if await look.record(record) is not None:
+                return True
+            self._index.removed(record)  # somebody else took it away
         for kind in ("Bucket", "AccessKey"):
             for obj in await self._cluster.list_kind(kind):
-                # A Bucket lies where its status says; of an AccessKey that names none, nobody knows.
-                lives_in = section(obj, "status").get("region") or section(obj, "spec").get("region")
-                if lives_in in (None, name):
+                if name in (section(obj, "status").get("region"), section(obj, "spec").get("region")):
                     return True
         return False
 

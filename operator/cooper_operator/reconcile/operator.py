@@ -79,9 +79,9 @@ class Operator:
         self._new_secret = new_secret
         self._index = RecordsIndex()
         usage = UsageSchedule(self._intervals.usage)
-        observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint)
-        applier = Applier(cluster, gateways, self._index, new_secret)
         self._seen = recollection or Nothing()
+        observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint, self._seen)
+        applier = Applier(cluster, gateways, self._index, new_secret)
         self._relations = Relations()
         self._reconciler = Reconciler(cluster, self._seen, observer, applier, self._relations, usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)

@@ -105,6 +105,9 @@ class Reconciler:
         self._wake_dependents(observed.ref, obj)
         uid = "" if observed.obj is None else observed.obj["metadata"]["uid"]
         if obj is None:
+            if observed.ref.kind != "Region":
+                for left in self._observer.regions_left():  # it may have been the last one there
+                    self._wake(left)
             self._relations.saw(observed.ref, {} if observed.ref.kind != "Region" else observed.seen)
             self._usage.forget(uid)
             return Outcome()

@@ -6,7 +6,7 @@ Only names: each record is read live when it matters.
 from collections.abc import Iterable
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import KeyRecord, Record, RegionRecord
+from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
 
 _REGION_PREFIX = region_record_name("")
 
@@ -19,6 +19,8 @@ class RecordsIndex:
         self._owner_of: dict[str, str] = {}
         self._granted_on: dict[str, set[str]] = {}
         self._grants_of: dict[str, tuple[str, ...]] = {}
+        self._in_region: dict[str, set[str]] = {}
+        self._region_of: dict[str, str] = {}
         self.regions: set[str] = set()  # names of Regions that have a record
 
     def fill(self, records: Iterable[tuple[str, Record]]) -> None:
@@ -34,6 +36,9 @@ class RecordsIndex:
         self.removed(name)
         self._owner_of[name] = record.owner.uid
         self._by_owner.setdefault(record.owner.uid, set()).add(name)
+        if not isinstance(record, BucketRecord) or not record.retained:
+            self._region_of[name] = record.region
+            self._in_region.setdefault(record.region, set()).add(name)
         if isinstance(record, KeyRecord):
             self._grants_of[name] = tuple(grant.data_id for grant in record.grants)
             for data_id in self._grants_of[name]:
@@ -47,6 +52,7 @@ class RecordsIndex:
         if owner is None:
             return
         _discard(self._by_owner, owner, name)
+        _discard(self._in_region, self._region_of.pop(name, ""), name)
         for data_id in self._grants_of.pop(name, ()):
             _discard(self._granted_on, data_id, name)
 
@@ -57,6 +63,10 @@ class RecordsIndex:
     def granted_on(self, data_id: str) -> set[str]:
         """Names of the records of keys that are granted something on a bucket's data."""
         return set(self._granted_on.get(data_id, ()))
+
+    def in_region(self, name: str) -> set[str]:
+        """Names of the records of keys and of buckets that are not retained, in the Region of that name."""
+        return set(self._in_region.get(name, ()))
 
 
 def _discard(names: dict[str, set[str]], of: str, name: str) -> None:

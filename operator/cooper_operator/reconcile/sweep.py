@@ -57,7 +57,8 @@ class Sweeper:
             live |= {obj["metadata"]["uid"] for obj in await self._cluster.list_kind(kind)}
         await self._mender.mend(stored)
         await self._wake_regions(records)
-        orphans = [found for found in suspects(records, live) if await self._is_orphan(found)]
+        served = [found for found in records if self._is_served(found)]
+        orphans = [found for found in suspects(served, live) if await self._is_orphan(found)]
         plan = plan_sweep(orphans, len(records))
         if plan.halted:
             await self._tell_halted(len(orphans), len(records))
@@ -82,6 +83,10 @@ class Sweeper:
             if isinstance(found.record, RegionRecord) and found.name == region_record_name(found.record.name):
                 self._wake(Ref("Region", "", found.record.name))
 
+    def _is_served(self, found: StoredRecord) -> bool:
+        """Whether the record's resource would be in a list, if it were there."""
+        return isinstance(found.record, RegionRecord) or self._cluster.serves(found.record.owner.namespace)
+
     async def _is_orphan(self, found: StoredRecord) -> bool:
         """Whether a live read proves that the resource is not there, or is another one of that name."""
         if not isinstance(found.record, KeyRecord | BucketRecord):
@@ -96,11 +101,11 @@ class Sweeper:
         log.warning("Bucket record %s has no resource any more: its data is retained", found.name)
 
     async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
-        """Revoke, then remove once every worker of every Region refuses the key; else the next sweep goes on."""
+        """Revoke, then remove once every worker of its Region refuses the key; else the next sweep goes on."""
         stored, key = found, tombstone(orphan, self._clock())
         if orphan != key:
             stored = await self._cluster.update_record(stored, key)
-        for region in regions:
+        for region in [each for each in regions if each.name == key.region] or regions:
             proof = await self._gateways.prove_denied(region, key)
             if not proof.complete:
                 log.info("orphaned key %s is revoked; waiting for %s", key.access_key_id, proof.waiting_for)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cooper_operator.cluster import kubernetes_following, kubernetes_revision
+from cooper_operator.cluster.kubernetes import KubernetesCluster
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
 from cooper_operator.cluster.kubernetes_records import record_secret_owner
@@ -216,3 +217,15 @@ async def test_repeat_costs_one_request(script: Script, api: KubernetesApi) -> N
 
 def test_owner_of_a_record_is_read_from_its_metadata() -> None:
     assert record_secret_owner(secret("a", 1)["metadata"]) == Ref("AccessKey", "default", "a")
+
+
+async def test_what_went_unseen_is_told_by_the_next_list(script: Script, api: KubernetesApi) -> None:
+    cluster = KubernetesCluster(api, namespace="cooper")
+    told: list[Ref] = []
+    cluster.notify = told.append  # pyright: ignore[reportAttributeAccessIssue]
+    region = {"kind": "Region", "metadata": {"name": "west", "resourceVersion": "3"}, "spec": {"tag": "w"}}
+    script.answers.extend([listing(5, region), listing(9)])
+    await cluster.list_kind("Region")
+    assert told == []
+    assert await cluster.list_kind("Region") == []
+    assert told == [Ref("Region", "", "west")]

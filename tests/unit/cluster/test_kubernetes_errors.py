@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from cooper_operator.cluster.kubernetes_errors import Expired, NotAllowed, answer_of, answer_of_status, error_of
+from cooper_operator.cluster.kubernetes_errors import (
+    Expired,
+    NotAllowed,
+    Terminating,
+    answer_of,
+    answer_of_status,
+    error_of,
+)
 from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, Invalid, NotFound, Unavailable
 
 
@@ -35,7 +42,7 @@ WEBHOOK = 'admission webhook "policy.example.com" denied the request: no Secrets
         (403, status(403, "Forbidden", NO_RIGHT), NotAllowed, 'cannot create resource "secrets"'),
         (403, status(403, "Forbidden", NO_RIGHT), NotAllowed, "lacks this right"),
         (403, status(403, "Forbidden", QUOTA), Invalid, "exceeded quota"),
-        (403, status(403, "Forbidden", TERMINATING, "NamespaceTerminating"), Invalid, "namespace is being deleted"),
+        (403, status(403, "Forbidden", TERMINATING, "NamespaceTerminating"), Terminating, "namespace is being deleted"),
         (404, status(404, "NotFound", 'buckets.cooper.dev "photos" not found'), NotFound, "not found"),
         (404, b"404 page not found\n", Unavailable, "CustomResourceDefinitions"),
         (405, status(405, "MethodNotAllowed", "the server does not allow this method"), Unavailable, "allow"),

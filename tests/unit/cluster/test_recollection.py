@@ -59,9 +59,9 @@ def test_a_list_takes_away_what_it_does_not_have_unless_that_is_newer(seen: Seen
     key = Ref("AccessKey", "default", "photos")
     for ref, version in ((PHOTOS, 5), (SITE, 5), (newer, 30), (key, 5)):
         seen.saw(ref, at(version))
-    seen.listed("Bucket", "default", {}, "20")
+    assert seen.listed("Bucket", "default", {}, "20") == [PHOTOS]
     assert [seen.resource(ref) is not None for ref in (PHOTOS, SITE, newer, key)] == [False, True, True, True]
-    seen.listed("Bucket", "", {}, "20")
+    assert seen.listed("Bucket", "", {}, "20") == [SITE]
     assert seen.resource(SITE) is None
 
 

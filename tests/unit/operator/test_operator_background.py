@@ -115,6 +115,18 @@ async def test_orphans_go_but_data_stays(world: World) -> None:
     assert not kept.retained
 
 
+async def test_records_of_namespaces_that_are_not_served_are_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await orphan_key(world, 1)
+    monkeypatch.setattr(world.cluster, "serves", lambda namespace: namespace != "default")
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.cluster.get_record(name) is not None
+    monkeypatch.undo()
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.cluster.get_record(name) is None
+
+
 async def test_an_orphaned_key_is_refused_everywhere_before_its_record_goes(world: World) -> None:
     await world.settle()
     name = await orphan_key(world, 1)

@@ -63,7 +63,7 @@ def own_key(status: dict[str, Any] | None = None, **metadata: Any) -> AccessKey:
     return resource("AccessKey", "photos", KEY_UID, spec, metadata={"ownerReferences": [owner], **metadata}, **more)
 
 
-RECORD = wanted_record(bucket(), "photos")
+RECORD = wanted_record(bucket(), "photos", "local")
 CLAIM = StoredRecord("bucket-photos", RECORD, "1")
 
 
@@ -503,7 +503,7 @@ def test_a_retained_record_says_so() -> None:
 
 KEY_ID = access_key_id(KEY_UID, 0)
 GRANT = Grant("photos", BUCKET_UID, ("s3:GetObject",))
-KEY = KeyRecord(KEY_ID, "s" * 40, Owner("default", "ci", KEY_UID), 0, (GRANT,))
+KEY = KeyRecord(KEY_ID, "s" * 40, Owner("default", "ci", KEY_UID), 0, (GRANT,), region="local")
 KNOWN = StoredRecord("key-0", KEY, "1")
 DATA = {"ACCESS_KEY": KEY_ID, "SECRET_KEY": "s" * 40, "ENDPOINT": ENDPOINT, "REGION": "us-east-1", "BUCKET": "photos"}
 OURS = Credentials("default", "ci", DATA, KEY_UID, "1")
@@ -628,7 +628,13 @@ ACCESS_KEYS = {
         "Pending",
     ),
     "bucket elsewhere": (
-        {"buckets": {"photos": GrantedBucket(bucket(status={"region": "west"}), CLAIM)}},
+        {
+            "buckets": {
+                "photos": GrantedBucket(
+                    bucket(), StoredRecord("bucket-photos", wanted_record(bucket(), "photos", "west"), "1")
+                )
+            }
+        },
         [],
         "RegionMismatch",
         "Pending",

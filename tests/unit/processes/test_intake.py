@@ -53,7 +53,7 @@ class Bench:
 
     def start(self) -> None:
         self.table = RecordsTable(self.boots[-1], BOX, "local")
-        self.ledger = Ledger()
+        self.ledger = Ledger("local")
         self.measurements = Measurements()
         self.mirror = Watched(str(self.path / "mirror"), KEK, "cooper-system")
         self.mirror.table, self.mirror.seen = self.table, []

@@ -36,7 +36,7 @@ class Bench:
         config = GatewayConfig("local", str(self.path), str(self.path), str(self.records), "kek")
         child = Child(Handover("watcher", config, b"k" * 32), logging.getLogger("cooper_gateway"), -1)
         return Watcher(
-            RecordsFolder(str(self.records), BOX),
+            RecordsFolder(str(self.records), BOX, "local"),
             TableWriter(self.env, BOX),
             LastVerified(str(self.path / "verified")),
             child,

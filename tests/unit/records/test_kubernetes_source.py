@@ -61,7 +61,7 @@ class Bench:
         self.taken = Taken()
         self.gauges: dict[str, float] = {}
         self.counts: dict[str, int] = {}
-        self.records = SecretRecords()
+        self.records = SecretRecords("local")
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator["Bench"]:

@@ -15,7 +15,7 @@ KEY_1 = "key-akiatest000000000001"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RecordsFolder:
-    return RecordsFolder(str(tmp_path), BOX)
+    return RecordsFolder(str(tmp_path), BOX, "local")
 
 
 def test_reads_all_once_and_then_only_changes(tmp_path: Path, folder: RecordsFolder) -> None:
@@ -129,7 +129,7 @@ def test_files_of_other_names_are_nobodys_business(tmp_path: Path, folder: Recor
 def test_a_folder_that_vanished_proves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "records"
     path.mkdir()
-    folder = RecordsFolder(str(path), BOX)
+    folder = RecordsFolder(str(path), BOX, "local")
     write_record(path, key(1), BOX)
     folder.read_all(LATER)
     path.rename(tmp_path / "moved")
