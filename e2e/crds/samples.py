@@ -69,6 +69,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "accessKeyId": "AKIA234567ABCDEFGHIJ",
             "secretName": "my-secret",
             "provenRecord": "1234",
+            "region": "local",
             "binding": {"name": "my-secret"},
         },
     ),

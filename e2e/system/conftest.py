@@ -68,9 +68,16 @@ async def neighbour(system: System, eyes: KubernetesApi, tenant: str) -> AsyncIt
     await system.leave(name)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def regions(system: System) -> AsyncIterator[Regions]:
-    """Makes Regions for one test."""
+@pytest_asyncio.fixture(loop_scope="session", scope="package")
+async def north(system: System) -> Regions:
+    """Another Region's gateway."""
     regions = Regions(system)
-    yield regions
-    await regions.remove()
+    await regions.serve()
+    return regions
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def regions(north: Regions) -> AsyncIterator[Regions]:
+    """Makes the other Region for one test."""
+    yield north
+    await north.remove()

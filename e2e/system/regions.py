@@ -1,4 +1,4 @@
-"""Regions of the tests' own beside the default one, served by the same gateways."""
+"""A Region of the tests' own beside the default one, with a gateway that serves it and nothing else."""
 
 import secrets
 from typing import Any
@@ -7,31 +7,29 @@ from e2e.system.system import System, manifest
 
 
 class Regions:
-    """Makes Regions; `remove` takes away those that are left."""
+    """Each test makes the Region as it needs it; `remove` takes it away. Its gateway stays: others' data lies there."""
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._names: list[str] = []
+        self.name = f"north-{secrets.token_hex(4)}"
+        self.service = f"{self.name}-gateways"
+        self._gateway = system.gateway(self.name, self.name)
 
-    def name(self) -> str:
-        """A name that no Region has yet."""
-        name = f"north-{secrets.token_hex(4)}"
-        self._names.append(name)
-        return name
+    async def serve(self) -> None:
+        """Start the gateway."""
+        await self._system.serve(self._gateway, self.service)
 
-    def manifest(self, name: str, **spec: Any) -> dict[str, Any]:
-        """The manifest of a Region that the gateways serve; a field given as None is left out."""
-        endpoints = {"internal": self._system.gateways[0].endpoint}
-        wanted = {"tag": "eu-north-1", "service": {"name": "gateways"}, "endpoints": endpoints, **spec}
-        return manifest("Region", "", name, {field: value for field, value in wanted.items() if value is not None})
+    def manifest(self, **spec: Any) -> dict[str, Any]:
+        """The Region's manifest; a field given as None is left out."""
+        endpoints = {"internal": self._gateway.endpoint}
+        wanted = {"tag": "eu-north-1", "service": {"name": self.service}, "endpoints": endpoints, **spec}
+        return manifest("Region", "", self.name, {field: value for field, value in wanted.items() if value is not None})
 
     async def make(self, **spec: Any) -> str:
-        """Apply a new one; its name."""
-        name = self.name()
-        await self._system.apply(self.manifest(name, **spec))
-        return name
+        """Apply it; its name."""
+        await self._system.apply(self.manifest(**spec))
+        return self.name
 
     async def remove(self) -> None:
-        """Delete all."""
-        if self._names:
-            await self._system.kubectl("delete", "region", *self._names, "--ignore-not-found")
+        """Delete it."""
+        await self._system.kubectl("delete", "region", self.name, "--ignore-not-found")

@@ -180,18 +180,26 @@ class System:
         await account_kubeconfig(self.kubectl, self.kubeconfig, metadata, path)
 
     async def _publish(self) -> None:
-        """A Service without selector, and a slice for each gateway: they do not share a port."""
-        port = {"name": "s3", "port": 9000}
-        await self.apply(manifest("Service", self.namespace, "gateways", {"ports": [port]}, version="v1"))
+        """A slice for each gateway: they do not share a port."""
+        await self.apply(self._service("gateways"))
         for number, gateway in enumerate(self.gateways, 1):
             await self.apply(self.slice(number, gateway))
 
-    def slice(self, number: int, gateway: Gateway, *, ready: bool = True) -> dict[str, Any]:
+    async def serve(self, gateway: Gateway, service: str) -> None:
+        """Start a gateway, and publish it behind a Service of its own."""
+        await asyncio.to_thread(self._running.enter_context, gateway)
+        await self.apply(self._service(service), self.slice(1, gateway, service))
+
+    def _service(self, name: str) -> dict[str, Any]:
+        """A Service without selector: no Pods are behind it."""
+        return manifest("Service", self.namespace, name, {"ports": [{"name": "s3", "port": 9000}]}, version="v1")
+
+    def slice(self, number: int, gateway: Gateway, service: str = "gateways", *, ready: bool = True) -> dict[str, Any]:
         """The EndpointSlice that names a gateway."""
         metadata = {
-            "name": f"gateways-{number}",
+            "name": f"{service}-{number}",
             "namespace": self.namespace,
-            "labels": {"kubernetes.io/service-name": "gateways"},
+            "labels": {"kubernetes.io/service-name": service},
         }
         return {
             "apiVersion": "discovery.k8s.io/v1",

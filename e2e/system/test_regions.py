@@ -5,13 +5,13 @@ import pytest
 from e2e.system.regions import Regions
 from e2e.system.system import REGION, manifest
 from e2e.system.tenant import Tenant, told
-from support.rig import error_code
+from support.rig import error_code, s3_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_one_that_is_missing_and_then_created(team: Tenant, regions: Regions) -> None:
-    region = regions.name()
+    region = regions.name
     await team.apply(team.bucket("photos", region=region), team.access_key("app", "photos", region=region))
     text = f"there is no Region {region}"
     await team.until_said("Bucket", "photos", "False", "RegionNotFound", text)
@@ -20,11 +20,13 @@ async def test_one_that_is_missing_and_then_created(team: Tenant, regions: Regio
     await team.until_told("Bucket", "photos", "RegionNotFound")
     assert await team.events("Bucket", "photos") == {"RegionNotFound": told("RegionNotFound", text)}
     assert await team.records() == set()
-    await team.apply(regions.manifest(region))
+    await team.apply(regions.manifest())
     await team.until_ready(("Bucket", "photos"), ("AccessKey", "app"), ("Region", region))
     key = await team.credentials("app")
     assert key["REGION"] == "eu-north-1"
-    assert team.system.clients(key)[0].list_objects_v2(Bucket=key["BUCKET"])["KeyCount"] == 0
+    assert s3_client(key).list_objects_v2(Bucket=key["BUCKET"])["KeyCount"] == 0
+    for elsewhere in team.system.clients(key):
+        assert error_code(elsewhere.list_buckets) == "InvalidAccessKeyId"
 
 
 async def test_two_that_are_the_default(team: Tenant, regions: Regions) -> None:
@@ -35,15 +37,16 @@ async def test_two_that_are_the_default(team: Tenant, regions: Regions) -> None:
     both = f"{REGION}, {second} are all marked as the default"
     for region in (REGION, second):
         await team.until_said("Region", region, "False", "DefaultRegionAmbiguous", both)
-    await team.apply(team.bucket("more"))
+    await team.apply(team.bucket("more"), team.access_key("late", "photos"))
     text = f"spec.region names no Region and {REGION}, {second} are all marked as the default"
     await team.until_said("Bucket", "more", "False", "DefaultRegionAmbiguous", text)
-    await team.until_said("AccessKey", "app", "False", "DefaultRegionAmbiguous", text)
-    await team.until_said("Bucket", "photos", "True", "BucketServed")
+    await team.until_said("AccessKey", "late", "False", "DefaultRegionAmbiguous", text)
+    for kind, name, reason in (("Bucket", "photos", "BucketServed"), ("AccessKey", "app", "KeyWorks")):
+        await team.until_said(kind, name, "True", reason)  # they stay where they are
     assert await team.credentials("app") == key
     assert team.system.clients(key)[0].list_objects_v2(Bucket=key["BUCKET"])["KeyCount"] == 0
     await team.change("region", second, default=False)
-    await team.until_ready(("Region", REGION), ("Region", second), ("Bucket", "more"), ("AccessKey", "app"))
+    await team.until_ready(("Region", REGION), ("Region", second), ("Bucket", "more"), ("AccessKey", "late"))
     assert await team.credentials("app") == key
 
 
@@ -56,16 +59,15 @@ async def test_one_that_is_deleted_while_in_use(team: Tenant, regions: Regions) 
     for kind, name in (("Bucket", "photos"), ("AccessKey", "app")):
         await team.until_said(kind, name, "False", "RegionNotFound", f"there is no Region {region}")
     for key in keys:
-        team.system.clients(key)[0].list_objects_v2(Bucket=key["BUCKET"])  # who uses it goes on
+        s3_client(key).list_objects_v2(Bucket=key["BUCKET"])  # who uses it goes on
 
     await team.change("accesskey", "app", state="Revoked")
     await team.until_said("AccessKey", "app", "True", "RefusedEverywhere", type_="Revoked")
     await team.delete("bucket", "photos")
     await team.until_gone("Bucket", "photos")
     for key in keys:
-        for client in team.system.clients(key):
-            said = error_code(lambda client=client, key=key: client.list_objects_v2(Bucket=key["BUCKET"]))
-            assert said in ("KeyAccessRevoked", "InvalidAccessKeyId")
+        said = error_code(lambda key=key: s3_client(key).list_objects_v2(Bucket=key["BUCKET"]))
+        assert said in ("KeyAccessRevoked", "InvalidAccessKeyId")
     await team.delete("accesskey", "app")
     await team.until_gone("AccessKey", "app")
     assert await team.records() == set()
@@ -80,7 +82,7 @@ async def test_one_whose_service_is_missing_and_then_created(team: Tenant, regio
     )
     await team.until_said("AccessKey", "app", "False", "GatewayUnavailable", waits)
     assert await team.secret("app") is None
-    await team.change("region", region, service={"name": "gateways"})
+    await team.change("region", region, service={"name": regions.service})
     await team.until_ready(("AccessKey", "app"), ("Bucket", "photos"))
 
 
