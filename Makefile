@@ -32,8 +32,9 @@ up: $(STAMP) ## run Cooper on this machine with the examples
 test: $(STAMP) check ## set everything up and pass all tests
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
 	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q
+	@$(IN_TREE) $(BIN)/python -m e2e
 
-e2e: $(STAMP) ## the tests that need a Kubernetes cluster only, on one made for them
+e2e: $(STAMP) ## only the tests that need a Kubernetes cluster, on one made for them
 	@$(IN_TREE) $(BIN)/python -m e2e
 
 check: $(STAMP) ## format, lint, types, import rules, generated files
