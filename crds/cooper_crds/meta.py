@@ -52,14 +52,14 @@ class Status(Model):
 
 
 class OwnerReference(Model):
-    """The object that another belongs to, and is garbage-collected with."""
+    """The object that another belongs to, and is garbage-collected with. API servers set no limits to its fields."""
 
     model_config = ConfigDict(extra="ignore")
 
-    api_version: Annotated[str, Field(min_length=1, max_length=317)]
-    kind: Annotated[str, Field(min_length=1, max_length=63)]
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    uid: Annotated[str, Field(min_length=1, max_length=128)]
+    api_version: Annotated[str, Field(min_length=1)]
+    kind: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
+    uid: Annotated[str, Field(min_length=1)]
     controller: bool | None = None
     block_owner_deletion: bool | None = None
 

@@ -82,3 +82,16 @@ async def test_a_key_whose_time_has_passed(team: Tenant) -> None:
     await team.until_ready(("AccessKey", "app"))
     assert (await team.credentials("app"))["ACCESS_KEY"] != key["ACCESS_KEY"]
     assert answers(team, key, key["BUCKET"]) == ["KeyAccessRevoked"] * 2
+
+
+async def test_metadata_keeps_no_key_alive(team: Tenant) -> None:
+    """An API server takes more of it than a manifest can have."""
+    key = await with_a_key(team)
+    many = {f"note-{number}": "" for number in range(1100)}
+    await team.patch("accesskey", "app", {"metadata": {"annotations": many, "labels": many}})
+    await team.patch("bucket", "photos", {"metadata": {"annotations": many}})
+    await team.change("accesskey", "app", state="Revoked")
+    await team.until_said("AccessKey", "app", "True", "RefusedEverywhere", type_="Revoked")
+    assert answers(team, key, key["BUCKET"]) == ["KeyAccessRevoked"] * 2
+    await team.delete("bucket", "photos")
+    await team.until_gone("Bucket", "photos")

@@ -1,12 +1,14 @@
 """From what the cluster holds to the values that plans are made from."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.manifest import ManifestError, parse
+from cooper_crds.meta import DELETION
 from cooper_crds.region import Region
 from cooper_operator.cluster.port import Object, Ref
+from cooper_operator.plan.snapshot import FINALIZER
 
 ResourceT = TypeVar("ResourceT", Region, Bucket, AccessKey)
 
@@ -15,14 +17,42 @@ class RelatedUnreadable(Exception):
     """Another resource that matters here cannot be read: nothing may be decided from its absence."""
 
 
+#: What plans read of metadata is what nobody but the cluster says, and of the rest no more than what is ours.
+_SAID_BY_THE_CLUSTER: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "generation",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
+
+
 def read_any(obj: Object) -> Region | Bucket | AccessKey:
-    """The resource as its model. Raises ManifestError. A status that cannot be read counts as none: it is no memory."""
+    """The resource as its model, with what plans read of its metadata. Raises ManifestError.
+
+    A status that cannot be read counts as none: it is no memory. Metadata can be read whatever users put there: an API
+    server lets them have more labels, finalizers and owners than a manifest, and a key is revoked all the same.
+    """
+    obj = {**obj, "metadata": _what_plans_read(section(obj, "metadata"))}
     try:
         return parse(obj, strict=False)
     except ManifestError:
         if "status" not in obj:
             raise
         return parse({name: value for name, value in obj.items() if name != "status"}, strict=False)
+
+
+def _what_plans_read(metadata: dict[str, Any]) -> dict[str, Any]:
+    deletion = section(metadata, "annotations").get(DELETION)
+    owners = cast(list[dict[str, Any]], metadata.get("ownerReferences") or [])
+    return {
+        **{name: metadata[name] for name in _SAID_BY_THE_CLUSTER if name in metadata},
+        "annotations": {} if deletion is None else {DELETION: deletion},
+        "finalizers": [each for each in metadata.get("finalizers") or () if each == FINALIZER],
+        "ownerReferences": [each for each in owners if each.get("controller") is True],
+    }
 
 
 def read(obj: Object, model: type[ResourceT]) -> ResourceT:
