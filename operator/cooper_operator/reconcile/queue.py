@@ -1,4 +1,5 @@
-"""The work queue: one worker at a time for each resource, no resource twice, back-off with jitter, bounded concurrency.
+"""The work queue: one worker at a time for each resource, no resource twice, back-off with jitter, bounded concurrency,
+namespaces in turn.
 
 idle ──add──> waiting ──a worker is free──> running ──done──> idle, or sleeping until a time that was asked for
                  ^                            │ add
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cooper_operator.cluster.port import Ref
+from cooper_operator.reconcile.line import Line
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class Queue:
         self._concurrency = concurrency
         self._jitter = jitter
         self._items: dict[Ref, _Item] = {}
-        self._urgent: deque[Ref] = deque()
+        self._urgent = Line()
         self._routine: deque[Ref] = deque()
         self._passed_over = 0  # places among the routine of what has become urgent
         self._workers: set[asyncio.Task[None]] = set()

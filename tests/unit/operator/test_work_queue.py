@@ -181,3 +181,42 @@ async def test_a_failure_nobody_expected_is_retried() -> None:
     await asyncio.sleep(0.15)
     assert len(calls) == 2
     await queue.stop()
+
+
+async def test_nobody_waits_for_the_many_of_another_namespace() -> None:
+    work = Recorder()
+    work.gate.set()
+    queue = Queue(work, concurrency=1)
+    crowd = [Ref("AccessKey", "crowd", str(number)) for number in range(1000)]
+    for ref in crowd:
+        queue.add(ref)
+    others = [Ref("Bucket", "team", "photos"), Ref("AccessKey", "team", "photos"), Ref("Region", "", "local")]
+    for ref in others:
+        queue.add(ref)
+    await asyncio.sleep(0.1)
+    assert work.started[1:7] == [crowd[1], others[0], others[2], crowd[2], others[1], crowd[3]]
+    assert work.started[7:] == crowd[4:], "within a namespace who came first"
+    assert queue.idle
+    await queue.stop()
+
+
+async def test_a_crowd_that_changes_all_the_time_goes_behind_others_too() -> None:
+    queue: Queue
+    crowd = [Ref("AccessKey", "crowd", str(number)) for number in range(100)]
+    started: list[Ref] = []
+
+    async def reconcile(ref: Ref) -> Outcome:
+        started.append(ref)
+        queue.add(ref)  # changed while it was worked on
+        await asyncio.sleep(0)
+        return Outcome()
+
+    queue = Queue(reconcile, concurrency=2)
+    for ref in crowd:
+        queue.add(ref)
+    await asyncio.sleep(0.02)
+    queue.add(B)
+    before = len(started)
+    await asyncio.sleep(0.02)
+    await queue.stop()
+    assert B in started[before : before + 4]
