@@ -10,6 +10,10 @@ from cooper_crds.meta import Status
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
+#: Types that Cooper itself sets. Others may be put beside them, as on any resource.
+OURS: Final = frozenset({"Ready", "Provisioned", "CredentialsReady", "Delivered", "Revoked"})
+#: Most conditions of a resource.
+MAX_CONDITIONS: Final = 32
 #: Longest message that Kubernetes' own Condition type allows.
 MAX_MESSAGE: Final = 32768
 
@@ -48,7 +52,7 @@ class Condition(Status):
 Conditions = Annotated[
     list[Condition],
     Field(
-        max_length=32,
+        max_length=MAX_CONDITIONS,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]
@@ -68,7 +72,8 @@ def set_condition(
     now_iso: str,
     generation: int,
 ) -> list[Condition]:
-    """The conditions with one set, in place when it was there, at the end otherwise.
+    """The conditions with one set, in place when it was there, at the end otherwise, where it takes the place of the
+    last of others' if there are as many as can be: a resource that is full of those is still dealt with.
 
     `lastTransitionTime` becomes `now_iso` (RFC 3339) only when the status changes, so that setting what already holds
     changes nothing and needs no write. Raises pydantic.ValidationError for a reason or time that is none.
@@ -84,8 +89,17 @@ def set_condition(
         observed_generation=generation,
     )
     if before is None:
-        return [*conditions, after]
+        return [*_with_room(conditions), after]
     return [after if each.type == type_ else each for each in conditions]
+
+
+def _with_room(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions without as many of others', the last ones, as leaves room for another."""
+    kept = list(conditions)
+    others = [each for each in conditions if each.type not in OURS]
+    while len(kept) >= MAX_CONDITIONS and others:
+        kept.remove(others.pop())
+    return kept
 
 
 def drop_condition(conditions: Sequence[Condition], type_: str) -> list[Condition]:

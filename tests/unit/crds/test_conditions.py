@@ -1,7 +1,15 @@
 import pytest
 from pydantic import ValidationError
 
-from cooper_crds.conditions import MAX_MESSAGE, Condition, drop_condition, find_condition, set_condition
+from cooper_crds.conditions import (
+    MAX_CONDITIONS,
+    MAX_MESSAGE,
+    OURS,
+    Condition,
+    drop_condition,
+    find_condition,
+    set_condition,
+)
 
 T1, T2 = "2030-01-31T12:00:00Z", "2030-01-31T12:00:05Z"
 
@@ -62,3 +70,14 @@ def test_finding_and_dropping():
     assert find_condition([OTHER, ready()], "Ready") == ready()
     assert find_condition([OTHER], "Ready") is None
     assert drop_condition([OTHER, ready()], "Other") == [ready()]
+
+
+def test_conditions_of_others_leave_room_for_ours() -> None:
+    found: list[Condition] = []
+    for number in range(MAX_CONDITIONS):
+        found = set_condition(found, f"Their{number}", "True", "Reason", "", T1, 1)
+    for type_ in sorted(OURS):
+        found = set_condition(found, type_, "False", "Reason", "", T1, 1)
+    kept = [f"Their{number}" for number in range(MAX_CONDITIONS - len(OURS))]
+    assert [each.type for each in found] == [*kept, *sorted(OURS)]
+    assert set_condition(found, "Ready", "False", "Reason", "", T1, 1) == found

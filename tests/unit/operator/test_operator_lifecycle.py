@@ -580,3 +580,15 @@ async def test_a_restart_between_record_and_credentials_resumes_with_the_same_ke
     await world.until_ready("Bucket", "photos")
     assert await world.key() == before
     assert (await world.secret("photos"))["SECRET_KEY"] == before.secret_key
+
+
+async def test_a_status_full_of_others_conditions_keeps_nothing_from_being_done(world: World) -> None:
+    await ready_bucket(world)
+    theirs = {"status": "True", "reason": "Theirs", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    for kind in ("Bucket", "AccessKey"):
+        full = [{"type": f"Their{number}", **theirs} for number in range(32)]
+        obj = await world.get(kind, "photos") or {}
+        await world.cluster.update_status({**obj, "status": {**obj["status"], "conditions": full}})
+    await world.apply("Bucket", "photos", {"apiAccess": "Revoked"})
+    await world.until_condition("Bucket", "photos", "True", "ApiAccessRevoked", "Revoked")
+    await world.until_ready("AccessKey", "photos")
