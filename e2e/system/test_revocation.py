@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from cooper_crds.fields import timestamp
+from cooper_operator.cluster.port import Ref
+from e2e.system.server import Server
 from e2e.system.tenant import Tenant, told
 from support.rig import error_code
 
@@ -95,3 +97,22 @@ async def test_metadata_keeps_no_key_alive(team: Tenant) -> None:
     assert answers(team, key, key["BUCKET"]) == ["KeyAccessRevoked"] * 2
     await team.delete("bucket", "photos")
     await team.until_gone("Bucket", "photos")
+
+
+async def test_a_key_whose_finalizer_is_taken_off_is_refused(team: Tenant) -> None:
+    """However many go like that, which must not look like a cluster that lost its resources."""
+    names = [f"app-{number}" for number in range(12)]
+    keys = [team.access_key(name, "photos") for name in names]
+    await team.apply(team.bucket("photos", credentials={"enabled": False}), *keys)
+    await team.until_ready(*(("AccessKey", name) for name in names))
+    held = [await team.credentials(name) for name in names]
+    server = Server(team.system.kubeconfig)
+    for name in names:
+        await server.delete_unheld(Ref("AccessKey", team.namespace, name))
+    await server.close()
+
+    async def refused() -> bool:
+        said = [answers(team, each, each["BUCKET"]) for each in held]
+        return all(code in ("KeyAccessRevoked", "InvalidAccessKeyId") for codes in said for code in codes)
+
+    await team.until("refusal", refused)

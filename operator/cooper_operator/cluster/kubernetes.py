@@ -270,6 +270,7 @@ class KubernetesCluster:
         version: str = obj["metadata"]["resourceVersion"]
         if gone:
             self.seen.gone(ref, version)
+            self.seen.saw_deletion(obj["metadata"]["uid"])
         else:
             self.seen.saw(ref, obj)
         if not self._is_echo(resource_path(ref), None if gone else version):

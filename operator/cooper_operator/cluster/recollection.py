@@ -15,6 +15,8 @@ from cooper_operator.cluster.port import Kind, Object, Ref
 
 #: How many of the latest shown versions are kept: an answer is that late only while others come by the thousands.
 _KEPT: Final = 10_000
+#: How many deletions that were shown are kept until they are asked for, within seconds.
+_KEPT_DELETED: Final = 100_000
 
 
 class Recollection(Protocol):
@@ -36,6 +38,11 @@ class Recollection(Protocol):
         """Names of the Secrets that were made for an AccessKey."""
         ...
 
+    def take_deleted(self) -> list[str]:
+        """UIDs of resources whose deletion was shown by a watch since this was asked last. It proves what an absence
+        does not: that somebody deleted that one."""
+        ...
+
 
 class Nothing:
     """Implements `Recollection` for a cluster whose reads cost little."""
@@ -55,6 +62,10 @@ class Nothing:
     def credentials(self, namespace: str, owner_uid: str) -> frozenset[str] | None:
         """Nothing."""
         return None
+
+    def take_deleted(self) -> list[str]:
+        """Nothing."""
+        return []
 
 
 class _Shown:
@@ -84,6 +95,7 @@ class Seen:
         self._records: dict[str, StoredRecord] = {}
         self._credentials: dict[str, set[tuple[str, str]]] = {}  # by the owner's UID: namespace and name
         self._owner: dict[tuple[str, str], str] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()  # UIDs
         #: Namespaces whose credentials have all been seen, and changes of them are shown; '' stands for all namespaces.
         self.followed: set[str] = set()
 
@@ -108,6 +120,18 @@ class Seen:
         return frozenset(name for where, name in self._credentials.get(owner_uid, ()) if where == namespace)
 
     # Resources
+
+    def take_deleted(self) -> list[str]:
+        """See the protocol."""
+        taken = list(self._deleted)
+        self._deleted.clear()
+        return taken
+
+    def saw_deletion(self, uid: str) -> None:
+        """A watch has shown that the resource with this UID was deleted."""
+        self._deleted[uid] = None
+        if len(self._deleted) > _KEPT_DELETED:
+            self._deleted.popitem(last=False)
 
     def saw(self, ref: Ref, obj: Object) -> None:
         """A resource as it was shown or written."""

@@ -43,12 +43,16 @@ def too_many(touched: int, total: int) -> bool:
 
 
 def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
-    """What to do about orphans that are confirmed, out of `total` records."""
-    if too_many(len(orphans), total):
+    """What to do about orphans that are confirmed, out of `total` records. Keys that are revoked are no loss."""
+    if too_many(sum(map(_is_in_use, orphans)), total):
         return Sweep((), (), True)
     keys = tuple(found for found in orphans if isinstance(found.record, KeyRecord))
     buckets = tuple(found for found in orphans if isinstance(found.record, BucketRecord))
     return Sweep(keys, buckets, False)
+
+
+def _is_in_use(found: StoredRecord) -> bool:
+    return not isinstance(found.record, KeyRecord) or found.record.state != "Revoked"
 
 
 def retained(bucket: BucketRecord) -> BucketRecord:

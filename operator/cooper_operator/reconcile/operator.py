@@ -47,6 +47,7 @@ class Intervals:
 
     intents: float = 1.0
     returns: float = 1.0  # of gateways that were silent
+    deletions: float = 0.5  # of resources that were not held until their keys were revoked
     usage: float = 300.0
     sweep: float = 180.0
     resync: float = 600.0
@@ -86,7 +87,7 @@ class Operator:
         self._reconciler = Reconciler(cluster, self._seen, observer, applier, self._relations, usage, clock, self._wake)
         self._intents = Intents(cluster, gateways, clock, self._wake)
         mender = Mender(cluster, self._index, new_secret, clock, self._wake)
-        self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake)
+        self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake, self._seen)
         self._concurrency = concurrency
         self._queue: Queue | None = None
         self._main: asyncio.Task[None] | None = None
@@ -130,6 +131,7 @@ class Operator:
                 group.create_task(self._watch())
                 group.create_task(_every(self._intervals.intents, self._intents.poll))
                 group.create_task(_every(self._intervals.returns, self._greet))
+                group.create_task(_every(self._intervals.deletions, self._sweeper.stop_deleted))
                 group.create_task(_every(self._intervals.sweep, self._sweeper.sweep))
                 group.create_task(_every(self._intervals.resync, self._resync, at_once=False))
         finally:

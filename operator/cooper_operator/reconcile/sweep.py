@@ -1,4 +1,7 @@
-"""The sweep: finds records whose resource is proven absent, by a complete list and a live read, and acts."""
+"""The sweep: finds records whose resource is proven absent, by a complete list and a live read, and acts.
+
+What serves nobody any more is taken from what a watch showed to be deleted at once: somebody took its finalizer off.
+"""
 
 import logging
 from collections.abc import Callable
@@ -7,6 +10,7 @@ from cooper_crds.names import region_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
+from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.keys import tombstone
 from cooper_operator.plan.reasons import SWEEP_HALTED
@@ -31,7 +35,10 @@ class Sweeper:
         mender: Mender,
         clock: Callable[[], float],
         wake: Callable[[Ref], None],
+        recollection: Recollection,
     ) -> None:
+        self._recollection = recollection
+        self._deleted: set[str] = set()  # UIDs of resources whose records are yet to be looked at
         self._clock = clock
         self._mender = mender
         self._cluster = cluster
@@ -46,6 +53,30 @@ class Sweeper:
         except (ClusterError, RecordError, GatewayUnavailable) as error:
             log.warning("the sweep of records was ended: %s", error)
             return False
+
+    async def stop_deleted(self) -> None:
+        """Have the records of resources that were seen to be deleted serve nobody. A sweep does the rest.
+
+        However many: each deletion was shown, so that nothing was lost. What fails is done again the next time.
+        """
+        self._deleted.update(uid for uid in self._recollection.take_deleted() if self._index.owned_by(uid))
+        for uid in sorted(self._deleted):
+            try:
+                for name in self._index.owned_by(uid):
+                    await self._stop(await self._cluster.get_record(name))
+                self._deleted.discard(uid)
+            except RecordError:
+                self._deleted.discard(uid)  # nobody is served by a record that cannot be read
+            except ClusterError as error:
+                log.warning("the records of a resource that was deleted are yet to be stopped: %s", error)
+
+    async def _stop(self, found: StoredRecord | None) -> None:
+        if found is None or not suspects([found], set()) or not await self._is_orphan(found):
+            return
+        if isinstance(found.record, BucketRecord):
+            await self._retain(found, found.record)
+        elif isinstance(found.record, KeyRecord):
+            await self._revoke(found, found.record)
 
     async def _sweep(self) -> bool:
         # Records first, resources after: a record that was there first has its resource in the later list.
@@ -102,9 +133,7 @@ class Sweeper:
 
     async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of its Region refuses the key; else the next sweep goes on."""
-        stored, key = found, tombstone(orphan, self._clock())
-        if orphan != key:
-            stored = await self._cluster.update_record(stored, key)
+        stored, key = await self._revoke(found, orphan)
         for region in [each for each in regions if each.name == key.region] or regions:
             proof = await self._gateways.prove_denied(region, key)
             if not proof.complete:
@@ -112,7 +141,14 @@ class Sweeper:
                 return
         await self._cluster.delete_record(stored)
         self._index.removed(found.name)
-        log.warning("key %s had no resource any more: it was revoked and removed", key.access_key_id)
+        log.warning("key %s had no resource any more: its record was removed", key.access_key_id)
+
+    async def _revoke(self, found: StoredRecord, orphan: KeyRecord) -> tuple[StoredRecord, KeyRecord]:
+        key = tombstone(orphan, self._clock())
+        if orphan == key:
+            return found, key
+        log.warning("key %s has no resource any more: it is revoked", key.access_key_id)
+        return await self._cluster.update_record(found, key), key
 
     async def _tell_halted(self, orphans: int, total: int) -> None:
         message = f"{orphans} of {total} records have no resource any more; none was touched. {SWEEP_HALTED.advice}"

@@ -229,3 +229,14 @@ async def test_what_went_unseen_is_told_by_the_next_list(script: Script, api: Ku
     assert told == []
     assert await cluster.list_kind("Region") == []
     assert told == [Ref("Region", "", "west")]
+
+
+async def test_a_deletion_that_a_watch_shows_is_remembered_by_uid(api: KubernetesApi) -> None:
+    cluster = KubernetesCluster(api)
+    obj = bucket("photos")
+    metadata = {**obj["metadata"], "uid": "u1", "resourceVersion": "7"}
+    ref = Ref("Bucket", "default", "photos")
+    cluster.changed(ref, {**obj, "metadata": metadata}, gone=False)
+    assert cluster.seen.take_deleted() == []
+    cluster.changed(ref, {**obj, "metadata": metadata}, gone=True)
+    assert cluster.seen.take_deleted() == ["u1"]

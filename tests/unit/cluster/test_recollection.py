@@ -54,6 +54,19 @@ def test_only_the_latest_that_went_are_remembered(seen: Seen, monkeypatch: pytes
     assert [seen.resource(ref) for ref in (PHOTOS, SITE)] == [at(5), None]
 
 
+def test_a_deletion_that_was_shown_is_told_once_and_one_that_was_not_never(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recollection, "_KEPT_DELETED", 2)
+    seen.saw(PHOTOS, at(5))
+    assert seen.listed("Bucket", "", {}, "9") == [PHOTOS]
+    assert seen.take_deleted() == []
+    for uid in ("a", "b", "c"):
+        seen.saw_deletion(uid)
+    assert seen.take_deleted() == ["b", "c"]
+    assert seen.take_deleted() == []
+
+
 def test_a_list_takes_away_what_it_does_not_have_unless_that_is_newer(seen: Seen) -> None:
     newer = Ref("Bucket", "default", "newer")
     key = Ref("AccessKey", "default", "photos")

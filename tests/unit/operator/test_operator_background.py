@@ -6,6 +6,7 @@ import pytest
 
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
+from cooper_operator.cluster.recollection import Seen
 from cooper_operator.gateways.port import Intent
 from cooper_operator.reconcile import queue
 from unit.operator.operator_world import World
@@ -151,6 +152,68 @@ async def test_a_sweep_that_would_touch_many_halts_and_says_so(world: World) -> 
         assert isinstance(stored.record, KeyRecord)
         assert stored.record.state == "Active"
     assert "SweepHalted" in [event.reason for event in world.cluster.events()]
+
+
+async def unheld(world: World, *names: str) -> list[str]:
+    """AccessKeys that somebody deletes after taking the finalizer off, while nobody works; their UIDs."""
+    await world.apply("Bucket", "photos")
+    for name in names:
+        await world.apply("AccessKey", name, {"grants": [{"bucket": "photos"}]})
+        await world.until_ready("AccessKey", name)
+    await world.settle()
+    await world.stop()
+    uids: list[str] = []
+    for name in names:
+        obj = await world.get("AccessKey", name) or {}
+        uids.append(obj["metadata"]["uid"])
+        await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": []}})
+        await world.delete("AccessKey", name)
+        assert await world.get("AccessKey", name) is None
+    return uids
+
+
+async def states(world: World, uids: list[str]) -> set[str]:
+    return {key.state for key in await world.keys() if key.owner.uid in uids}
+
+
+async def test_a_deletion_that_was_seen_revokes_however_many_there_are(quiet_world: World) -> None:
+    world = await quiet_world.start()
+    world.recollection = seen = Seen()
+    uids = await unheld(world, *(f"ci-{number}" for number in range(12)))
+    await world.start(region=False)
+    await world.settle()
+    sweeper = world.operator._sweeper  # pyright: ignore[reportPrivateUsage]
+    assert not await sweeper.sweep(), "absence alone proves too little"
+    assert await states(world, uids) == {"Active"}
+    for uid in uids:
+        seen.saw_deletion(uid)
+    world.cluster.unavailable = "maintenance"
+    await sweeper.stop_deleted()
+    world.cluster.unavailable = None
+
+    async def revoked() -> bool:
+        return await states(world, uids) == {"Revoked"}
+
+    await world.until(revoked)
+    assert await sweeper.sweep()
+    assert await states(world, uids) == set()
+    await world.until_ready("AccessKey", "photos")
+
+
+async def test_what_is_there_is_not_stopped_by_a_deletion_that_was_seen(quiet_world: World) -> None:
+    world = await quiet_world.start()
+    world.recollection = seen = Seen()
+    await world.apply("Bucket", "photos")
+    await world.until_ready("Bucket", "photos")
+    await world.stop()
+    await world.start(region=False)
+    await world.settle()
+    bucket, key = await world.bucket_record("photos"), await world.key()
+    assert bucket is not None
+    for each in (bucket, key):
+        seen.saw_deletion(each.owner.uid)
+    await world.operator._sweeper.stop_deleted()  # pyright: ignore[reportPrivateUsage]
+    assert (await world.bucket_record("photos"), await world.key()) == (bucket, key)
 
 
 async def test_a_sweep_touches_nothing_while_the_cluster_is_away(world: World) -> None:

@@ -28,7 +28,7 @@ from cooper_operator.plan.snapshot import (
     RegionSnapshot,
     Surroundings,
 )
-from cooper_operator.plan.sweep import plan_sweep, suspects
+from cooper_operator.plan.sweep import Sweep, plan_sweep, suspects
 
 NOW = 1_800_000_000.0
 BUCKET_UID = "00000000-0000-4000-8000-00000000000b"
@@ -981,6 +981,16 @@ def test_a_sweep_halts_over_a_tenth(orphans: int, total: int, halted: bool) -> N
     plan = plan_sweep(key_records(orphans), total)
     assert plan.halted == halted
     assert len(plan.keys) == (0 if halted else orphans)
+
+
+def test_a_sweep_counts_no_key_that_is_revoked() -> None:
+    revoked = [
+        StoredRecord(each.name, msgspec.structs.replace(each.record, state="Revoked"), "1") for each in key_records(50)
+    ]
+    assert plan_sweep(revoked, 50) == Sweep(tuple(revoked), (), False)
+    in_use = key_records(6)
+    assert plan_sweep([*revoked, *in_use], 56).halted
+    assert not plan_sweep([*revoked, *in_use[:5]], 56).halted
 
 
 def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
