@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
 from cooper_gateway.processes import logs
+from cooper_gateway.processes.errors import GatewayStartError
+from cooper_gateway.processes.health import HealthServer, metrics, readyz
 
 #: What the operator's modules log under.
 _LOGGER: Final = "cooper_operator"
@@ -26,8 +29,28 @@ _LOGGER: Final = "cooper_operator"
     metavar="NAMESPACE",
     help="Serve Buckets and AccessKeys of this namespace only; may be given several times.  [default: of all]",
 )
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of metrics and health, which ask for no credentials.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=9101,
+    show_default=True,
+    help="Port of metrics and health; 0 chooses one.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
-def operator(kubeconfig: Path | None, namespace: str | None, watched: tuple[str, ...], verbose: bool) -> None:
+def operator(
+    kubeconfig: Path | None,
+    namespace: str | None,
+    watched: tuple[str, ...],
+    metrics_host: str,
+    metrics_port: int,
+    verbose: bool,
+) -> None:
     """Work on the resources of a Kubernetes cluster.
 
     Several can run at a time: one leads, and another takes over when it ends. SIGTERM or Ctrl-C lets what is in
@@ -35,17 +58,32 @@ def operator(kubeconfig: Path | None, namespace: str | None, watched: tuple[str,
     """
     logs.set_up("operator")
     logging.getLogger(_LOGGER).setLevel(logging.DEBUG if verbose else logging.INFO)
-    asyncio.run(_run(kubeconfig, records_namespace(namespace, kubeconfig), watched or None))
-
-
-async def _run(kubeconfig: Path | None, namespace: str, watched: tuple[str, ...] | None) -> None:
-    """Everything from start to SIGTERM or Ctrl-C."""
     # Imported here: kopf and the Kubernetes client take a second that no other command is to wait for.
     from cooper_operator.cluster.kubernetes_connection import default_loader, from_kubeconfig
     from cooper_operator.service import Service
 
     load = default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
-    running = asyncio.create_task(Service(load, namespace, watched).run())
+    service = Service(load, records_namespace(namespace, kubeconfig), watched or None)
+    pages = {
+        "/livez": lambda: readyz(service.health.dead),
+        "/readyz": lambda: readyz(service.health.problems),
+        "/metrics": lambda: metrics(service.telemetry.text()),
+    }
+    try:
+        server = HealthServer(metrics_host, metrics_port, pages)
+    except GatewayStartError as error:
+        raise click.ClickException(f"{error} Name another one with --metrics-port or --metrics-host") from error
+    server.start()
+    logging.getLogger(_LOGGER).info("metrics and health on port %d", server.port)
+    try:
+        asyncio.run(_run(service.run))
+    finally:
+        server.stop()
+
+
+async def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Everything from start to SIGTERM or Ctrl-C."""
+    running = asyncio.create_task(work())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.cancel)

@@ -10,6 +10,7 @@ from cooper_operator.gateways.http import HttpGateways
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.operator import Intervals, Operator
+from cooper_operator.reconcile.telemetry import Telemetry
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ def compose(
     *,
     reread: Callable[[RegionRecord], Awaitable[Roster]] | None = None,
     recollection: Recollection | None = None,
+    telemetry: Telemetry | None = None,
     default_endpoint: str = "",
     intervals: Intervals | None = None,
 ) -> Composition:
@@ -53,6 +55,7 @@ def compose(
         gateways,
         system_key=system_key,
         recollection=recollection,
+        telemetry=telemetry,
         default_endpoint=default_endpoint,
         intervals=intervals,
     )

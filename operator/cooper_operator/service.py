@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cooper_crds.kubernetes import SYSTEM_NAMESPACE
@@ -23,7 +23,9 @@ from cooper_operator.cluster.kubernetes_objects import PLURALS
 from cooper_operator.cluster.port import ClusterError
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.handlers import Handlers, HandlersEnded
+from cooper_operator.health import Health
 from cooper_operator.main import compose
+from cooper_operator.reconcile.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +40,24 @@ class Service:
     load: Loader
     namespace: str = SYSTEM_NAMESPACE
     namespaces: Sequence[str] | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    health: Health = field(default_factory=Health)
 
     async def run(self) -> None:
         """Lead whenever that is possible, until cancelled."""
         # A connection of its own: renewing never waits behind other requests.
-        api = KubernetesApi(Connection(self.load))
-        leadership = Leadership(api, self.namespace, identity())
+        api = KubernetesApi(Connection(self.load), calls=self.telemetry.calls)
+        leadership = Leadership(api, self.namespace, identity(), attempted=lambda why: self.health.note("Lease", why))
+        beating = asyncio.create_task(self.health.beat())
         try:
             while True:
                 await leadership.acquire()
                 log.info("leading, as process %d", os.getpid())
+                self.telemetry.leading.set(1)
                 await self._term(leadership)
+                self.telemetry.leading.set(0)
         finally:
+            beating.cancel()
             await leadership.release()
             await api.close()
 
@@ -63,17 +71,20 @@ class Service:
             log.warning("leading no longer: %s", "; ".join(str(each) for each in lost.exceptions))
 
     async def _work(self) -> None:
-        api = KubernetesApi(Connection(self.load))
+        api = KubernetesApi(Connection(self.load), calls=self.telemetry.calls)
         cluster = KubernetesCluster(api, namespace=self.namespace, namespaces=self.namespaces, echoes=False)
         endpoints = EndpointSlices(api, self.namespace, lambda service: operator.hurry())
         gateways = GatewayRoster(endpoints)
-        operator = compose(cluster, gateways.known, reread=gateways.read, recollection=cluster.seen)
+        operator = compose(
+            cluster, gateways.known, reread=gateways.read, recollection=cluster.seen, telemetry=self.telemetry
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(cluster))
                 group.create_task(endpoints.run())
                 group.create_task(operator.run())
         finally:
+            self.health.note("resources", "")
             await cluster.close()
 
     async def _follow(self, cluster: KubernetesCluster) -> None:
@@ -84,11 +95,13 @@ class Service:
             began = asyncio.get_running_loop().time()
             try:
                 await cluster.check()
+                self.health.note("resources", "")
                 await handlers.run()
             except (ClusterError, HandlersEnded) as error:
                 lasted = asyncio.get_running_loop().time() - began
                 pause = _FIRST_PAUSE if lasted > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
                 log.warning("resources are not followed, which is tried again in %.1f s: %s", pause, error)
+                self.health.note("resources", f"resources are not followed: {error}")
             await asyncio.sleep(pause)
 
 

@@ -1,8 +1,11 @@
 """A real `cooper operator`, as a user starts it."""
 
 import os
+import re
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from clients.aws import clean_env
@@ -22,7 +25,7 @@ class OperatorProcess:
         """Start it; `wait_until_leading` waits until it works."""
         self.forget()
         with self.log.open("ab") as log:
-            command = [*COOPER, "operator", *self.options]
+            command = [*COOPER, "operator", "--metrics-port", "0", *self.options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=clean_env())
         return self
 
@@ -33,6 +36,15 @@ class OperatorProcess:
     def wait_until_waiting(self, seconds: float = 40) -> None:
         """Wait until it has seen that another one leads."""
         eventually("the operator's waiting", lambda: self._says("this operator waits"), seconds, pause=0.05)
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of the metrics port."""
+        port = re.findall(r"metrics and health on port (\d+)", self.log.read_text())[-1]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     def forget(self) -> None:
         """Have only what it says from now on count."""

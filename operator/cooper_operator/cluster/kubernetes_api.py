@@ -62,10 +62,12 @@ class KubernetesApi:
     `calls` counts requests by verb and plural, for metrics.
     """
 
-    def __init__(self, connection: Connection, concurrency: int = 32) -> None:
+    def __init__(
+        self, connection: Connection, concurrency: int = 32, calls: Counter[tuple[str, str]] | None = None
+    ) -> None:
         self._connection = connection
         self._slots = asyncio.Semaphore(concurrency)
-        self.calls: Counter[tuple[str, str]] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter() if calls is None else calls
 
     async def close(self) -> None:
         """End the connection."""

@@ -44,7 +44,8 @@ def identity() -> str:
 class Leadership:
     """One candidate. `api` is one of its own: renewals must not wait behind the operator's other requests.
 
-    `clock` gives seconds since the epoch, for people; `monotonic` decides.
+    `clock` gives seconds since the epoch, for people; `monotonic` decides. `attempted` is told of each attempt to
+    read or write the Lease: why it failed, or an empty text.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Leadership:
         settings: Settings | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        attempted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -63,6 +66,7 @@ class Leadership:
         self._settings = settings or Settings()
         self._clock = clock
         self._monotonic = monotonic
+        self._attempted = attempted
         self._sight: Sight | None = None
         self._version = 0  # of the Lease when it was last there
         self._leads_until = -math.inf
@@ -126,7 +130,9 @@ class Leadership:
                 await work()
         except (ClusterError, TimeoutError) as error:
             self._failed(error)
+            self._attempted(f"{self._about}: {self._failure}")
             return
+        self._attempted("")
         if self._told:
             log.info("%s can be read and written again", self._about)
         self._failure = None

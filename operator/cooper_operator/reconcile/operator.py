@@ -18,13 +18,14 @@ from cooper_operator.reconcile.apply import Applier
 from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.intents import Intents
 from cooper_operator.reconcile.observe import Observer
-from cooper_operator.reconcile.queue import Queue
+from cooper_operator.reconcile.queue import Outcome, Queue
 from cooper_operator.reconcile.reading import is_settled, ref_of
 from cooper_operator.reconcile.reconciler import Reconciler
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import Relations
 from cooper_operator.reconcile.sweep import Sweeper
 from cooper_operator.reconcile.system_key import issue_system_key
+from cooper_operator.reconcile.telemetry import Telemetry
 from cooper_operator.reconcile.usage import UsageSchedule
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Operator:
         *,
         system_key: SystemKey | None = None,
         recollection: Recollection | None = None,
+        telemetry: Telemetry | None = None,
         clock: Callable[[], float] = time.time,
         default_endpoint: str = "",
         intervals: Intervals | None = None,
@@ -81,6 +83,7 @@ class Operator:
         self._index = RecordsIndex()
         usage = UsageSchedule(self._intervals.usage)
         self._seen = recollection or Nothing()
+        self._telemetry = telemetry or Telemetry()
         observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint, self._seen)
         applier = Applier(cluster, gateways, self._index, new_secret)
         self._relations = Relations()
@@ -125,7 +128,8 @@ class Operator:
         self._system_key.use(
             await self._insist("writing the system key", lambda: issue_system_key(self._cluster, self._new_secret))
         )
-        self._queue = Queue(self._reconciler.reconcile, concurrency=self._concurrency)
+        self._queue = queue = Queue(self._reconcile, concurrency=self._concurrency)
+        self._telemetry.follow_queue(lambda: queue.depth)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
@@ -136,6 +140,14 @@ class Operator:
                 group.create_task(_every(self._intervals.resync, self._resync, at_once=False))
         finally:
             await self._queue.stop()
+            self._telemetry.forget()
+
+    async def _reconcile(self, ref: Ref) -> Outcome:
+        began = time.monotonic()
+        outcome = await self._reconciler.reconcile(ref)
+        self._telemetry.reconciled(ref, retry=outcome.retry, seconds=time.monotonic() - began)
+        self._telemetry.saw(ref, self._seen.resource(ref))
+        return outcome
 
     async def _greet(self) -> None:
         """Nobody else tells that a gateway that hung goes on."""
@@ -148,7 +160,9 @@ class Operator:
 
     def _wake_seen(self, ref: Ref) -> None:
         """What was never looked at and says that all is well comes last: others wait for something."""
-        routine = ref.kind != "Region" and not self._relations.knows(ref) and is_settled(self._seen.resource(ref))
+        obj = self._seen.resource(ref)
+        self._telemetry.saw(ref, obj)
+        routine = ref.kind != "Region" and not self._relations.knows(ref) and is_settled(obj)
         if self._queue is not None:
             self._queue.add(ref, routine=routine)
 
