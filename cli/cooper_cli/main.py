@@ -4,6 +4,7 @@ import click
 
 from cooper_cli.completion import completion
 from cooper_cli.gateway import gateway
+from cooper_cli.keys import keys
 from cooper_cli.operator import operator
 from cooper_cli.status import status
 from cooper_cli.up import up
@@ -15,7 +16,7 @@ def main() -> None:
     """S3 buckets and their credentials as ordinary resources."""
 
 
-for command in (up, operator, gateway, status, completion):
+for command in (up, operator, gateway, keys, status, completion):
     main.add_command(command)
 
 

@@ -11,12 +11,29 @@ from typing import Any, Final
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_crds.manifest import parse
 from cooper_gateway.processes import logs
 from cooper_gateway.processes.errors import GatewayStartError
 from cooper_gateway.processes.health import HealthServer, metrics, readyz
+from cooper_operator.cluster.yaml_documents import read_documents
 
 #: What the operator's modules log under.
 _LOGGER: Final = "cooper_operator"
+
+
+def _region_in(context: click.Context, option: click.Parameter, path: Path | None) -> dict[str, Any] | None:
+    """The one Region in a file, as it is there."""
+    if path is None:
+        return None
+    try:
+        found = [parse(document.content) and document.content for document in read_documents(path.read_bytes())]
+    except OSError as error:
+        raise click.ClickException(f"the manifest {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise click.ClickException(f"the manifest {path}: {error}") from error
+    if [each["kind"] for each in found] != ["Region"]:
+        raise click.ClickException(f"the manifest {path} is to hold one Region, and nothing else")
+    return found[0]
 
 
 @click.command()
@@ -28,6 +45,21 @@ _LOGGER: Final = "cooper_operator"
     multiple=True,
     metavar="NAMESPACE",
     help="Serve Buckets and AccessKeys of this namespace only; may be given several times.  [default: of all]",
+)
+@click.option(
+    "--region-manifest",
+    "region",
+    type=click.Path(path_type=Path),
+    callback=_region_in,
+    metavar="FILE",
+    help="A Region to make when it is not there, and to change when this file does.",
+)
+@click.option(
+    "--kek-secret",
+    "kek_secrets",
+    multiple=True,
+    metavar="NAME",
+    help="A Secret to make, empty, for a gateway's key-encryption key; may be given several times.",
 )
 @click.option(
     "--metrics-host",
@@ -47,6 +79,8 @@ def operator(
     kubeconfig: Path | None,
     namespace: str | None,
     watched: tuple[str, ...],
+    region: dict[str, Any] | None,
+    kek_secrets: tuple[str, ...],
     metrics_host: str,
     metrics_port: int,
     verbose: bool,
@@ -60,10 +94,12 @@ def operator(
     logging.getLogger(_LOGGER).setLevel(logging.DEBUG if verbose else logging.INFO)
     # Imported here: kopf and the Kubernetes client take a second that no other command is to wait for.
     from cooper_operator.cluster.kubernetes_connection import default_loader, from_kubeconfig
+    from cooper_operator.installation import Installation
     from cooper_operator.service import Service
 
     load = default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
-    service = Service(load, records_namespace(namespace, kubeconfig), watched or None)
+    namespace = records_namespace(namespace, kubeconfig)
+    service = Service(load, namespace, watched or None, Installation(region, kek_secrets))
     pages = {
         "/livez": lambda: readyz(service.health.dead),
         "/readyz": lambda: readyz(service.health.problems),

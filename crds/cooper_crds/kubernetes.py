@@ -3,6 +3,7 @@
 Secret     records, in the gateways' namespace       operator writes, gateways watch
 ConfigMap  records-revision, in the same namespace   operator writes after records, gateways read every 2 s
 Secret     credentials, in the tenant's namespace    operator writes, workloads mount
+Secret     a gateway's key-encryption key, in its namespace   operator makes it empty, the gateway fills it in once
 Lease      cooper-operator, in the gateways' namespace
 """
 
@@ -45,6 +46,12 @@ REVISION_KEY: Final = "lastWrite"
 CREDENTIALS_LABEL: Final = "cooper.dev/credentials"
 #: Label of credentials: the UID of their AccessKey.
 CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
+
+#: Type of the Secret with a gateway's key-encryption key, and its one data key: the content of a key file.
+KEK_TYPE: Final = "cooper.dev/key-encryption-key"
+KEK_KEY: Final = "kek.json"
+#: Annotation of a Region that an installation brought along: a digest of its spec as it was then.
+INSTALLED: Final = "cooper.dev/installed"
 
 #: "must be 63 characters or less" (Kubernetes, labels: syntax and character set)
 MAX_LABEL_LENGTH: Final = 63

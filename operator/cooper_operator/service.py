@@ -24,6 +24,7 @@ from cooper_operator.cluster.port import ClusterError
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.handlers import Handlers, HandlersEnded
 from cooper_operator.health import Health
+from cooper_operator.installation import Installation
 from cooper_operator.main import compose
 from cooper_operator.reconcile.telemetry import Telemetry
 
@@ -40,6 +41,7 @@ class Service:
     load: Loader
     namespace: str = SYSTEM_NAMESPACE
     namespaces: Sequence[str] | None = None
+    installation: Installation = field(default_factory=Installation)
     telemetry: Telemetry = field(default_factory=Telemetry)
     health: Health = field(default_factory=Health)
 
@@ -80,6 +82,7 @@ class Service:
         )
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self.installation.bring(cluster, api, self.namespace))
                 group.create_task(self._follow(cluster))
                 group.create_task(endpoints.run())
                 group.create_task(operator.run())
