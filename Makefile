@@ -42,7 +42,7 @@ check: $(STAMP) ## format, lint, types, import rules, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m cooper_crds.schema --check charts/cooper/crds
+	@$(BIN)/python -m cooper_crds.schema --check charts/cooper/files/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting --check docs/troubleshooting.md
 
 format: $(STAMP) ## format the code
@@ -50,7 +50,7 @@ format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix .
 
 generate: $(STAMP) ## write generated files anew
-	@$(BIN)/python -m cooper_crds.schema charts/cooper/crds
+	@$(BIN)/python -m cooper_crds.schema charts/cooper/files/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
 
 cluster: $(STAMP) ## a real Kubernetes cluster (kind): 15 minutes at the first time, seconds after

@@ -2,6 +2,7 @@
 
 import click
 
+from cooper_cli.check import check
 from cooper_cli.completion import completion
 from cooper_cli.gateway import gateway
 from cooper_cli.keys import keys
@@ -16,7 +17,7 @@ def main() -> None:
     """S3 buckets and their credentials as ordinary resources."""
 
 
-for command in (up, operator, gateway, keys, status, completion):
+for command in (up, operator, gateway, keys, status, check, completion):
     main.add_command(command)
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from cooper_crds import problems
 
-CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
+CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "files" / "crds"
 Steps = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from e2e.kubectl import Kubectl
 from e2e.operator.harness import KubernetesHarness, Sweep
 from e2e.operator.rights import rights
 
-_CRDS = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
+_CRDS = Path(__file__).parents[2] / "charts" / "cooper" / "files" / "crds"
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from support.rig import s3_client
 
 REGION: Final = "local"
 TAG: Final = "eu-local-1"
-_CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "crds"
+_CRDS: Final = Path(__file__).parents[2] / "charts" / "cooper" / "files" / "crds"
 
 
 @dataclass(frozen=True)

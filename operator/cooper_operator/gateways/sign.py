@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-#: "x-amz-content-sha256 … the hash of an empty payload" (every request here has an empty body).
+#: "x-amz-content-sha256 … the hash of an empty payload" (the operator's requests have no body).
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 
 
@@ -37,17 +37,18 @@ def sign(
     secret_key: str,
     region: str,
     now: float,
+    payload: str = EMPTY_SHA256,
 ) -> dict[str, str]:
-    """Headers of a request with an empty body, signed: those given (lower case, `host` among them) and SigV4's own.
+    """Headers of a request, signed: those given (lower case, `host` among them) and SigV4's own.
 
-    `path` is already percent-encoded. `now` is Unix seconds.
+    `path` is already percent-encoded. `now` is Unix seconds. `payload` is the body's SHA-256 in hex.
     """
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     date = stamp[:8]
-    signed = dict(headers) | {"x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": stamp}
+    signed = dict(headers) | {"x-amz-content-sha256": payload, "x-amz-date": stamp}
     names = ";".join(sorted(signed))
     lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in sorted(signed))
-    canonical = "\n".join((method, path, _canonical_query(query), lines, names, EMPTY_SHA256))
+    canonical = "\n".join((method, path, _canonical_query(query), lines, names, payload))
     scope = f"{date}/{region}/s3/aws4_request"
     to_sign = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
     signature = hmac.new(_signing_key(secret_key, date, region), to_sign.encode(), "sha256").hexdigest()

@@ -10,7 +10,7 @@ from cooper_crds.schema import main
 
 def test_the_files_in_the_repository_are_fresh(repository, monkeypatch, capsys):
     monkeypatch.chdir(repository)
-    assert main(["--check", "charts/cooper/crds"]) == 0, capsys.readouterr().out
+    assert main(["--check", "charts/cooper/files/crds"]) == 0, capsys.readouterr().out
 
 
 @pytest.fixture

@@ -1,0 +1,83 @@
+{{/* What the operator calls, and nothing else: a test compares these rows with its calls. */}}
+{{- define "cooper.rules.regions" -}}
+- apiGroups: [cooper.dev]
+  resources: [regions]
+  verbs: [get, list, watch, create, update]
+- apiGroups: [cooper.dev]
+  resources: [regions/status]
+  verbs: [update]
+{{- end -}}
+
+{{- define "cooper.rules.tenants" -}}
+- apiGroups: [cooper.dev]
+  resources: [buckets]
+  verbs: [get, list, watch, update, delete]
+- apiGroups: [cooper.dev]
+  resources: [accesskeys]
+  verbs: [get, list, watch, create, update, delete]
+- apiGroups: [cooper.dev]
+  resources: [buckets/status, accesskeys/status]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [get, create, patch]
+{{- end -}}
+
+{{- define "cooper.rules.own" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [records-revision]
+  verbs: [get, patch]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [cooper-operator]
+  verbs: [get, update]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "cooper.binding" -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ .name }}
+  namespace: {{ .namespace }}
+  labels: {{- include "cooper.labels" .part | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {{ .name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ .account }}
+    namespace: {{ .part.root.Release.Namespace }}
+{{- end -}}
+
+{{- define "cooper.clusterBinding" -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ .name }}
+  labels: {{- include "cooper.labels" .part | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ .name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ .account }}
+    namespace: {{ .part.root.Release.Namespace }}
+{{- end -}}
