@@ -1,8 +1,12 @@
-"""Helm, built static from the Go module proxy."""
+"""Helm, built static from the Go module proxy, and the chart that it is used with."""
 
+import json
 import os
+import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from e2e.kind import versions
 from e2e.kind.binaries import go
@@ -10,6 +14,8 @@ from e2e.kind.steps import run, step
 from support.artefacts import cached
 
 VERSION: Final = "v3.21.4"
+CHART: Final = Path(__file__).parents[2] / "charts" / "cooper"
+NAMESPACE: Final = "cooper-rendered"
 
 
 def helm() -> Path:
@@ -27,3 +33,29 @@ def _build(folder: Path) -> None:
     with step("building helm"):
         command = [go(), "install", "-trimpath", "-ldflags", flags, f"helm.sh/helm/v3/cmd/helm@{VERSION}"]
         run("build", command, cwd=Path("/"), env=env)
+
+
+class Helm:
+    """helm with the chart, against one cluster."""
+
+    def __init__(self, program: Path, kubeconfig: Path) -> None:
+        self._command = (str(program), "--kubeconfig", str(kubeconfig))
+
+    def __call__(self, *arguments: str, values: dict[str, Any] | None = None, seconds: float = 300) -> str:
+        """What it prints. Raises HelmFailed with what it says."""
+        command, given = [*self._command, *arguments], None
+        if values is not None:
+            command, given = [*command, "--values", "-"], json.dumps(values)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=seconds)
+        if done.returncode:
+            raise HelmFailed(done.stderr)
+        return done.stdout
+
+    def rendered(self, values: dict[str, Any] | None = None, release: str = "release") -> list[dict[str, Any]]:
+        """All objects of the chart, with these values, as for `kubectl apply`."""
+        text = self("template", release, str(CHART), "--namespace", NAMESPACE, values=values or {})
+        return [each for each in yaml.safe_load_all(text) if each]
+
+
+class HelmFailed(Exception):
+    """helm refused; the message is its own."""

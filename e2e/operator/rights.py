@@ -12,6 +12,7 @@ _READ: Final = ("get", "list", "watch")
 EVERYWHERE: Final = (
     (GROUP, _KINDS, (*_READ, "update")),
     (GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("update",)),
+    (GROUP, ("regions",), ("create",)),  # the installation's own
     (GROUP, ("accesskeys",), ("create", "delete")),  # Buckets' own
     (GROUP, ("buckets",), ("delete",)),  # asked for over S3
     ("", ("secrets",), (*_READ, "create", "patch", "delete")),
@@ -26,10 +27,14 @@ WITH_RECORDS: Final = (
 #: A gateway's, in its own namespace.
 GATEWAY: Final = (
     ("", ("secrets",), ("list", "watch")),
+    ("", ("secrets",), ("get", "update")),  # the one with its key-encryption key
     ("", ("configmaps",), ("get",)),
 )
 #: The operator never makes or deletes these: the behaviour suite does, through its adapter.
-_FOR_TESTS: Final = ((GROUP, ("regions", "buckets"), ("create", "delete")),)
+_FOR_TESTS: Final = (
+    (GROUP, ("regions",), ("delete",)),
+    (GROUP, ("buckets",), ("create", "delete")),
+)
 
 Rows = Sequence[tuple[str, Sequence[str], Sequence[str]]]
 

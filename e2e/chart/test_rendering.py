@@ -1,0 +1,182 @@
+"""What the chart makes of values: objects that the API server takes, and clear words where it cannot."""
+
+import itertools
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.chart.helm import CHART, NAMESPACE, Helm, HelmFailed
+from e2e.operator import rights
+
+EVERYTHING: dict[str, Any] = {
+    "fullnameOverride": "s3",
+    "image": {"repository": "registry.example.com/cooper", "digest": f"sha256:{'0' * 64}"},
+    "imagePullSecrets": [{"name": "pull"}],
+    "region": {
+        "name": "north",
+        "tag": "eu-north-1",
+        "publicEndpoint": "https://s3.example.com",
+        "spec": {"maxRecordAge": "1h"},
+    },
+    "operator": {
+        "verbose": True,
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"a": "b"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+        ],
+    },
+    "gateway": {
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"a": "b"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "service": {"type": "LoadBalancer", "port": 80, "annotations": {"a": "b"}},
+        "persistence": {"accessMode": "ReadWriteOncePod", "storageClass": "fast", "size": "1Ti"},
+    },
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "host": "s3.example.com",
+        "tlsSecret": "tls",
+        "annotations": {"a": "b"},
+    },
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["s3.example.com"]},
+    "networkPolicy": {"enabled": True, "metricsFrom": ["monitoring"]},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"a": "b"}},
+        "prometheusRule": {"enabled": True, "labels": {"a": "b"}},
+    },
+}
+VALUES: dict[str, dict[str, Any]] = {
+    "as they are": {},
+    "everything": EVERYTHING,
+    "some namespaces": {"watchNamespaces": ["default", "kube-public"]},
+    "no gateway, and no kinds": {"gateway": {"enabled": False}, "crds": {"install": False}},
+    "a claim that is there": {"gateway": {"persistence": {"existingClaim": "mine"}, "kekSecret": "mine"}},
+    "metrics for this namespace": {"networkPolicy": {"enabled": True}},
+}
+#: Of groups that the cluster does not have.
+_FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com")
+
+#: Values, and what of them is said to be wrong.
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a wrong type": ({"gateway": {"workers": "two"}}, "/gateway/workers"),
+    "an unknown key": ({"gateway": {"worker": 2}}, "worker"),
+    "an unknown key above": ({"gateways": {}}, "gateways"),
+    "more replicas than the embedded store can have": ({"gateway": {"replicas": 3}}, "replicas"),
+    "no operator": ({"operator": {"replicas": 0}}, "/operator/replicas"),
+    "a Region's name that is none": ({"region": {"name": "North"}}, "/region/name"),
+    "no tag": ({"region": {"tag": ""}}, "/region/tag"),
+    "an endpoint that is none": ({"region": {"publicEndpoint": "s3.example.com"}}, "/region/publicEndpoint"),
+    "a size that is none": ({"gateway": {"persistence": {"size": "ten"}}}, "/gateway/persistence/size"),
+    "a volume for many": ({"gateway": {"persistence": {"accessMode": "ReadWriteMany"}}}, "accessMode"),
+    "an Ingress without a host": ({"ingress": {"enabled": True}}, "ingress.host: the name by which clients reach"),
+    "a namespace twice": ({"watchNamespaces": ["a", "a"]}, "watchNamespaces"),
+}
+
+
+@pytest.fixture(scope="module")
+def namespace(kubeconfig: Path) -> Iterator[str]:
+    """Of those that allow Pods of the strictest kind only."""
+    kubectl = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig)]
+    subprocess.run([*kubectl, "create", "namespace", NAMESPACE], check=True, capture_output=True)
+    labels = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("warn", "enforce")]
+    subprocess.run([*kubectl, "label", "namespace", NAMESPACE, *labels], check=True, capture_output=True)
+    yield NAMESPACE
+    subprocess.run([*kubectl, "delete", "namespace", NAMESPACE, "--wait=false"], check=True, capture_output=True)
+
+
+def test_lint(charts: Helm) -> None:
+    assert "0 chart(s) failed" in charts("lint", "--strict", str(CHART), values=EVERYTHING)
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_the_api_server_takes_every_object(charts: Helm, kubeconfig: Path, namespace: str, case: str) -> None:
+    objects = [each for each in charts.rendered(VALUES[case]) if each["apiVersion"].split("/")[0] not in _FOREIGN]
+    command = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig), "apply", "--server-side"]
+    done = subprocess.run(
+        [*command, "--dry-run=server", "--force-conflicts", "-f", "-"],
+        input=yaml.safe_dump_all(objects),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")  # nor is there a warning, as of Pods that are not restricted
+    assert len(done.stdout.splitlines()) == len(objects)
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_nothing_is_made_up_anew_at_each_rendering(charts: Helm, case: str) -> None:
+    objects = charts.rendered(VALUES[case])
+    assert objects == charts.rendered(VALUES[case])
+    assert "Secret" not in {each["kind"] for each in objects}
+
+
+def test_the_kinds_stay_when_the_release_goes(charts: Helm) -> None:
+    kinds = [each for each in charts.rendered() if each["kind"] == "CustomResourceDefinition"]
+    assert {each["spec"]["names"]["kind"] for each in kinds} == {"Region", "Bucket", "AccessKey"}
+    assert {each["metadata"]["annotations"]["helm.sh/resource-policy"] for each in kinds} == {"keep"}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(charts: Helm, case: str) -> None:
+    values, said = WRONG[case]
+    with pytest.raises(HelmFailed) as failed:
+        charts.rendered(values)
+    assert said in str(failed.value)
+
+
+def _rules(objects: list[dict[str, Any]], kinds: tuple[str, ...], account: str) -> set[tuple[str, str, str, str]]:
+    """Namespace, group, resource and verb of all that an account may do."""
+    roles = {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each["rules"]
+        for each in objects
+        if each["kind"] in kinds
+    }
+    found: set[tuple[str, str, str, str]] = set()
+    for binding in (each for each in objects if each["kind"] in {f"{kind}Binding" for kind in kinds}):
+        assert [each["name"] for each in binding["subjects"]] != []
+        if binding["subjects"][0]["name"] != account:
+            continue
+        namespace = binding["metadata"].get("namespace", "")
+        for rule in roles[binding["roleRef"]["kind"], namespace, binding["roleRef"]["name"]]:
+            triples = itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+            found |= {(namespace, *triple) for triple in triples}
+    return found
+
+
+def _of(rows: rights.Rows, namespace: str) -> set[tuple[str, str, str, str]]:
+    return {(namespace, group, what, verb) for group, whats, verbs in rows for what in whats for verb in verbs}
+
+
+def test_the_rights_are_those_that_the_tests_get_by_with(charts: Helm) -> None:
+    """Operator and gateways run with those in all other tests: one more here would be one too many."""
+    objects = charts.rendered()
+    kinds = ("ClusterRole", "Role")
+    operator = _rules(objects, kinds, "release-cooper-operator")
+    # In its own namespace it may do to Secrets what it may everywhere.
+    own = {each for each in operator if each[0] == NAMESPACE and each[2] == "secrets"}
+    assert {("", *each[1:]) for each in own} <= operator
+    assert operator - own == _of(rights.EVERYWHERE, "") | _of(rights.WITH_RECORDS, NAMESPACE)
+    assert _rules(objects, kinds, "release-cooper-gateway") == _of(rights.GATEWAY, NAMESPACE)
+
+
+def test_without_the_whole_cluster_nothing_is_granted_but_where_it_was_named(charts: Helm) -> None:
+    objects = charts.rendered({"watchNamespaces": ["default", "kube-public"]})
+    granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")
+    assert {each[2] for each in granted if each[0] == ""} == {"regions", "regions/status"}
+    assert {each[0] for each in granted if each[2] == "secrets"} == {"default", "kube-public", NAMESPACE}
+    everywhere = _of(rights.EVERYWHERE, "")
+    for namespace in ("default", "kube-public"):
+        here = {("", *each[1:]) for each in granted if each[0] == namespace}
+        assert here == {each for each in everywhere if not each[2].startswith("regions")}
