@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import kopf
 
-from cooper_crds.kubernetes import GROUP, VERSION
+from cooper_crds.kubernetes import GROUP, LEASE, VERSION
 from cooper_operator.cluster.kubernetes_connection import Access
 from cooper_operator.cluster.kubernetes_objects import trimmed
 from cooper_operator.cluster.port import Kind, Object, Ref
@@ -80,7 +80,15 @@ class Handlers:
     async def _operator(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         registry, settings = self._registry(loop), _settings()
         try:
-            await _kopf.operator(registry=registry, settings=settings, standalone=True, stop_flag=stop, **self._where)
+            # An identity, which nobody reads, since kopf would look for the user's name: in a container there is none.
+            await _kopf.operator(
+                registry=registry,
+                settings=settings,
+                standalone=True,
+                identity=LEASE,
+                stop_flag=stop,
+                **self._where,
+            )
         finally:
             stop.set()  # a thread of kopf's waits for it, and the loop's end waits for that thread
 
