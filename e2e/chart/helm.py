@@ -53,7 +53,7 @@ class Helm:
 
     def rendered(self, values: dict[str, Any] | None = None, release: str = "release") -> list[dict[str, Any]]:
         """All objects of the chart, with these values, as for `kubectl apply`."""
-        text = self("template", release, str(CHART), "--namespace", NAMESPACE, values=values or {})
+        text = self("template", release, str(CHART), "--skip-tests", "--namespace", NAMESPACE, values=values or {})
         return [each for each in yaml.safe_load_all(text) if each]
 
 
