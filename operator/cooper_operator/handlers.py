@@ -61,7 +61,7 @@ class Handlers:
 
         def follow() -> None:
             try:
-                asyncio.run(self._operator(loop, stop))
+                asyncio.run(self._operator(self._registry(loop, self._login_or(problems, stop)), stop))
             except Exception as problem:
                 problems.append(problem)
             finally:
@@ -77,8 +77,8 @@ class Handlers:
         why = f"{type(problems[0]).__name__}: {problems[0]}" if problems else "no reason was given"
         raise HandlersEnded(f"the watch of resources ended: {why}")
 
-    async def _operator(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
-        registry, settings = self._registry(loop), _settings()
+    async def _operator(self, registry: Any, stop: threading.Event) -> None:
+        settings = _settings()
         try:
             # An identity, which nobody reads, since kopf would look for the user's name: in a container there is none.
             await _kopf.operator(
@@ -92,14 +92,27 @@ class Handlers:
         finally:
             stop.set()  # a thread of kopf's waits for it, and the loop's end waits for that thread
 
-    def _registry(self, loop: asyncio.AbstractEventLoop) -> Any:
+    def _registry(self, loop: asyncio.AbstractEventLoop, login: Callable[..., Awaitable[Any]]) -> Any:
         registry = _kopf.OperatorRegistry()
-        _kopf.on.login(registry=registry)(self._login)
+        _kopf.on.login(registry=registry)(login)
         for kind, plural in self._plurals.items():
             _kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(self._handler(loop, kind))
         return registry
 
-    async def _login(self, **_: Any) -> Any:
+    def _login_or(self, problems: list[Exception], stop: threading.Event) -> Callable[..., Awaitable[Any]]:
+        """A login that ends the watching where it fails: kopf would wait a minute, and say nothing."""
+
+        async def login(**_: Any) -> Any:
+            try:
+                return await self._login()
+            except Exception as problem:
+                problems.append(problem)
+                stop.set()
+                raise
+
+        return login
+
+    async def _login(self) -> Any:
         found = await self._access()
         return _kopf.ConnectionInfo(
             server=found.server,

@@ -96,7 +96,7 @@ async def access(load: Loader) -> Access:
     settings = _client.Configuration()
     await load(settings)
     scheme, _, token = (await _authorization(settings)).get("authorization", "").partition(" ")
-    if scheme not in ("", "Bearer"):
+    if scheme.lower() not in ("", "bearer"):  # the client writes it so in a pod, and otherwise so
         raise Unavailable(f"the API server is to be reached with {scheme} authentication, and only tokens can be used")
     return Access(
         server=settings.host,

@@ -12,7 +12,7 @@ import pytest
 
 from cooper_operator.cluster import kubernetes_api
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
-from cooper_operator.cluster.kubernetes_connection import Connection, default_loader, from_kubeconfig
+from cooper_operator.cluster.kubernetes_connection import Connection, access, default_loader, from_kubeconfig
 from cooper_operator.cluster.kubernetes_errors import Expired
 from cooper_operator.cluster.port import ClusterError, Unavailable
 from unit.cluster.faulty_api import SECRETS, Script, status
@@ -232,3 +232,13 @@ async def test_silent_watch_is_a_dead_one(script: Script, api: KubernetesApi, mo
     with pytest.raises(Unavailable, match="in time"):
         await seen(api)
     script.hold.set()
+
+
+async def test_a_pods_token_is_known_to_be_one() -> None:
+    """The client writes `bearer` there, and `Bearer` for a kubeconfig's."""
+
+    async def load(configuration: Any) -> None:
+        configuration.host = "https://10.0.0.1"
+        configuration.api_key["BearerToken"] = "bearer the-token"
+
+    assert (await access(load)).token == "the-token"

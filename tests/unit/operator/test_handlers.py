@@ -11,7 +11,7 @@ from aiohttp import web
 
 from cooper_operator import handlers
 from cooper_operator.cluster.kubernetes_connection import Access
-from cooper_operator.cluster.port import Object, Ref
+from cooper_operator.cluster.port import Object, Ref, Unavailable
 from cooper_operator.handlers import Handlers, HandlersEnded
 
 PLURALS = {"Region": "regions", "Bucket": "buckets"}
@@ -175,3 +175,23 @@ async def test_kinds_that_are_not_there_end_it(server: Server, monkeypatch: pyte
     with pytest.raises(HandlersEnded):
         async with asyncio.timeout(20):
             await following.task
+
+
+async def test_credentials_that_cannot_be_read_are_told_at_once(server: Server) -> None:
+    async def access() -> Access:
+        raise Unavailable("the token is gone")
+
+    handlers = Handlers(PLURALS, None, access, lambda *_: None)  # pyright: ignore[reportArgumentType]
+    async with asyncio.timeout(10):
+        with pytest.raises(HandlersEnded, match="the token is gone"):
+            await handlers.run()
+
+
+async def test_a_user_without_a_name_follows_as_well(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: Any) -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    following = Following(server)
+    await following.until((PHOTOS, "5"))
+    await following.stop()
