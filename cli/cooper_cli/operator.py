@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -98,6 +98,7 @@ def operator(
     from cooper_operator.service import Service
 
     load = default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
+    asyncio.run(_check(load))
     namespace = records_namespace(namespace, kubeconfig)
     service = Service(load, namespace, watched or None, Installation(region, kek_secrets))
     pages = {
@@ -115,6 +116,17 @@ def operator(
         asyncio.run(_run(service.run))
     finally:
         server.stop()
+
+
+async def _check(load: Callable[[Any], Awaitable[None]]) -> None:
+    """End here when nothing says how to reach a cluster: that does not mend itself."""
+    from cooper_operator.cluster.kubernetes_connection import access
+    from cooper_operator.cluster.port import Unavailable
+
+    try:
+        await access(load)
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from error
 
 
 async def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -126,10 +126,15 @@ class BucketStatus(Status):
     bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None
     region: Annotated[RegionName | None, Field(description="Name of the Region that holds the bucket.")] = None
     endpoint: Annotated[Endpoint | None, Field(description="URL of the S3 endpoint that serves the bucket.")] = None
-    objects: Annotated[int | None, Field(ge=0, description="How many objects the bucket holds.")] = None
+    objects: Annotated[
+        int | None, Field(ge=0, description="How many objects the bucket holds, as of some minutes ago.")
+    ] = None
     size: Annotated[
         RoundedSize | None,
-        Field(description="How many bytes all objects have together, as a quantity rounded to three digits."),
+        Field(
+            description="How many bytes all objects have together, as of some minutes ago: a quantity rounded to three "
+            "digits."
+        ),
     ] = None
     binding: Annotated[
         Binding | None,

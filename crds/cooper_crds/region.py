@@ -179,7 +179,10 @@ class RegionStatus(Status):
     ] = None
     conditions: Annotated[
         Conditions,
-        Field(description="What is true of the Region. Ready says whether its gateway serves with these settings."),
+        Field(
+            description="What is true of the Region. Ready: its settings are recorded for its gateways. Whether those "
+            "can be reached, Buckets and AccessKeys say."
+        ),
     ] = []
     endpoint: Annotated[Endpoint | None, Field(description="The endpoint that Secrets of this Region carry.")] = None
 

@@ -44,6 +44,7 @@ class Intake:
         self._publish = publish
         self._told: set[str] = set()  # reasons, since the records could be read last
         self._stamp_trouble = ""
+        self._region_missed = False
 
     def begin(self, now: float) -> None:
         """What is known before the source is read: this boot's table, else the mirror, else only when that was."""
@@ -135,7 +136,14 @@ class Intake:
         gauges = self._measurements.gauges
         gauges["records"] = self._holdings.usable
         gauges["records_broken"] = self._holdings.broken
-        gauges["records_region"] = int(self._holdings.has(self._region_name))
+        there = self._holdings.has(self._region_name)
+        gauges["records_region"] = int(there)
+        if not there and not self._region_missed:
+            name = self._region_name.removeprefix(region_record_name(""))
+            self._log.warning("there is no record of the Region %s yet: every request is answered 503", name)
+        elif there and self._region_missed:
+            self._log.info("the Region's record is there")
+        self._region_missed = not there
         self._know_region(reading.changes.get(self._region_name))
 
     def _know_region(self, region: Record | None) -> None:

@@ -53,7 +53,8 @@ def from_kubeconfig(path: Path, context: str | None = None) -> Loader:
         try:
             await _config.load_kube_config(str(path), context, configuration, persist_config=False)
         except Exception as error:  # the client raises whatever it stumbles over in a file that is none
-            raise Unavailable(f"the kubeconfig {path} cannot be used: {type(error).__name__}: {error}") from None
+            said = str(error) if isinstance(error, _config.ConfigException) else "it is no kubeconfig"
+            raise Unavailable(f"the kubeconfig {path} cannot be used: {said}") from None
 
     return load
 

@@ -10,7 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, Invalid, NotFound, Unavailable
+from cooper_operator.cluster.port import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
 
 MAX_MESSAGE: Final = 2000
 #: A secret value shorter than this is a word that may stand in any message.
@@ -19,10 +27,6 @@ _SHORTEST_SECRET: Final = 6
 
 class Expired(Unavailable):
     """The place from where a list or a watch was to go on is no longer known: begin anew."""
-
-
-class NotAllowed(Unavailable):
-    """The operator's own credentials or rights do not suffice: waiting alone does not mend it."""
 
 
 class Terminating(Invalid):

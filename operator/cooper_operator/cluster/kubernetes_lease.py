@@ -103,12 +103,19 @@ class Leadership:
 
         What leadership guarded must have ended before, and `hold` too.
         """
-        self._leads_until = -math.inf
+        led, self._leads_until = self._leads_until > -math.inf, -math.inf
+        if not led and not self._is_ours():
+            return  # it never was
         try:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._release()
         except (ClusterError, TimeoutError) as error:
             log.warning("%s could not be released, others wait until it ends: %s", self._about, _said(error))
+
+    def _is_ours(self) -> bool:
+        """Whether the Lease was ours when it was last seen."""
+        lease = self._sight.lease if self._sight is not None else None
+        return lease is not None and lease.holder == self._identity
 
     def _pause(self) -> float:
         """Until the next attempt: the retry period with jitter, or what is left of another's time."""

@@ -41,6 +41,10 @@ class Unavailable(ClusterError):
     """The cluster cannot be reached or read: nothing is known, least of all that something is absent."""
 
 
+class NotAllowed(Unavailable):
+    """The operator's own credentials or rights do not suffice: waiting alone does not mend it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """Identity of a resource. Region has namespace ''."""

@@ -151,7 +151,9 @@ def _status(
         Say("Delivered", "True", DELIVERED, f"the Secret {delivered_as} holds the key")
         if delivered_as is not None
         else Say("Delivered", "False", NOT_ISSUED, "no Secret holds the key"),
-        Say("Revoked", "False", KEY_ACTIVE, "the key is not revoked"),
+        Say("Revoked", "False", NOT_ISSUED, "no key was issued")
+        if key is None and delivered_as is None
+        else Say("Revoked", "False", KEY_ACTIVE, "the key is not revoked"),
     )
     return AccessKeyStatus(
         observed_generation=generation,

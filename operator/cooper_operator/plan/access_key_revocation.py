@@ -72,17 +72,21 @@ def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStat
         return Plan((), None)
     keys = keys_of(snapshot)
     steps = revoke_records(keys, snapshot.now)
-    ready = Say("Ready", "False", DELETING, "the key is being revoked")
     if keys and home.record is None:
-        return Plan(tuple(steps), _status(snapshot, (ready, _no_region(home)), None), retry=True)
+        return Plan(tuple(steps), _status(snapshot, _held_up(_no_region(home)), None), retry=True)
     if home.record is not None:
         steps += [_prove(found, home.record, snapshot.now) for found in keys]
     steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
     steps += [*(DeleteRecord(found) for found in keys), RemoveFinalizer()]
     if snapshot.blocked is None:
         return Plan(tuple(steps), None)
-    status = _status(snapshot, (ready, _waiting(snapshot)), None)
+    status = _status(snapshot, _held_up(_waiting(snapshot)), None)
     return Plan(until_blocked(steps, snapshot.blocked), status, retry=True)
+
+
+def _held_up(revoked: Say) -> tuple[Say, Say]:
+    """Of a deletion: what it waits for is said by Ready as well, which is what people look at first."""
+    return Say("Ready", "False", DELETING, f"the key is being revoked: {revoked.message}"), revoked
 
 
 def _prove(found: StoredRecord, region: RegionRecord, now: float) -> ProveDenied:

@@ -61,7 +61,7 @@ def _not_provisioned(bucket: Bucket) -> Problem:
     """One that says nothing yet was just made; what stands against others, they say."""
     name = bucket.metadata.name
     ready = find_condition([] if bucket.status is None else bucket.status.conditions, "Ready")
-    if ready is None:
+    if ready is None or ready.status == "True":
         return WAITING_FOR_BUCKET, f"Bucket {name} is being provisioned"
     return BUCKET_NOT_READY, f"Bucket {name} is not provisioned ({ready.reason})"
 

@@ -1,6 +1,7 @@
 """Apply: carry out a plan's steps in order, stop at the one that must wait, and write status last, if it differs."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -11,7 +12,7 @@ from cooper_crds.conditions import Condition
 from cooper_crds.meta import DELETION, DELETION_FINAL
 from cooper_crds.records import KeyRecord
 from cooper_crds.stored import StoredRecord
-from cooper_operator.cluster.port import Cluster, Invalid, NotFound, Object, Ref
+from cooper_operator.cluster.port import Cluster, Invalid, NotAllowed, NotFound, Object, Ref
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
@@ -20,6 +21,8 @@ from cooper_operator.plan.secrets import SECRET_KEY
 from cooper_operator.plan.snapshot import FINALIZER, Blocked
 from cooper_operator.reconcile.reading import ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
+
+log = logging.getLogger(__name__)
 
 #: Probes are repeated this long within one step, first after 5 ms: gateways see a new record within some tens of ms.
 PROVE_FOR: Final = 0.5
@@ -103,7 +106,7 @@ class Applier:
         except BucketNotEmpty:
             objects = await self._count(cast(do.CloseBucket, step))
             return Blocked(type(step), "not-empty", objects=objects)
-        except Invalid as error:
+        except (Invalid, NotAllowed) as error:
             if type(step) not in _MAY_BE_REFUSED:
                 raise
             return Blocked(type(step), "refused", str(error))
@@ -151,6 +154,7 @@ class Applier:
                 await self._cluster.emit(about, reason.severity, each.reason, each.message)
 
     async def _emit(self, about: Object, reason: Reason, text: str) -> None:
+        log.info("%s: %s: %s", ref_of(about), reason.name, text)
         await self._cluster.emit(about, reason.severity, reason.name, f"{text}. {reason.advice}")
 
     # Records

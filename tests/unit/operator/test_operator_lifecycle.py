@@ -7,7 +7,7 @@ from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.fields import timestamp, unix_seconds
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord
-from cooper_operator.cluster.port import Ref
+from cooper_operator.cluster.port import ClusterError, Invalid, NotAllowed, Object, Ref
 from cooper_operator.reconcile import queue
 from unit.operator.operator_world import ENDPOINT, World, manifest
 
@@ -154,6 +154,21 @@ async def test_a_foreign_access_key_is_left_alone(world: World) -> None:
     await world.apply("Bucket", "photos")
     await world.until_condition("Bucket", "photos", "False", "AccessKeyConflict")
     await world.delete("AccessKey", "photos")
+    await world.until_ready("Bucket", "photos")
+
+
+@pytest.mark.parametrize("error", [Invalid("a quota"), NotAllowed("a right that is missing")])
+async def test_what_the_cluster_refuses_is_said_and_done_once_it_is_allowed(world: World, error: ClusterError) -> None:
+    create = world.cluster.create
+
+    async def refused(obj: Object) -> Object:
+        raise error
+
+    world.cluster.create = refused  # type: ignore[method-assign]
+    await world.apply("Bucket", "photos")
+    await world.until_condition("Bucket", "photos", "False", "AccessKeyRefused")
+    assert str(error) in await world.message("Bucket", "photos")
+    world.cluster.create = create  # type: ignore[method-assign]
     await world.until_ready("Bucket", "photos")
 
 
