@@ -6,7 +6,7 @@ Pending ──issue──> Active ──state Revoked──> Revoked ──state
 
 from dataclasses import dataclass
 
-from cooper_crds.access_key import AccessKeyStatus
+from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.meta import Binding
 from cooper_crds.names import key_record_name
 from cooper_crds.records import KeyRecord
@@ -37,6 +37,13 @@ from cooper_operator.plan.steps import (
     Step,
     UpdateRecord,
 )
+
+
+def is_to_work(access_key: AccessKey, now: float) -> bool:
+    """Whether the key is to be in use. Of one that is not no Bucket matters: it goes, whatever they are."""
+    not_after = access_key.spec.not_after
+    wanted = access_key.spec.state == "Active" and (not_after is None or not_after > now)
+    return wanted and access_key.metadata.deletion_timestamp is None
 
 
 def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:

@@ -93,7 +93,7 @@ class AccessKeySnapshot:
 
     access_key: AccessKey
     around: Surroundings
-    buckets: Mapping[str, GrantedBucket]  # by the name that a grant bears
+    buckets: Mapping[str, GrantedBucket]  # by the name that a grant bears; none for a key that is not to be in use
     records: tuple[StoredRecord, ...]  # all key records of this AccessKey
     credentials: Credentials | None  # of the name that the spec asks for, whoever's it is
     other_credentials: tuple[Credentials, ...]  # ours under other names: of a former spec, or left by a crash

@@ -13,6 +13,7 @@ from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
+from cooper_operator.plan.access_key import is_to_work
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
 from cooper_operator.plan.keys import key_in, reaches
 from cooper_operator.plan.keys import wanted_region as wanted_region_of_key
@@ -133,7 +134,7 @@ class Observer:
         records = await self._records(self._key_record_names(key), observed.look)
         region = wanted_region_of_key(key, records)
         around = await self._surroundings(region, observed)
-        names = [right.bucket for right in key.spec.grants]
+        names = [right.bucket for right in key.spec.grants] if is_to_work(key, self._clock()) else []
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
         return AccessKeySnapshot(

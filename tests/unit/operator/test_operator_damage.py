@@ -89,6 +89,22 @@ async def test_a_damaged_key_is_given_up_for_a_new_one(provisioned: World, state
     assert len(world.cluster.set_aside) == 1
 
 
+@pytest.mark.parametrize("how", ["revoked", "deleted"])
+async def test_a_key_goes_whatever_is_to_be_said_of_its_buckets(provisioned: World, how: str) -> None:
+    world = provisioned
+    await world.apply("AccessKey", "ci", {"grants": [{"bucket": "photos"}]})
+    await world.until_ready("AccessKey", "ci")
+    await world.settle()
+    world.cluster.damage_record("bucket-photos")
+    if how == "deleted":
+        await world.delete("AccessKey", "ci")
+        await world.until_gone("AccessKey", "ci")
+    else:
+        await world.apply("AccessKey", "ci", {"grants": [{"bucket": "photos"}], "state": "Revoked"})
+        await world.until_condition("AccessKey", "ci", "True", "RefusedEverywhere", "Revoked")
+    assert {key.state for key in await world.keys() if key.owner.name == "ci"} <= {"Revoked"}
+
+
 async def test_the_bucket_of_a_key_that_cannot_be_read_says_so_too(provisioned: World) -> None:
     provisioned.cluster.damage_record(key_record_name((await provisioned.key()).access_key_id))
     await provisioned.until_condition("Bucket", "photos", "False", "RecordUnreadable")
