@@ -69,10 +69,14 @@ soak: $(STAMP) ## the long runs of the tests
 	@$(BIN)/python -m pytest tests -q -s --soak
 	@$(IN_TREE) $(BIN)/python -m e2e -s --soak
 
-# Resolve again from pyproject.toml. The lock pins versions and hashes and names no registry.
+# Resolve again from pyproject.toml. The locks pin versions and hashes and name no registry. What the image is made with
+# is part of what the tests run with.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: $(STAMP) ## resolve the requirements anew
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
+	@$(COMPILE) --extra dev -o requirements.lock pyproject.toml requirements-build.in
+	@$(COMPILE) -c requirements.lock -o requirements-run.lock pyproject.toml
+	@$(COMPILE) -c requirements.lock -o requirements-build.lock requirements-build.in
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV)
