@@ -8,7 +8,7 @@ CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_AC
 IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e cluster cluster-down demo up test check format bench soak bench-operator generate lock clean
+.PHONY: help e2e image cluster cluster-down demo up test check format bench soak bench-operator generate lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,9 @@ format: $(STAMP) ## format the code
 generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_crds.schema charts/cooper/files/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
+
+image: $(STAMP) ## build the image for containers and print its name
+	@$(IN_TREE) $(BIN)/python -m e2e.image
 
 cluster: $(STAMP) ## a real Kubernetes cluster (kind): 15 minutes at the first time, seconds after
 	@$(IN_TREE) $(BIN)/python -m e2e.kind up

@@ -10,6 +10,7 @@ import yaml
 from kubernetes import client, config
 
 from e2e.artefacts import collect
+from e2e.image import build
 from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
 
@@ -34,6 +35,19 @@ def cluster(kubeconfig: Path) -> Cluster:
     """The kind cluster that it is of, for what befalls its node."""
     context: str = yaml.safe_load(kubeconfig.read_text())["current-context"]
     return Cluster(context.removeprefix("kind-"))
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """Cooper's image, of this clone as it is, in Docker."""
+    return build.image()
+
+
+@pytest.fixture(scope="session")
+def pod_image(image: str, cluster: Cluster) -> str:
+    """The same, for pods."""
+    cluster.load(image)
+    return image
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,11 @@ class Cluster:
             if host.docker_is_ours() and not output(["docker", "ps", "-q", "--filter", f"label={_LABEL}"]).strip():
                 host.stop_docker()
 
+    def load(self, image: str) -> None:
+        """Give its node an image that Docker has, for pods; at once when it is there. Raises StepFailed."""
+        with step(f"loading {image} into the cluster {self.name}"):
+            run("load", [self.home / "kind", "load", "docker-image", "--name", self.name, image])
+
     @contextmanager
     def api_server_away(self) -> Generator[None]:
         """Without API server, as when its node restarts: what talks to it is cut off. It is back, and ready, after."""

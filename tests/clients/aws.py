@@ -9,7 +9,12 @@ _LEAKS = ("AWS_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_", "RCLONE_"
 
 def read_env(path: Path) -> dict[str, str]:
     """The variables of a delivered .env file."""
-    lines = [line for line in path.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    return values(path.read_text())
+
+
+def values(text: str) -> dict[str, str]:
+    """The variables of such a file's content."""
+    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
     return {name: value.strip("'\"") for name, _, value in (line.partition("=") for line in lines)}
 
 

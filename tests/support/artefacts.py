@@ -27,16 +27,21 @@ def locked(name: str) -> Iterator[None]:
         yield
 
 
+def digest(sources: Iterable[Path], salt: str = "") -> str:
+    """16 characters that follow from the sources' names and content, and from `salt`."""
+    found = hashlib.sha256()
+    for source in sources:
+        found.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    found.update(salt.encode())
+    return found.hexdigest()[:16]
+
+
 def cached(name: str, sources: Iterable[Path], make: Callable[[Path], None], salt: str = "") -> Path:
     """The folder `name-<digest>`, made by `make(folder)` unless a complete one is there.
 
     The digest is of the sources' names and content, and of `salt`: whatever else decides about the outcome.
     """
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    digest.update(salt.encode())
-    folder = root() / f"{name}-{digest.hexdigest()[:16]}"
+    folder = root() / f"{name}-{digest(sources, salt)}"
     with locked(name):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Cooper's image, also on a machine without an image registry."""
