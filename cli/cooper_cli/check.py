@@ -21,9 +21,10 @@ _TIMEOUT: Final = 30.0  # seconds
 
 @click.command()
 def check() -> None:
-    """Try the credentials in the environment: ACCESS_KEY, SECRET_KEY, ENDPOINT, REGION and BUCKET.
+    """Try the credentials in the environment.
 
-    Sends an object, fetches it, lists it and deletes it, as a Pod does that has a Bucket's Secret by envFrom.
+    They are ACCESS_KEY, SECRET_KEY, ENDPOINT, REGION and BUCKET. Sends an object, fetches it, lists it and deletes
+    it, as a Pod does that has a Bucket's Secret by envFrom.
     """
     missing = [name for name in _NAMES if not os.environ.get(name)]
     if missing:
