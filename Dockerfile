@@ -19,7 +19,11 @@ RUN /build/bin/pip --python /opt/cooper/bin/python install --quiet --no-compile 
     /opt/cooper/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/cooper/lib
 
 FROM dependencies AS program
-COPY . /source/
+COPY LICENSE README.md pyproject.toml /source/
+COPY crds /source/crds
+COPY operator /source/operator
+COPY gateway /source/gateway
+COPY cli /source/cli
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /source && \
     /build/bin/pip --python /opt/cooper/bin/python install --quiet --no-compile --no-deps --root /program /wheel/*.whl && \
     /opt/cooper/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /program /program/opt && \
