@@ -21,7 +21,7 @@ def commands() -> str:
 
 
 def test_the_page_works_as_it_stands(kubeconfig: Path, tmp_path: Path) -> None:
-    for each in ("charts", "examples"):
+    for each in ("charts", "deploy", "examples"):
         (tmp_path / each).symlink_to(ROOT / each)
     path = f"{kubeconfig.parent}:{Path(COOPER[0]).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     env = clean_env(PATH=path, HOME=str(tmp_path), KUBECONFIG=str(kubeconfig))
