@@ -34,9 +34,9 @@ def keys() -> None:
 @namespace_option
 @kubeconfig_option
 def fetch(name: str, data: Path, target: Path, namespace: str | None, kubeconfig: Path | None) -> None:
-    """Write the key of a cluster's Secret to a file, for `cooper gateway --kek`.
+    """Write the key in a Secret to a file.
 
-    A Secret that is empty is given a new key if nothing was ever stored in the data folder, and only then. One that is
+    The file is for `cooper gateway --kek`. A Secret that is empty is given a new key if nothing was ever stored in the data folder, and only then. One that is
     not there is waited for: the operator makes it.
     """
     logs.set_up("keys")

@@ -129,6 +129,7 @@ def test_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
 
     @settings(
         max_examples=3000 if soak else 100,
+        derandomize=not soak,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
