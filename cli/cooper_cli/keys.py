@@ -36,8 +36,8 @@ def keys() -> None:
 def fetch(name: str, data: Path, target: Path, namespace: str | None, kubeconfig: Path | None) -> None:
     """Write the key in a Secret to a file.
 
-    The file is for `cooper gateway --kek`. A Secret that is empty is given a new key if nothing was ever stored in the data folder, and only then. One that is
-    not there is waited for: the operator makes it.
+    The file is for `cooper gateway --kek`. A Secret that is empty is given a new key if nothing was ever stored in the
+    data folder, and only then. One that is not there is waited for: the operator makes it.
     """
     logs.set_up("keys")
     log.setLevel(logging.INFO)
