@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -146,10 +146,12 @@ class Teller:
             self._hint(objects)
 
     def _hint(self, objects: list[Object]) -> None:
-        """Lines to paste, for the first Bucket that has credentials."""
+        """Lines to paste, for the first Bucket that has credentials under the keys that the lines name."""
         for obj in objects:
             binding: dict[str, str] | None = status_of(obj).get("binding")
-            if obj["kind"] == "Bucket" and binding and condition(obj, "Ready").get("status") == "True":
+            ready = obj["kind"] == "Bucket" and condition(obj, "Ready").get("status") == "True"
+            credentials: dict[str, Any] = obj.get("spec", {}).get("credentials") or {}
+            if binding and ready and not credentials.get("secretKeys"):
                 self._hinted = True
                 namespace = obj["metadata"]["namespace"]
                 click.echo(_lines_to_paste(shown(self._places.credentials / namespace / f"{binding['name']}.env")))

@@ -1,13 +1,14 @@
 """AccessKey: credentials with grants on Buckets."""
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import AccessKeyId, ActionSet, RegionName, ResourceName, Timestamp, unix_seconds
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
 #: Most grants of a key. That each names another Bucket is checked in CEL by comparing all with all, which may cost only
 #: so much: with the longest names 182 grants would still do.
@@ -40,7 +41,8 @@ class AccessKeySpec(Model):
                     "(!has(self.region) || self.region == oldSelf.region)",
                     "message": "cannot be changed, added or removed",
                     "fieldPath": ".region",
-                }
+                },
+                KEYS_RULE,
             ]
         }
     )
@@ -90,6 +92,8 @@ class AccessKeySpec(Model):
             "SecretConflict."
         ),
     ] = None
+    secret_profiles: SecretProfiles = ["Cooper"]
+    secret_keys: SecretKeysField = None
 
     @field_validator("grants")
     @classmethod
@@ -98,6 +102,11 @@ class AccessKeySpec(Model):
         if repeated := sorted({bucket for bucket in named if named.count(bucket) > 1}):
             raise ValueError(f"names {', '.join(repeated)} more than once: put all its actions into one grant")
         return value
+
+    @model_validator(mode="after")
+    def _own_keys_are_free(self) -> Self:
+        check_keys(self.secret_profiles, self.secret_keys)
+        return self
 
     @property
     def not_after(self) -> float | None:
@@ -123,7 +132,7 @@ class AccessKeyStatus(Status):
         Field(description="Pending: the key is being issued. Active: it works. Revoked, Expired: it works no more."),
     ] = None
     access_key_id: Annotated[
-        AccessKeyId | None, Field(description="The key's id: the ACCESS_KEY in the Secret. It is no secret.")
+        AccessKeyId | None, Field(description="The key's id: the accessKeyId in the Secret. It is no secret.")
     ] = None
     region: Annotated[RegionName | None, Field(description="Name of the Region whose gateways honour the key.")] = None
     secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None

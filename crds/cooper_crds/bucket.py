@@ -1,8 +1,8 @@
 """Bucket: an S3 bucket in a Region, and by default one access key for it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
@@ -21,10 +21,13 @@ from cooper_crds.fields import (
     size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
 
 class BucketCredentials(Model):
     """The access key that a Bucket brings along."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [KEYS_RULE]})
 
     enabled: Annotated[
         bool,
@@ -48,6 +51,13 @@ class BucketCredentials(Model):
             "the bucket's location.",
         ),
     ] = list(DEFAULT_ACTIONS)
+    secret_profiles: SecretProfiles = ["Cooper"]
+    secret_keys: SecretKeysField = None
+
+    @model_validator(mode="after")
+    def _own_keys_are_free(self) -> Self:
+        check_keys(self.secret_profiles, self.secret_keys)
+        return self
 
 
 class BucketSpec(Model):

@@ -67,7 +67,8 @@ def _action(value: str) -> str:
     return value
 
 
-def _each_once(value: list[str]) -> list[str]:
+def each_once(value: list[str]) -> list[str]:
+    """Refuse a list that has something twice."""
     if repeated := sorted({each for each in value if value.count(each) > 1}):
         raise ValueError(f"names {', '.join(repeated)} more than once")
     return value
@@ -180,7 +181,7 @@ Action = Annotated[
 ActionSet = Annotated[
     list[Action],
     Field(min_length=1, max_length=len(GRANTABLE_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
 ]
 #: RFC 3339 time, kept as text.
 Timestamp = Annotated[

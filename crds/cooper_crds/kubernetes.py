@@ -46,6 +46,8 @@ REVISION_KEY: Final = "lastWrite"
 CREDENTIALS_LABEL: Final = "cooper.dev/credentials"
 #: Label of credentials: the UID of their AccessKey.
 CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
+#: Annotation of credentials: the id of the key that they hold. It is no secret.
+CREDENTIALS_KEY_ANNOTATION: Final = "cooper.dev/access-key-id"
 
 #: Type of the Secret with a gateway's key-encryption key, and its one data key: the content of a key file.
 KEK_TYPE: Final = "cooper.dev/key-encryption-key"

@@ -22,7 +22,8 @@ class StoredRecord:
 class Credentials:
     """A delivered Secret (or .env file). `owner_uid` is None when it is not ours: somebody else made it.
 
-    Not `intact`: it is ours and no longer marked as it was when it was delivered, so that it is to be delivered anew.
+    `access_key_id`: the key that it is marked to hold; None when it is not ours, or lost that mark. Not `intact`: it is
+    ours and no longer labelled as it was when it was delivered, so that it is to be delivered anew.
     """
 
     namespace: str
@@ -30,6 +31,7 @@ class Credentials:
     data: Mapping[str, str]
     owner_uid: str | None
     version: str
+    access_key_id: str | None = None
     intact: bool = True
 
     def __repr__(self) -> str:  # values are secret

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cooper_crds.names import RESERVED_BUCKET_NAMES
+from cooper_crds.secret_profiles import PROFILES
 from unit.crds.test_manifest import HOSTILE_NAMES
 
 #: Values of any field, whatever its type.
@@ -141,6 +142,21 @@ _GRANTS: Final = (
     [{"Bucket": "a"}], [{"bucket": "a", "Actions": []}],
     [{"bucket": f"{index:03}".rjust(253, "b")} for index in range(128)],
 )  # fmt: skip
+_PROFILES: Final = (
+    ["Cooper"], ["AWS", "Cooper"], ["cooper"], ["aws"], ["OBC"], [""], ["AWS "], ["AWS", "AWS"], ["AWS", None], [1],
+    [["AWS"]], "AWS", {"AWS": True}, list(PROFILES), [*PROFILES, "Other"],
+)  # fmt: skip
+_KEYS: Final = (
+    "A", "a", "_", "_a", "a1", "1a", "A_B", "A-B", "A.B", ".", "..", "A B", " A", "A ", "A\n", "\nA", "Ä", "Ａ", "A=",
+    "A\u0000",
+    "A" * 253, "A" * 254, "AWS_REGION", "AWS_ACCESS_KEY_ID", "S3_REGION", "MY_ID", "REGION", "credentials",
+    "rclone.conf",
+)  # fmt: skip
+_SECRET_KEYS: Final = (
+    {"accessKeyId": "A"}, {"accessKeyId": "A", "region": "A"}, {"accessKeyId": "REGION"}, {"accessKeyId": None},
+    {"AccessKeyId": "A"}, {"access_key_id": "A"}, {"region": "AWS_REGION"}, {"region": ["A"]}, {"host": "A"},
+    [{"accessKeyId": "A"}], "A",
+)  # fmt: skip
 
 #: Values of a field, by its name, beside those of all fields.
 BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
@@ -159,6 +175,11 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "bucketNameTemplate": _TEMPLATES,
     "actions": _ACTIONS,
     "grants": _GRANTS,
+    "secretProfiles": _PROFILES,
+    "secretKeys": _SECRET_KEYS,
+    "accessKeyId": _KEYS,
+    "secretAccessKey": _KEYS,
+    "endpoint": _KEYS,
 }
 
 _LABELS: Final = (

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cooper_crds.secret_profiles import OTHER_PROFILES, PROFILES
+
 _NAMED: Final = (None, "photos", "films")
 
 
@@ -67,6 +69,44 @@ _ENDPOINTS: Final = {
     "must have a port from 1 to 65535, or none": _PORT,
 }
 
+# A value that is not named keeps its key: two that change theirs are no mistake.
+_OWN_KEYS: Final = Values(
+    [
+        {"accessKeyId": "A", "secretAccessKey": "A"},
+        {"accessKeyId": "SECRET_KEY"},
+        {"bucket": "REGION"},
+        {"endpoint": "REGION", "region": "REGION"},
+        dict.fromkeys(("accessKeyId", "secretAccessKey", "endpoint", "region", "bucket"), "A"),
+    ],
+    [
+        {},
+        {"accessKeyId": "ACCESS_KEY"},
+        {"accessKeyId": "A", "secretAccessKey": "a"},
+        {"accessKeyId": "SECRET_KEY", "secretAccessKey": "ACCESS_KEY"},
+        {"accessKeyId": "S3_ACCESS_KEY", "bucket": "credentials", "region": "type"},
+    ],
+)
+
+
+def _profiles_and_keys(spec: Mapping[str, Any]) -> Values:
+    """Of what has both: every key of a profile, where that is asked for and where it is not."""
+
+    def having(key: str, *profiles: str) -> dict[str, Any]:
+        return {**spec, "secretProfiles": list(profiles), "secretKeys": {"region": key}}
+
+    keys = [
+        (key, profile) for profile, keys in OTHER_PROFILES.items() for key in keys if key.isidentifier()
+    ]  # no value can be given the key rclone.conf
+    others = {profile: [each for each in PROFILES if each != profile] for profile in PROFILES}
+    return Values(
+        [having(key, *also, profile) for key, profile in keys for also in ((), others[profile])],
+        [having(key, *others[profile]) for key, profile in keys]
+        + [{**spec, "secretProfiles": list(PROFILES)}, having("REGION", *PROFILES)],
+    )
+
+
+_TAKEN: Final = "secretKeys must name no key that another profile in secretProfiles has"
+
 RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
     ("Bucket", "spec.bucketName", "must not be reserved"): Values(["public"], ["publik", "public-1"]),
     ("Bucket", "spec.bucketName", "must not have two periods in a row"): Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
@@ -102,6 +142,12 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         [[{"bucket": "a"}], [{"bucket": each} for each in "abcd"]],
     ),
     ("AccessKey", "spec", "cannot be changed, added or removed"): Changes(_ANY_CHANGE, _NO_CHANGE, {}),
+    **{
+        (kind, f"{at}.secretKeys", "must give each value another key; values that are not named keep theirs"): _OWN_KEYS
+        for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
+    },
+    ("Bucket", "spec.credentials", _TAKEN): _profiles_and_keys({"enabled": False}),
+    ("AccessKey", "spec", _TAKEN): _profiles_and_keys({"region": "local", "grants": [{"bucket": "photos"}]}),
 }
 
 #: What is free before the status says otherwise.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cooper_crds.actions import GRANTABLE_ACTIONS
 from cooper_crds.meta import API_VERSION
+from cooper_crds.secret_profiles import PROFILES
 from e2e.crds.schemas import Schema, Steps, schema_of
 
 TIME: Final = "2030-01-31T12:00:00Z"
@@ -20,6 +21,16 @@ CONDITION: Final = {
 }
 _OBSERVED: Final = {"observedGeneration": 1, "conditions": [CONDITION]}
 
+_SECRET: Final = {
+    "secretProfiles": ["AWS"],
+    "secretKeys": {
+        "accessKeyId": "MY_ID",
+        "secretAccessKey": "MY_SECRET",
+        "endpoint": "MY_ENDPOINT",
+        "region": "MY_REGION",
+        "bucket": "MY_BUCKET",
+    },
+}
 #: Spec and status of each kind, with every field. No Region is the default: other tests' Buckets would choose it.
 _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "Region": (
@@ -43,7 +54,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "apiAccess": "Revoked",
             "maxObjectSize": "500Mi",
             "deletionPolicy": "Retain",
-            "credentials": {"enabled": False, "secretName": "my-secret", "actions": ["s3:GetObject"]},
+            "credentials": {"enabled": False, "secretName": "my-secret", "actions": ["s3:GetObject"], **_SECRET},
         },
         {
             **_OBSERVED,
@@ -62,6 +73,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "state": "Revoked",
             "expiresAt": TIME,
             "secretName": "my-secret",
+            **_SECRET,
         },
         {
             **_OBSERVED,
@@ -152,6 +164,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Bucket", "status", "size"): Text(lambda n: "1.000000000Ki".rjust(n, "0"), "1", "1 Ki"),
     _pattern("Region", "spec", "maxRecordAge"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
     _pattern("Region", "spec", "bucketNameTemplate"): Text(lambda n: "{name}".ljust(n, "a"), "{name}", "{name}_"),
+    _pattern("AccessKey", "spec", "secretKeys", "region"): Text(_letters, "a", "a-b"),
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
     _pattern("AccessKey", "status", "accessKeyId"): Text(
@@ -169,5 +182,6 @@ def _grants(count: int) -> list[Any]:
 LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
     "grants": _grants,
+    "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
     "conditions": lambda count: [{**CONDITION, "type": f"Type{index}"} for index in range(count)],
 }

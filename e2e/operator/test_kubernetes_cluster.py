@@ -28,7 +28,7 @@ from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFo
 from e2e.gateway.gate import Gate
 from e2e.kubectl import Kubectl
 from e2e.operator.harness import KubernetesHarness
-from unit.cluster.cluster_harness import CREDENTIALS, access_key, bucket, eventually, region
+from unit.cluster.cluster_harness import CREDENTIALS, KEY_ID, access_key, bucket, eventually, region
 
 KEY = Ref("AccessKey", "default", "photos")
 
@@ -79,7 +79,7 @@ async def events(harness: KubernetesHarness) -> list[dict[str, Any]]:
 
 async def test_secret_is_controlled_by_the_key_and_found_by_its_labels(harness: KubernetesHarness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     metadata = (await read(harness, "secret", "app"))["metadata"]
     uid = key["metadata"]["uid"]
     assert metadata["labels"] == {CREDENTIALS_LABEL: "photos", CREDENTIALS_OWNER_LABEL: uid}
@@ -96,7 +96,7 @@ async def managed(harness: KubernetesHarness, name: str) -> Any:
 @pytest.mark.parametrize("label", [CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL])
 async def test_label_taken_off_is_told_and_put_back(harness: KubernetesHarness, label: str) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     told = Told(harness.cluster.watch())
     await told.quiet()
     await asyncio.gather(
@@ -105,7 +105,7 @@ async def test_label_taken_off_is_told_and_put_back(harness: KubernetesHarness, 
     found = await harness.cluster.get_credentials("default", "app")
     assert found
     assert not found.intact
-    await harness.cluster.update_credentials(found, CREDENTIALS, key)
+    await harness.cluster.update_credentials(found, CREDENTIALS, key, KEY_ID)
     mended = await harness.cluster.get_credentials("default", "app")
     assert mended
     assert mended.intact
@@ -114,7 +114,7 @@ async def test_label_taken_off_is_told_and_put_back(harness: KubernetesHarness, 
 
 async def test_secret_without_its_owner_is_no_longer_ours_and_that_is_told(harness: KubernetesHarness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     told = Told(harness.cluster.watch())
     await told.quiet()
     patch = '{"metadata":{"ownerReferences":null}}'
@@ -128,24 +128,24 @@ async def test_secret_without_its_owner_is_no_longer_ours_and_that_is_told(harne
 
 async def test_secret_that_its_tenant_made_immutable_is_refused_in_words(harness: KubernetesHarness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     await harness.kubectl("-n", "default", "patch", "secret", "app", "-p", '{"immutable":true}')
     found = await harness.cluster.get_credentials("default", "app")
     assert found
     with pytest.raises(Invalid, match="immutable") as refused:
-        await harness.cluster.update_credentials(found, {**CREDENTIALS, "SECRET_KEY": "another-secret"}, key)
+        await harness.cluster.update_credentials(found, {**CREDENTIALS, "SECRET_KEY": "another-secret"}, key, KEY_ID)
     assert "another-secret" not in str(refused.value)
     assert base64.b64encode(b"another-secret").decode() not in str(refused.value)
 
 
 async def test_update_of_a_secret_that_is_gone_conflicts(harness: KubernetesHarness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     found = await harness.cluster.get_credentials("default", "app")
     assert found
     await harness.remove_credentials("default", "app")
     with pytest.raises(Conflict):
-        await harness.cluster.update_credentials(found, CREDENTIALS, key)
+        await harness.cluster.update_credentials(found, CREDENTIALS, key, KEY_ID)
     await harness.cluster.delete_credentials(found)
 
 
@@ -379,7 +379,7 @@ async def test_watch_goes_on_after_the_api_server_was_cut_off(
     harness: KubernetesHarness, kubeconfig: Path, tmp_path: Path
 ) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
     with Gate(kubeconfig, tmp_path) as gate:
         cluster = KubernetesCluster(KubernetesApi(Connection(from_kubeconfig(gate.kubeconfig))), namespace="default")
         told = Told(cluster.watch())

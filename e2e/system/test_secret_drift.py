@@ -20,8 +20,10 @@ async def ready(team: Tenant) -> tuple[dict[str, str], dict[str, Any]]:
 async def put_back(team: Tenant, values: dict[str, str]) -> None:
     async def holds() -> bool:
         found = await team.secret("photos")
-        labels = found["metadata"].get("labels", {}) if found else {}
-        return "cooper.dev/credentials" in labels and await team.credentials("photos") == values
+        metadata = found["metadata"] if found else {}
+        marks = {**metadata.get("labels", {}), **metadata.get("annotations", {})}
+        there = {"cooper.dev/credentials", "cooper.dev/access-key-id"} <= marks.keys()
+        return there and await team.credentials("photos") == values
 
     await team.until("the Secret as it was", holds)
 
@@ -35,7 +37,8 @@ async def test_an_edit_is_put_back_and_what_others_added_stays(team: Tenant) -> 
     await put_back(team, values)
     metadata = (await team.secret("photos") or {})["metadata"]
     assert metadata["labels"]["team"] == "pictures"
-    assert metadata["annotations"] == {"example.com/note": "mine"}
+    marked = {"cooper.dev/access-key-id": values["ACCESS_KEY"]}
+    assert metadata["annotations"] == {"example.com/note": "mine", **marked}
     assert metadata["finalizers"] == ["example.com/hold"]
     text = "Secret photos was not as it is to be, in BUCKET, MORE, SECRET_KEY; it was written again"
     assert await team.until_told("AccessKey", "photos", "SecretRewritten") == told("SecretRewritten", text)
@@ -43,11 +46,12 @@ async def test_an_edit_is_put_back_and_what_others_added_stays(team: Tenant) -> 
     await team.patch("secret", "photos", {"metadata": {"finalizers": None}})
 
 
-async def test_labels_taken_off_are_put_back(team: Tenant) -> None:
+@pytest.mark.parametrize("what", ["labels", "annotations"])
+async def test_labels_and_annotation_taken_off_are_put_back(team: Tenant, what: str) -> None:
     values, _ = await ready(team)
-    await team.patch("secret", "photos", {"metadata": {"labels": None}})
+    await team.patch("secret", "photos", {"metadata": {what: None}})
     await put_back(team, values)
-    text = "Secret photos had lost labels by which it is found; it was written again"
+    text = "Secret photos had lost labels or the annotation by which it is known; it was written again"
     assert await team.until_told("AccessKey", "photos", "SecretRewritten") == told("SecretRewritten", text)
 
 

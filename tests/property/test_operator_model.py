@@ -26,18 +26,21 @@ def spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 _SECRET_NAME = st.sampled_from([None, "app"])
+_SECRET_PROFILES = st.sampled_from([None, ["AWS"], ["S3Env", "CredentialsFile"]])
+_SECRET_KEYS = st.sampled_from([None, {"accessKeyId": "SECRET_KEY", "secretAccessKey": "PASSWORD"}])
+_SECRET = {"secretName": _SECRET_NAME, "secretProfiles": _SECRET_PROFILES, "secretKeys": _SECRET_KEYS}
 _ACTIONS = st.sampled_from([None, ["s3:GetObject"]])
 BUCKET_SPEC = spec(
     apiAccess=st.sampled_from(["Allowed", "Revoked"]),
     visibility=st.sampled_from([None, "Public"]),
     deletionPolicy=st.sampled_from(["Delete", "Delete", "Retain"]),
-    credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, secretName=_SECRET_NAME),
+    credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, **_SECRET),
 )
 KEY_SPEC = spec(
     grants=st.lists(st.sampled_from(BUCKETS), min_size=1, unique=True).map(lambda all_: [{"bucket": b} for b in all_]),
     state=st.sampled_from(["Active", "Active", "Revoked"]),
     expiresAt=st.sampled_from(EXPIRES),  # seconds from then on
-    secretName=_SECRET_NAME,
+    **_SECRET,
 )
 NAMED = [("Bucket", "aaa"), ("Bucket", "bbb"), ("AccessKey", "aaa"), ("AccessKey", "ci")]
 #: Seconds: a Bucket's deletion takes its steps between a tenth and four tenths of one.

@@ -55,12 +55,13 @@ def takes_names(patch: pytest.MonkeyPatch) -> None:
 
 def overwrites_secrets(patch: pytest.MonkeyPatch) -> None:
     async def deliver(self: Any, step: do.DeliverCredentials, work: Work) -> None:
-        data = {**step.data, "SECRET_KEY": work.with_secret(step.key).secret_key}
-        await self._cluster.replace_credentials(work.resource["metadata"]["namespace"], step.name, data, work.resource)
+        key, namespace = work.with_secret(step.key), work.resource["metadata"]["namespace"]
+        data = step.content.data(key.secret_key)
+        await self._cluster.replace_credentials(namespace, step.name, data, work.resource, key.access_key_id)
 
-    async def replace_credentials(self: Any, namespace: str, name: str, data: Any, owner: Any) -> None:
+    async def replace_credentials(self: Any, namespace: str, name: str, *content: Any) -> None:
         self._secrets.pop((namespace, name), None)
-        await self.create_credentials(namespace, name, data, owner)
+        await self.create_credentials(namespace, name, *content)
 
     patch.setattr(delivery, "is_foreign", lambda found, uid: False)  # pyright: ignore[reportUnknownLambdaType]
     patch.setattr(Applier, "_deliver_credentials", deliver)

@@ -97,16 +97,20 @@ class _Watched(LoggedCluster):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.delivered: Callable[[Mapping[str, str]], None]
+        self.delivered: Callable[[Mapping[str, str], str], None]
         self.said: Callable[[Object], None]
 
-    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
-        await super().create_credentials(namespace, name, data, owner)
-        self.delivered(data)
+    async def create_credentials(
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        await super().create_credentials(namespace, name, data, owner, access_key_id)
+        self.delivered(data, access_key_id)
 
-    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
-        await super().update_credentials(current, data, owner)
-        self.delivered(data)
+    async def update_credentials(
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        await super().update_credentials(current, data, owner, access_key_id)
+        self.delivered(data, access_key_id)
 
     async def update_status(self, obj: Object) -> Object:
         written = await super().update_status(obj)
@@ -242,13 +246,14 @@ class Model:
 
     # What must hold at every write
 
-    def _check_delivered(self, data: Mapping[str, str]) -> None:
-        key_id, secret = data.get("ACCESS_KEY", ""), data.get("SECRET_KEY", "")
+    def _check_delivered(self, data: Mapping[str, str], key_id: str) -> None:
         self._delivered.add(key_id)
         record = self.cluster.stored(key_record_name(key_id))
         if record is None:
             return  # damaged or removed since it was proven
-        if not all(_knows(view, key_id, secret) for view in self.gateways.views()):
+        if key_id not in data.values():
+            self.violations.append(f"delivered data without the id {key_id}")
+        if not all(any(_knows(view, key_id, value) for value in data.values()) for view in self.gateways.views()):
             self.violations.append(f"delivered key {key_id} that not every worker accepts")
 
     def _check_said(self, obj: Object) -> None:
@@ -385,9 +390,11 @@ class Model:
         for (_, name), secret in self.cluster._secrets.items():
             if secret.owner_uid is None:
                 continue
-            record = self.cluster.stored(key_record_name(secret.data.get("ACCESS_KEY", "")))
+            record = self.cluster.stored(key_record_name(secret.access_key_id or ""))
             if not isinstance(record, KeyRecord) or record.owner.uid != secret.owner_uid or record.state != "Active":
                 yield f"Secret {name} holds no key that is in use"
+            elif not {record.access_key_id, record.secret_key} <= set(secret.data.values()):
+                yield f"Secret {name} does not hold the key that it is marked with"
 
     def _taken_over(self) -> Iterator[str]:
         """A name belongs to one bucket, and an id to one secret, until their record is gone."""

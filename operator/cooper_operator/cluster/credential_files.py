@@ -1,4 +1,4 @@
-"""Credentials as files: `<namespace>/<name>.env`, mode 0600, in a folder where others may have files of their own.
+"""Credentials as files `<namespace>/<name><suffix>`, mode 0600, in a folder where others may have files of their own.
 
 A file is ours when our note of that path says so *and* the file's first line names the owner that the note has. A
 copied first line makes no file ours (there is no note of its path), and an edit does not make ours foreign. A note is
@@ -7,7 +7,7 @@ that content is ours.
 """
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +17,32 @@ import msgspec
 
 from cooper_crds.names import DNS_LABEL, DNS_SUBDOMAIN
 from cooper_operator.cluster import safe_files
-from cooper_operator.cluster.env_text import Owner, owner_uid, parse, render
+from cooper_operator.cluster.env_text import Owner, owner_uid
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Credentials, Invalid, Ref, Unavailable
 
-_SUFFIX: Final = ".env"
 _NOTE: Final = ".json"
-#: A file's name has at most 255 bytes, and a note's suffix is the longest.
-_MAX_NAME: Final = 250
+_MAX_FILE_NAME: Final = 255  # bytes
 _MAX_SIZE: Final = 1 << 20
 Key = tuple[str, str]  # namespace, name
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one kind of files is called, and how it holds values. `render` raises Invalid."""
+
+    suffix: str
+    render: Callable[[Owner, Mapping[str, str]], bytes]
+    parse: Callable[[bytes], dict[str, str]]
+
+
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That we wrote a file, for whom, and what."""
+    """That we wrote a file, for whom, with which key, and what."""
 
     owner: Owner
     digest: str
     pending: bool
     version: Literal[1] = 1
+    access_key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,10 @@ class _Found:
 
 
 class CredentialFiles:
-    """The credentials folder, and the folder of our notes about it. All raise Unavailable when they cannot be read."""
+    """Files of one form in the credentials folder, and our notes about them. All raise Unavailable when unreadable."""
 
-    def __init__(self, root: Path, notes: Path) -> None:
+    def __init__(self, root: Path, notes: Path, form: Form) -> None:
+        self._form = form
         self._root = root
         self._notes_root = notes
         self._notes: dict[Key, _Note] = {}
@@ -67,51 +76,55 @@ class CredentialFiles:
 
     def get(self, namespace: str, name: str) -> Credentials | None:
         """Read a file, live, whoever made it."""
-        if not _valid(namespace, name):
+        if not self._valid(namespace, name):
             return None  # no file can have this name
         found = self._find(namespace, name)
         if found is None:
             return None
         uid = self._owner_uid((namespace, name), found)
-        return Credentials(namespace, name, parse(found.text or b""), uid, found.version)
+        key_id = self._notes[namespace, name].access_key_id if uid is not None else ""
+        data = self._form.parse(found.text or b"")
+        return Credentials(namespace, name, data, uid, found.version, key_id or None)
 
     def owned(self, namespace: str, uid: str) -> list[Credentials]:
         """The files that were made for an owner, live."""
         noted = sorted(key for key, note in self._notes.items() if key[0] == namespace and note.owner.uid == uid)
         return [found for key in noted if (found := self.get(*key)) is not None and found.owner_uid == uid]
 
-    def create(self, namespace: str, name: str, data: Mapping[str, str], owner: Owner) -> None:
+    def create(self, namespace: str, name: str, data: Mapping[str, str], owner: Owner, access_key_id: str) -> None:
         """Create-only. Raises AlreadyExists, Invalid."""
-        if not _valid(namespace, name):
+        if not self._valid(namespace, name):
             raise Invalid(f"credentials {namespace[:63]!r}/{name[:60]!r}: not a name that a file can be given")
-        text = render(owner, data)
+        text = self._form.render(owner, data)
         if self._find(namespace, name) is not None:
             raise AlreadyExists(f"credentials {namespace}/{name} exist already")
         key = (namespace, name)
-        self._write_note(key, _Note(owner, safe_files.digest(text), pending=True))
+        note = _Note(owner, safe_files.digest(text), pending=True, access_key_id=access_key_id)
+        self._write_note(key, note)
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)  # somebody may have removed all credentials, folder included
             with self._opened(namespace, create=True) as folder:
-                safe_files.create(folder, name + _SUFFIX, text)
+                safe_files.create(folder, self._file(name), text)
         except FileExistsError:
             self._drop_note(key)
             raise AlreadyExists(f"credentials {namespace}/{name} exist already") from None
         except OSError as error:
             self._drop_note(key)
             raise _unavailable(namespace, name, "written", error) from None
-        self._wrote(key, owner, text)
+        self._wrote(key, note)
 
-    def update(self, current: Credentials, data: Mapping[str, str], owner: Owner) -> None:
+    def update(self, current: Credentials, data: Mapping[str, str], owner: Owner, access_key_id: str) -> None:
         """Replace one that is `owner`'s. Raises Conflict."""
         if current.owner_uid != owner.uid or not self._is_current(current):
             raise Conflict(f"credentials {current.namespace}/{current.name} are gone, or not those of {owner.ref}")
-        text = render(owner, data)
+        text = self._form.render(owner, data)
         try:
             with self._opened(current.namespace) as folder:
-                safe_files.replace(folder, current.name + _SUFFIX, text)
+                safe_files.replace(folder, self._file(current.name), text)
         except OSError as error:
             raise _unavailable(current.namespace, current.name, "written", error) from None
-        self._wrote((current.namespace, current.name), owner, text)
+        note = _Note(owner, safe_files.digest(text), pending=False, access_key_id=access_key_id)
+        self._wrote((current.namespace, current.name), note)
 
     def delete(self, current: Credentials) -> Ref | None:
         """Delete one that is ours; returns whose it was. Raises Conflict; absent already is success."""
@@ -120,7 +133,7 @@ class CredentialFiles:
             return None
         try:
             with self._opened(current.namespace) as folder:
-                safe_files.remove(folder, current.name + _SUFFIX)
+                safe_files.remove(folder, self._file(current.name))
         except OSError as error:
             raise _unavailable(*key, "removed", error) from None
         owner = self._notes[key].owner.ref
@@ -153,7 +166,7 @@ class CredentialFiles:
     def _find(self, namespace: str, name: str) -> _Found | None:
         try:
             with self._opened(namespace) as folder:
-                found = safe_files.read(folder, name + _SUFFIX, _MAX_SIZE)
+                found = safe_files.read(folder, self._file(name), _MAX_SIZE)
         except FileNotFoundError:
             return None
         except (safe_files.NotRegular, NotADirectoryError, PermissionError):
@@ -181,10 +194,10 @@ class CredentialFiles:
             )
         return live is not None
 
-    def _wrote(self, key: Key, owner: Owner, text: bytes) -> None:
-        self._write_note(key, _Note(owner, safe_files.digest(text), pending=False))
+    def _wrote(self, key: Key, note: _Note) -> None:
+        self._write_note(key, msgspec.structs.replace(note, pending=False))
         try:
-            status = os.lstat(self._root / key[0] / (key[1] + _SUFFIX))
+            status = os.lstat(self._root / key[0] / self._file(key[1]))
         except OSError:
             return
         self._seen[key] = safe_files.signature(status)
@@ -218,19 +231,28 @@ class CredentialFiles:
             raise Unavailable(f"state: notes of credentials cannot be read: {error}") from None
         return notes
 
+    def _file(self, name: str) -> str:
+        return name + self._form.suffix
+
+    def _valid(self, namespace: str, name: str) -> bool:
+        """Whether there can be files of that name: one here, and a note of it."""
+        longest = len(name) + max(len(self._form.suffix), len(_NOTE))
+        return bool(DNS_LABEL.fullmatch(namespace) and DNS_SUBDOMAIN.fullmatch(name) and longest <= _MAX_FILE_NAME)
+
     def _opened(self, namespace: str, create: bool = False) -> AbstractContextManager[int]:
         return safe_files.opened(self._root, namespace, create=create)
 
     def _signatures(self) -> dict[Key, safe_files.Signature]:
-        """Signatures of all `.env` files, ours and others'."""
+        """Signatures of all files of this form, ours and others'."""
+        suffix = self._form.suffix
         found: dict[Key, safe_files.Signature] = {}
         for namespace in _folders(self._root):
             try:
                 with self._opened(namespace) as folder, os.scandir(folder) as entries:
                     for entry in entries:
-                        if entry.name.endswith(_SUFFIX):
+                        if entry.name.endswith(suffix):
                             status = entry.stat(follow_symlinks=False)
-                            found[namespace, entry.name.removesuffix(_SUFFIX)] = safe_files.signature(status)
+                            found[namespace, entry.name.removesuffix(suffix)] = safe_files.signature(status)
             except OSError:
                 continue  # gone or replaced while we looked: the next call sees what is there then
         return found
@@ -243,10 +265,6 @@ def _folders(root: Path) -> list[str]:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-
-
-def _valid(namespace: str, name: str) -> bool:
-    return bool(DNS_LABEL.fullmatch(namespace) and DNS_SUBDOMAIN.fullmatch(name) and len(name) <= _MAX_NAME)
 
 
 def _unavailable(namespace: str, name: str, done: str, error: OSError) -> Unavailable:

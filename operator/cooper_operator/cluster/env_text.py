@@ -1,5 +1,6 @@
 """The text of a `.env` file: what a POSIX shell, docker and python-dotenv all read as the same values.
 
+Beside it, a file that holds one value of several lines, as it is: a configuration file in which `#` begins a comment.
 The first line is a comment that names the owner: that, and a note of ours elsewhere, tells our files from others'.
 """
 
@@ -34,8 +35,7 @@ class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def render(owner: Owner, data: Mapping[str, str]) -> bytes:
     """The file's text. Raises Invalid, which does not tell the value, for what readers would not read alike."""
-    header = f"# Cooper credentials of {owner.kind} {owner.namespace}/{owner.name} uid {owner.uid}; edits are put back"
-    return "\n".join([header, *(_line(key, data[key]) for key in data), ""]).encode()
+    return "\n".join([_header(owner), *(_line(key, data[key]) for key in data), ""]).encode()
 
 
 def _line(key: str, value: str) -> str:
@@ -52,6 +52,15 @@ def _line(key: str, value: str) -> str:
     if not any(char in value for char in '"\\$`'):
         return f'{key}="{value}"'
     raise Invalid(f"credentials: the value of {key} mixes quotes in a way that no .env file can hold")
+
+
+def render_text(owner: Owner, text: str) -> bytes:
+    """A file that holds one value as it is, below the first line."""
+    return f"{_header(owner)}\n{text}".encode()
+
+
+def _header(owner: Owner) -> str:
+    return f"# Cooper credentials of {owner.kind} {owner.namespace}/{owner.name} uid {owner.uid}; edits are put back"
 
 
 def owner_uid(text: bytes) -> str | None:
@@ -72,3 +81,9 @@ def parse(text: bytes) -> dict[str, str]:
         else:
             data[match[1]] = next((value for value in match.groups()[1:] if value is not None), "")
     return data
+
+
+def parse_text(text: bytes) -> str:
+    """The value below the first line, when that is one of ours; else all there is."""
+    value = text.partition(b"\n")[2] if owner_uid(text) is not None else text
+    return value.decode("utf-8", "replace")

@@ -4,8 +4,8 @@
     state/objects/        identity, versions, finalizers, status; also resources that no file declares
     state/tombstones/     resources deleted over S3 whose file is still there
     state/records/        records, watched by the gateway
-    state/credentials/    notes of the credentials that are ours
-    credentials/<namespace>/<name>.env
+    state/credentials/    notes of the credentials that are ours; state/credential-files/, of files beside them
+    credentials/<namespace>/<name>.env, .credentials and .rclone.conf
 
 Every file is replaced as a whole, so a crash at any point leaves a state from which the next start goes on.
 """
@@ -130,15 +130,19 @@ class FolderCluster:
         """See the port."""
         return self._open.credentials.owned(namespace, owner_uid)
 
-    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
-        """See the port. Raises Invalid, too, when no `.env` file can hold the data."""
-        self._open.credentials.create(namespace, name, data, _owner(owner))
+    async def create_credentials(
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        """See the port. Invalid: no files can hold the data, or one beside the `.env` file would be somebody else's."""
+        self._open.credentials.create(namespace, name, data, _owner(owner), access_key_id)
         self._open.credentials.collect(self._open.objects.uids)
         self._hub.notify(ref_of(owner))
 
-    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
-        """See the port. Raises Invalid, too, when no `.env` file can hold the data."""
-        self._open.credentials.update(current, data, _owner(owner))
+    async def update_credentials(
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        """See the port; Invalid as for `create_credentials`."""
+        self._open.credentials.update(current, data, _owner(owner), access_key_id)
         self._hub.notify(ref_of(owner))
 
     async def delete_credentials(self, current: Credentials) -> None:

@@ -167,21 +167,26 @@ class KubernetesCluster:
         found = [credentials_of(each) for each in (await self._api.list(of)).items]
         return [each for each in found if each.owner_uid == owner_uid]
 
-    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
+    async def create_credentials(
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
         """See the port."""
-        made = new_secret(namespace, name, data, owner)
+        made = new_secret(namespace, name, data, owner, access_key_id)
         written = await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
         self._writes.wrote(core_path("secrets", namespace, name), written)
         self.seen.saw_credentials(namespace, name, owner["metadata"]["uid"])
 
-    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
+    async def update_credentials(
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
         """See the port. Labels and annotations that others put on the Secret stay."""
         about = _secret(current.namespace, current.name)
         if current.owner_uid != owner["metadata"]["uid"]:
             raise Conflict(f"{about} is not that of {ref_of(owner)}")
         path = core_path("secrets", current.namespace, current.name)
         try:
-            self._writes.wrote(path, await self._api.patch(path, about, secret_patch(current, data, owner)))
+            patch = secret_patch(current, data, owner, access_key_id)
+            self._writes.wrote(path, await self._api.patch(path, about, patch))
         except NotFound as error:
             raise Conflict(str(error)) from None
 

@@ -1,14 +1,19 @@
 """Credentials as Secrets in tenants' namespaces: the translation, both ways. Pure.
 
 Ours is a Secret whose controller is an AccessKey, by UID; its labels only make it be found. Labels that somebody
-removed are put back: such a Secret is not `intact`.
+removed are put back: such a Secret is not `intact`. An annotation tells which key it holds, whatever its keys are.
 """
 
 import base64
 from collections.abc import Mapping
 from typing import Any
 
-from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, MAX_LABEL_LENGTH
+from cooper_crds.kubernetes import (
+    CREDENTIALS_KEY_ANNOTATION,
+    CREDENTIALS_LABEL,
+    CREDENTIALS_OWNER_LABEL,
+    MAX_LABEL_LENGTH,
+)
 from cooper_crds.stored import Credentials
 from cooper_operator.cluster.kubernetes_objects import controller_of, controller_reference
 from cooper_operator.cluster.port import Object, Ref
@@ -20,25 +25,28 @@ def credentials_labels(owner_name: str, owner_uid: str) -> dict[str, str]:
     return {CREDENTIALS_LABEL: label, CREDENTIALS_OWNER_LABEL: owner_uid}
 
 
-def new_secret(namespace: str, name: str, data: Mapping[str, str], owner: Object) -> dict[str, Any]:
+def new_secret(namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str) -> dict[str, Any]:
     """The Secret to create."""
     metadata = {
         "namespace": namespace,
         "name": name,
         "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
+        "annotations": {CREDENTIALS_KEY_ANNOTATION: access_key_id},
         "ownerReferences": [controller_reference(owner)],
     }
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _encoded(data)}
 
 
-def secret_patch(current: Credentials, data: Mapping[str, str], owner: Object) -> dict[str, Any]:
+def secret_patch(current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str) -> dict[str, Any]:
     """The merge patch (RFC 7396) that gives a Secret of ours exactly this content, at the version it was read at.
 
     Labels and annotations that others put on it stay.
     """
     labels = credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"])
     removed = dict.fromkeys(current.data.keys() - data.keys())
-    return {"metadata": {"resourceVersion": current.version, "labels": labels}, "data": {**removed, **_encoded(data)}}
+    annotations = {CREDENTIALS_KEY_ANNOTATION: access_key_id}
+    metadata = {"resourceVersion": current.version, "labels": labels, "annotations": annotations}
+    return {"metadata": metadata, "data": {**removed, **_encoded(data)}}
 
 
 def credentials_of(secret: Mapping[str, Any]) -> Credentials:
@@ -47,12 +55,14 @@ def credentials_of(secret: Mapping[str, Any]) -> Credentials:
     data: dict[str, str] = secret.get("data") or {}
     controller = controller_of(metadata, "AccessKey")
     labels: dict[str, str] = metadata.get("labels") or {}
+    annotations: dict[str, str] = metadata.get("annotations") or {}
     return Credentials(
         metadata["namespace"],
         metadata["name"],
         {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()},
         controller and controller[1],
         metadata["resourceVersion"],
+        access_key_id=controller and annotations.get(CREDENTIALS_KEY_ANNOTATION),
         intact=controller is None or credentials_labels(*controller).items() <= labels.items(),
     )
 

@@ -42,6 +42,10 @@ class _Secret:
     owner: Ref | None
     owner_uid: str | None
     version: str
+    access_key_id: str | None
+
+    def credentials(self, namespace: str, name: str) -> Credentials:
+        return Credentials(namespace, name, dict(self.data), self.owner_uid, self.version, self.access_key_id)
 
 
 class MemoryCluster:
@@ -109,7 +113,7 @@ class MemoryCluster:
         """See the port."""
         self._reach()
         secret = self._secrets.get((namespace, name))
-        return secret and Credentials(namespace, name, dict(secret.data), secret.owner_uid, secret.version)
+        return secret and secret.credentials(namespace, name)
 
     async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
         """See the port."""
@@ -120,26 +124,30 @@ class MemoryCluster:
         """See the port."""
         self._reach()
         return [
-            Credentials(*key, dict(secret.data), owner_uid, secret.version)
+            secret.credentials(*key)
             for key, secret in sorted(self._secrets.items())
             if key[0] == namespace and secret.owner_uid == owner_uid
         ]
 
-    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
+    async def create_credentials(
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
         """See the port."""
         self._reach()
         if (namespace, name) in self._secrets:
             raise AlreadyExists(f"credentials {namespace}/{name} exist already")
-        self._put_secret(namespace, name, data, ref_of(owner), owner["metadata"]["uid"])
+        self._put_secret(namespace, name, data, ref_of(owner), owner["metadata"]["uid"], access_key_id)
         self._collect_credentials()
 
-    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
+    async def update_credentials(
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
         """See the port."""
         self._reach()
         secret = self._own_secret(current)
         if secret is None or secret.owner_uid != owner["metadata"]["uid"]:
             raise Conflict(f"credentials {current.namespace}/{current.name} are not those of {ref_of(owner)}")
-        self._put_secret(current.namespace, current.name, data, ref_of(owner), secret.owner_uid)
+        self._put_secret(current.namespace, current.name, data, ref_of(owner), secret.owner_uid, access_key_id)
 
     async def delete_credentials(self, current: Credentials) -> None:
         """See the port."""
@@ -150,8 +158,8 @@ class MemoryCluster:
     def set_credentials(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
         """Edit credentials behind the operator's back, or make ones that are not its own."""
         known = self._secrets.get((namespace, name))
-        owner, uid = (known.owner, known.owner_uid) if known else (None, None)
-        self._put_secret(namespace, name, data, owner, uid)
+        owner, uid, key_id = (known.owner, known.owner_uid, known.access_key_id) if known else (None, None, None)
+        self._put_secret(namespace, name, data, owner, uid, key_id)
 
     def remove_credentials(self, namespace: str, name: str) -> None:
         """Remove credentials, whosever they are."""
@@ -243,9 +251,16 @@ class MemoryCluster:
             raise Unavailable(self.unavailable)
 
     def _put_secret(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Ref | None, owner_uid: str | None
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Ref | None,
+        owner_uid: str | None,
+        access_key_id: str | None,
     ) -> None:
-        self._secrets[namespace, name] = _Secret(dict(data), owner, owner_uid, str(next(self._versions)))
+        version = str(next(self._versions))
+        self._secrets[namespace, name] = _Secret(dict(data), owner, owner_uid, version, access_key_id)
         if owner:
             self._hub.notify(owner)
 

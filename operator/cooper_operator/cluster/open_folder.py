@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cooper_crds.records import Box
-from cooper_operator.cluster.credential_files import CredentialFiles
+from cooper_operator.cluster.credential_folder import CredentialFolder
 from cooper_operator.cluster.folder_report import FolderReport
 from cooper_operator.cluster.folder_sync import FolderSync
 from cooper_operator.cluster.manifest_files import ManifestFiles
@@ -63,7 +63,7 @@ class OpenFolder:
         self._state.remove_temporaries()
         self.records = RecordFiles(sources.state_dir / "records", sources.box)
         self.records.open()
-        self.credentials = CredentialFiles(sources.credentials_dir, sources.state_dir / "credentials")
+        self.credentials = CredentialFolder(sources.credentials_dir, sources.state_dir)
         self.credentials.open()
         entries = self._state.load()
         self.objects = Objects(

@@ -103,12 +103,16 @@ class Cluster(Protocol):
         """All Secrets of a namespace that were made for the owner with this UID, whatever their names."""
         ...
 
-    async def create_credentials(self, namespace: str, name: str, data: Mapping[str, str], owner: Object) -> None:
-        """Create-only, controlled by `owner` (its UID). Raises AlreadyExists."""
+    async def create_credentials(
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        """Create-only, controlled by `owner` (its UID), marked to hold that key. Raises AlreadyExists, Invalid."""
         ...
 
-    async def update_credentials(self, current: Credentials, data: Mapping[str, str], owner: Object) -> None:
-        """Replace the content of one that is ours. Raises Conflict."""
+    async def update_credentials(
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+    ) -> None:
+        """Replace content and mark of one that is ours. Raises Conflict, Invalid."""
         ...
 
     async def delete_credentials(self, current: Credentials) -> None:

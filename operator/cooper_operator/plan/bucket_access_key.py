@@ -1,10 +1,10 @@
 """The AccessKey that a Bucket brings along: made, kept as the Bucket says, never taken from anybody."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from cooper_crds.access_key import AccessKey
-from cooper_crds.bucket import Bucket
+from cooper_crds.access_key import AccessKey, AccessKeySpec
+from cooper_crds.bucket import Bucket, BucketCredentials
 from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.meta import API_VERSION
 from cooper_operator.plan.plan import Say
@@ -143,17 +143,24 @@ def _as_the_key_says(ours: AccessKey, ready: Condition) -> Say:
     return Say("CredentialsReady", "False", reason, f"AccessKey {name}: {text}")
 
 
-#: Fields of the AccessKey's spec that the Bucket decides. Others (state, expiresAt) are its user's.
-_MANAGED: Final = ("grants", "secretName")
-
-
 def _managed_spec(bucket: Bucket) -> dict[str, Any]:
+    """Fields of the AccessKey's spec that the Bucket decides. Others (state, expiresAt) are its user's."""
     credentials = bucket.spec.credentials
     grants = [{"bucket": bucket.metadata.name, "actions": list(credentials.actions)}]
-    return {"grants": grants, "secretName": credentials.secret_name}
+    return {"grants": grants, **_secret(credentials)}
 
 
 def _managed_of(access_key: AccessKey) -> dict[str, Any]:
     spec = access_key.spec
     grants = [{"bucket": grant.bucket, "actions": list(grant.actions)} for grant in spec.grants]
-    return {"grants": grants, "secretName": spec.secret_name}
+    return {"grants": grants, **_secret(spec)}
+
+
+def _secret(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
+    """What is asked of the Secret: the same fields in both. Those that say nothing are None."""
+    keys = None if asked.secret_keys is None else asked.secret_keys.model_dump(by_alias=True, exclude_none=True)
+    return {
+        "secretName": asked.secret_name,
+        "secretProfiles": list(asked.secret_profiles),
+        "secretKeys": keys or None,
+    }

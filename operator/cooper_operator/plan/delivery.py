@@ -1,6 +1,5 @@
 """Delivery of a key: which Secret is to hold it, which holds it, and what stands against it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from cooper_crds.records import KeyRecord
@@ -8,7 +7,7 @@ from cooper_crds.stored import Credentials
 from cooper_operator.plan.grants import Problem
 from cooper_operator.plan.reasons import ENDPOINT_UNKNOWN, SECRET_CONFLICT
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.secrets import ACCESS_KEY, SECRET_KEY, credentials_data, holds_key, is_foreign
+from cooper_operator.plan.secrets import SecretContent, holds_key, is_foreign, secret_content, tells_key
 from cooper_operator.plan.snapshot import AccessKeySnapshot
 from cooper_operator.plan.steps import DeleteCredentials, DeliverCredentials, Step
 
@@ -42,33 +41,39 @@ def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[St
     if obstacle(snapshot, home) is not None or home.region is None:
         return withdrawal(snapshot, key.access_key_id)
     steps: list[Step] = []
-    data = credentials_data(key.access_key_id, home.endpoint, home.region.spec.tag, [g.bucket for g in key.grants])
+    spec, buckets = snapshot.access_key.spec, [grant.bucket for grant in key.grants]
+    content = secret_content(spec, key.access_key_id, home.endpoint, home.region.spec.tag, buckets)
     found = snapshot.credentials
-    if found is None or not found.intact or not holds_key(found, data, key.secret_key):
-        steps.append(DeliverCredentials(secret_name(snapshot), data, key, found, _rewrites(snapshot, data, key)))
+    if found is None or not found.intact or not holds_key(found, content, key.secret_key):
+        steps.append(DeliverCredentials(secret_name(snapshot), content, key, found, _rewrites(snapshot, content, key)))
     return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
 
 
-def _rewrites(snapshot: AccessKeySnapshot, data: Mapping[str, str], key: KeyRecord) -> str:
-    """What there is to tell when a Secret that was delivered is written again; nothing of a key's first delivery."""
+def _rewrites(snapshot: AccessKeySnapshot, content: SecretContent, key: KeyRecord) -> str:
+    """What there is to tell when a Secret that was delivered is written again.
+
+    Nothing of a key's first delivery, nor when the spec asks for something else by now.
+    """
     status, found, name = snapshot.access_key.status, snapshot.credentials, secret_name(snapshot)
     if not key.secret_key or status is None or (status.access_key_id, status.secret_name) != (key.access_key_id, name):
         return ""
+    if status.observed_generation != snapshot.access_key.metadata.generation:
+        return ""
     if found is None:
         return f"Secret {name} was gone"
-    wanted = {**data, SECRET_KEY: key.secret_key}
+    wanted = content.data(key.secret_key)
     differ = sorted(each for each in found.data.keys() | wanted.keys() if found.data.get(each) != wanted.get(each))
     if not differ:
-        return f"Secret {name} had lost labels by which it is found"
+        return f"Secret {name} had lost labels or the annotation by which it is known"
     more = f" and {len(differ) - _NAMED} more" if len(differ) > _NAMED else ""
     return f"Secret {name} was not as it is to be, in {', '.join(differ[:_NAMED])}{more}"
 
 
 def withdrawal(snapshot: AccessKeySnapshot, in_use: str | None) -> list[Step]:
     """Take away our Secrets that hold another key than the one in use, where no other content can be put into them."""
-    return [DeleteCredentials(each) for each in own_secrets(snapshot) if each.data.get(ACCESS_KEY) != in_use]
+    return [DeleteCredentials(each) for each in own_secrets(snapshot) if not tells_key(each, in_use)]
 
 
 def holder(snapshot: AccessKeySnapshot, access_key_id: str) -> str | None:
     """Name of our Secret that holds the key now, or None."""
-    return next((each.name for each in own_secrets(snapshot) if each.data.get(ACCESS_KEY) == access_key_id), None)
+    return next((each.name for each in own_secrets(snapshot) if tells_key(each, access_key_id)), None)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
 from cooper_crds.stored import Credentials, StoredRecord
+from cooper_operator.plan.secrets import SecretContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,14 @@ class ProveApiAccess:
 
 @dataclass(frozen=True, slots=True)
 class DeliverCredentials:
-    """Write the Secret: create-only when there is none, else an update of ours. `data` holds no secret key.
+    """Write the Secret: create-only when there is none, else an update of ours. `content` holds no secret key.
 
     The secret key is filled in from `key` (of a key issued in this plan: the new secret). `rewrites` tells the user why
     it is written, where it was there before.
     """
 
     name: str
-    data: Mapping[str, str]
+    content: SecretContent
     key: KeyRecord
     current: Credentials | None
     rewrites: str = ""

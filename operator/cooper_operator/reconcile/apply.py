@@ -17,7 +17,6 @@ from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnava
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
 from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, SECRET_REWRITTEN, Reason
-from cooper_operator.plan.secrets import SECRET_KEY
 from cooper_operator.plan.snapshot import FINALIZER, Blocked
 from cooper_operator.reconcile.reading import ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
@@ -197,12 +196,13 @@ class Applier:
     # Credentials
 
     async def _deliver_credentials(self, step: do.DeliverCredentials, work: Work) -> None:
-        data = {**step.data, SECRET_KEY: work.with_secret(step.key).secret_key}
+        key = work.with_secret(step.key)
+        data = step.content.data(key.secret_key)
         if step.current is None:
             namespace = cast(str, work.resource["metadata"]["namespace"])
-            await self._cluster.create_credentials(namespace, step.name, data, work.resource)
+            await self._cluster.create_credentials(namespace, step.name, data, work.resource, key.access_key_id)
         else:
-            await self._cluster.update_credentials(step.current, data, work.resource)
+            await self._cluster.update_credentials(step.current, data, work.resource, key.access_key_id)
         if step.rewrites:
             await self._emit(work.resource, SECRET_REWRITTEN, f"{step.rewrites}; it was written again")
 

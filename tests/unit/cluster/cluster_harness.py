@@ -15,7 +15,10 @@ from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import Cluster, Ref
 
 API = "cooper.dev/v1alpha1"
-CREDENTIALS = {"ACCESS_KEY": "AKIAAAAAAAAAAAAAAAAA", "SECRET_KEY": "abc/+=", "ENDPOINT": "http://127.0.0.1:9000"}
+KEY_ID = "AKIAAAAAAAAAAAAAAAAA"
+CREDENTIALS = {"ACCESS_KEY": KEY_ID, "SECRET_KEY": "abc/+=", "ENDPOINT": "http://127.0.0.1:9000"}
+#: With values of several lines.
+FILES = {"credentials": "[default]\nregion = local\ns3 =\n  a = b\n", "rclone.conf": "[cooper]\ntype = s3\n"}
 
 
 def bucket(name: str = "photos", namespace: str = "default", **spec: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from cooper_crds.records import BucketRecord, KeyRecord, Owner, RecordError, RegionRecord
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref
-from unit.cluster.cluster_harness import CREDENTIALS, Harness, access_key, bucket, eventually, region
+from unit.cluster.cluster_harness import CREDENTIALS, FILES, KEY_ID, Harness, access_key, bucket, eventually, region
 
 BUCKET = Ref("Bucket", "default", "photos")
 KEY = Ref("AccessKey", "default", "photos")
@@ -206,7 +206,7 @@ async def test_what_an_owner_owned_goes_with_it(harness: Harness) -> None:
     owner = await harness.cluster.create(bucket())
     key = await harness.cluster.create(access_key(owner=owner))
     await harness.cluster.create(access_key(name="other"))
-    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     await harness.cluster.delete(BUCKET, owner["metadata"]["uid"])
 
     async def collected() -> bool:
@@ -235,7 +235,7 @@ async def test_owned_object_with_finalizer_waits_for_it(harness: Harness) -> Non
 
 async def test_credentials_are_ours_and_have_the_data(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     found = await harness.cluster.get_credentials("default", "photos")
     assert found
     assert dict(found.data) == CREDENTIALS
@@ -244,11 +244,53 @@ async def test_credentials_are_ours_and_have_the_data(harness: Harness) -> None:
     assert await harness.cluster.get_credentials("default", "absent") is None
 
 
+async def test_credentials_tell_the_key_whatever_else_they_say(harness: Harness) -> None:
+    key = await harness.cluster.create(access_key())
+    await harness.cluster.create_credentials("default", "photos", {"MY_ID": "x"}, key, KEY_ID)
+    found = await harness.cluster.get_credentials("default", "photos")
+    assert found
+    assert found.access_key_id == KEY_ID
+    await harness.set_credentials("default", "photos", {"MY_ID": "edited"})
+    edited = await harness.cluster.get_credentials("default", "photos")
+    assert edited
+    assert (edited.access_key_id, dict(edited.data)) == (KEY_ID, {"MY_ID": "edited"})
+    await harness.cluster.update_credentials(edited, {"MY_ID": "y"}, key, "AKIABBBBBBBBBBBBBBBB")
+    (rotated,) = await harness.cluster.list_credentials("default", key["metadata"]["uid"])
+    assert (rotated.access_key_id, dict(rotated.data)) == ("AKIABBBBBBBBBBBBBBBB", {"MY_ID": "y"})
+    await harness.set_credentials("default", "theirs", {"THEIRS": "1"})
+    foreign = await harness.cluster.get_credentials("default", "theirs")
+    assert foreign
+    assert foreign.access_key_id is None
+
+
+async def test_credentials_have_values_of_several_lines(harness: Harness) -> None:
+    key = await harness.cluster.create(access_key())
+    both = {**CREDENTIALS, **FILES}
+    for data in (both, {"credentials": "[other]\n", **CREDENTIALS}, CREDENTIALS, both, FILES):
+        current = await harness.cluster.get_credentials("default", "photos")
+        if current is None:
+            await harness.cluster.create_credentials("default", "photos", data, key, KEY_ID)
+        else:
+            await harness.cluster.update_credentials(current, data, key, KEY_ID)
+            with pytest.raises(Conflict):
+                await harness.cluster.update_credentials(current, CREDENTIALS, key, KEY_ID)
+        found = await harness.cluster.get_credentials("default", "photos")
+        assert found
+        assert dict(found.data) == data
+        assert await harness.cluster.list_credentials("default", key["metadata"]["uid"]) == [found]
+    await harness.cluster.delete_credentials(found)
+    assert await harness.cluster.get_credentials("default", "photos") is None
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
+    again = await harness.cluster.get_credentials("default", "photos")
+    assert again
+    assert dict(again.data) == CREDENTIALS
+
+
 async def test_credentials_are_create_only(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
     await harness.set_credentials("default", "photos", {"THEIRS": "1"})
     with pytest.raises(AlreadyExists):
-        await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+        await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     found = await harness.cluster.get_credentials("default", "photos")
     assert found
     assert dict(found.data) == {"THEIRS": "1"}
@@ -261,7 +303,7 @@ async def test_foreign_credentials_are_neither_updated_nor_deleted(harness: Harn
     foreign = await harness.cluster.get_credentials("default", "photos")
     assert foreign
     with pytest.raises(Conflict):
-        await harness.cluster.update_credentials(foreign, CREDENTIALS, key)
+        await harness.cluster.update_credentials(foreign, CREDENTIALS, key, KEY_ID)
     with pytest.raises(Conflict):
         await harness.cluster.delete_credentials(foreign)
     await harness.cluster.delete(KEY, key["metadata"]["uid"])
@@ -272,8 +314,8 @@ async def test_credentials_are_found_by_their_owner_whatever_their_names(harness
     key = await harness.cluster.create(access_key())
     other = await harness.cluster.create(access_key(name="other"))
     for name in ("photos", "app"):
-        await harness.cluster.create_credentials("default", name, CREDENTIALS, key)
-    await harness.cluster.create_credentials("default", "other", CREDENTIALS, other)
+        await harness.cluster.create_credentials("default", name, CREDENTIALS, key, KEY_ID)
+    await harness.cluster.create_credentials("default", "other", CREDENTIALS, other, KEY_ID)
     await harness.set_credentials("default", "theirs", {"THEIRS": "1"})
     uid = key["metadata"]["uid"]
     found = await harness.cluster.list_credentials("default", uid)
@@ -286,12 +328,12 @@ async def test_credentials_are_found_by_their_owner_whatever_their_names(harness
 
 async def test_credentials_update_conflicts_when_they_changed(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     stale = await harness.cluster.get_credentials("default", "photos")
     assert stale
-    await harness.cluster.update_credentials(stale, {**CREDENTIALS, "REGION": "us-east-1"}, key)
+    await harness.cluster.update_credentials(stale, {**CREDENTIALS, "REGION": "us-east-1"}, key, KEY_ID)
     with pytest.raises(Conflict):
-        await harness.cluster.update_credentials(stale, CREDENTIALS, key)
+        await harness.cluster.update_credentials(stale, CREDENTIALS, key, KEY_ID)
     with pytest.raises(Conflict):
         await harness.cluster.delete_credentials(stale)
     live = await harness.cluster.get_credentials("default", "photos")
@@ -304,22 +346,22 @@ async def test_credentials_update_conflicts_when_they_changed(harness: Harness) 
 async def test_credentials_of_another_owner_are_not_updated(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
     other = await harness.cluster.create(access_key(name="other"))
-    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     current = await harness.cluster.get_credentials("default", "photos")
     assert current
     with pytest.raises(Conflict):
-        await harness.cluster.update_credentials(current, CREDENTIALS, other)
+        await harness.cluster.update_credentials(current, CREDENTIALS, other, KEY_ID)
 
 
 async def test_edited_credentials_are_still_ours_and_can_be_put_back(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
-    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     await harness.set_credentials("default", "photos", {"ACCESS_KEY": "edited"})
     edited = await harness.cluster.get_credentials("default", "photos")
     assert edited
     assert dict(edited.data) == {"ACCESS_KEY": "edited"}
     assert edited.owner_uid == key["metadata"]["uid"]
-    await harness.cluster.update_credentials(edited, CREDENTIALS, key)
+    await harness.cluster.update_credentials(edited, CREDENTIALS, key, KEY_ID)
     back = await harness.cluster.get_credentials("default", "photos")
     assert back
     assert dict(back.data) == CREDENTIALS
@@ -435,7 +477,7 @@ async def test_watch_tells_owners_of_changed_records_and_credentials(harness: Ha
     owner = Owner("default", "photos", "uid-2")
     await harness.cluster.create_record("bucket-photos", BucketRecord("photos", "data", owner))
     await collect(refs, {BUCKET})
-    await harness.cluster.create_credentials("default", "secret", CREDENTIALS, key)
+    await harness.cluster.create_credentials("default", "secret", CREDENTIALS, key, KEY_ID)
     await collect(refs, {KEY})
     await harness.set_credentials("default", "secret", {"ACCESS_KEY": "edited"})
     await collect(refs, {KEY})

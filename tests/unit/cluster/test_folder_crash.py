@@ -8,7 +8,7 @@ import pytest
 
 from cooper_crds.records import KeyRecord, Owner
 from cooper_operator.cluster.port import AlreadyExists, Ref
-from unit.cluster.cluster_harness import CREDENTIALS, FolderHarness, access_key, bucket
+from unit.cluster.cluster_harness import CREDENTIALS, FILES, KEY_ID, FolderHarness, access_key, bucket
 
 BUCKET = Ref("Bucket", "default", "photos")
 KEY = Ref("AccessKey", "default", "photos")
@@ -58,11 +58,13 @@ async def life(folder: FolderHarness) -> None:
     if await cluster.get_record("key-a") is None:
         await cluster.create_record("key-a", RECORD)
     if await cluster.get_credentials("default", "photos") is None:
-        await cluster.create_credentials("default", "photos", CREDENTIALS, key)
+        await cluster.create_credentials("default", "photos", {**CREDENTIALS, **FILES}, key, KEY_ID)
     current: Any = await cluster.get_credentials("default", "photos")
     assert current.owner_uid == key["metadata"]["uid"], "a file of ours is never taken for foreign"
-    if current.data != {**CREDENTIALS, "REGION": "x"}:
-        await cluster.update_credentials(current, {**CREDENTIALS, "REGION": "x"}, key)
+    # One file goes, one stays, one is written anew.
+    wanted = {"REGION": "x", "rclone.conf": FILES["rclone.conf"]}
+    if current.data != wanted:
+        await cluster.update_credentials(current, wanted, key, KEY_ID)
     await cluster.update_status({**owner, "status": {"bucketName": "photos"}})
     await cluster.delete(BUCKET, owner["metadata"]["uid"])
     owner = await cluster.get(BUCKET)
@@ -109,6 +111,7 @@ async def check_recovery(harness: FolderHarness) -> None:
     assert len(uids) <= 2
     assert "deleted over S3" in str(harness.cluster.problems[0]), "the deletion is not forgotten"
     left = [path for path in harness.state.parent.rglob("*") if path.name.endswith(".cooper-tmp")]
+    left += [path for path in harness.credentials.rglob("*") if path.is_file()]
     assert left == []
 
 
@@ -123,7 +126,7 @@ async def test_crash_between_the_note_and_a_foreign_file_takes_nothing_over(
 
         patch.setattr(os, "link", crash)
         with pytest.raises(Crash):
-            await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+            await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     await folder.reopen()
     file = folder.credentials / "default" / "photos.env"
     uid = key["metadata"]["uid"]
@@ -132,7 +135,7 @@ async def test_crash_between_the_note_and_a_foreign_file_takes_nothing_over(
     assert found
     assert found.owner_uid is None
     with pytest.raises(AlreadyExists):
-        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     assert "THEIRS" in file.read_text()
 
 

@@ -1,5 +1,6 @@
 """Credentials as files: which are ours, what is never touched, and that nothing leaves the folder."""
 
+import json
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, Ref
-from unit.cluster.cluster_harness import CREDENTIALS, FolderHarness, access_key, bucket
+from unit.cluster.cluster_harness import CREDENTIALS, FILES, KEY_ID, FolderHarness, access_key, bucket
 
 KEY = Ref("AccessKey", "default", "photos")
 
@@ -21,7 +22,7 @@ async def key(folder: FolderHarness) -> Any:
 
 @pytest.fixture
 async def delivered(folder: FolderHarness, key: Any) -> Path:
-    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     return folder.credentials / "default" / "photos.env"
 
 
@@ -64,7 +65,7 @@ async def test_copied_first_line_of_a_refused_create_makes_no_file_ours(folder: 
     file.parent.mkdir()
     file.write_text(f"# Cooper credentials of AccessKey default/photos uid {uid}; edits are put back\nTHEIRS=1\n")
     with pytest.raises(AlreadyExists):
-        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     assert await owner_uid(folder) is None
     await folder.reopen()
     assert await owner_uid(folder) is None
@@ -105,8 +106,11 @@ async def test_what_is_no_file_is_foreign_and_never_followed(
     assert found
     assert (found.owner_uid, dict(found.data)) == (None, {})
     with pytest.raises(AlreadyExists):
-        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
-    for write in (folder.cluster.update_credentials(found, CREDENTIALS, key), folder.cluster.delete_credentials(found)):
+        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
+    for write in (
+        folder.cluster.update_credentials(found, CREDENTIALS, key, KEY_ID),
+        folder.cluster.delete_credentials(found),
+    ):
         with pytest.raises(Conflict):
             await write
     assert os.path.lexists(place)
@@ -123,7 +127,7 @@ async def test_our_file_replaced_by_a_symlink_is_not_written_through(
     delivered.unlink()
     delivered.symlink_to(target)
     with pytest.raises(Conflict):
-        await folder.cluster.update_credentials(current, {"A": "1"}, key)
+        await folder.cluster.update_credentials(current, {"A": "1"}, key, KEY_ID)
     with pytest.raises(Conflict):
         await folder.cluster.delete_credentials(current)
     assert "A=1" not in target.read_text()
@@ -143,7 +147,7 @@ async def test_namespace_that_is_a_symlink_is_not_entered(
     assert found
     assert (found.owner_uid, dict(found.data)) == (None, {})
     with pytest.raises(AlreadyExists):
-        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+        await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     assert dangling or sorted(os.listdir(target)) == ["photos.env"]
     assert target.exists() is not dangling
 
@@ -172,13 +176,13 @@ async def test_names_that_could_leave_the_folder_are_refused(
 ) -> None:
     before = sorted(folder.credentials.parent.rglob("*"))
     with pytest.raises(Invalid):
-        await folder.cluster.create_credentials(namespace, name, CREDENTIALS, key)
+        await folder.cluster.create_credentials(namespace, name, CREDENTIALS, key, KEY_ID)
     assert await folder.cluster.get_credentials(namespace, name) is None
     assert sorted(folder.credentials.parent.rglob("*")) == before
 
 
 async def test_longest_name_fits(folder: FolderHarness, key: Any) -> None:
-    await folder.cluster.create_credentials("n" * 63, "x" * 250, CREDENTIALS, key)
+    await folder.cluster.create_credentials("n" * 63, "x" * 250, CREDENTIALS, key, KEY_ID)
     await folder.reopen()
     found = await folder.cluster.get_credentials("n" * 63, "x" * 250)
     assert found
@@ -192,9 +196,9 @@ async def test_data_that_no_file_can_hold_is_refused_and_changes_nothing(
     current = await folder.cluster.get_credentials("default", "photos")
     assert current
     with pytest.raises(Invalid):
-        await folder.cluster.update_credentials(current, {"A": "two\nlines"}, key)
+        await folder.cluster.update_credentials(current, {"A": "two\nlines"}, key, KEY_ID)
     with pytest.raises(Invalid):
-        await folder.cluster.create_credentials("default", "other", {"A": "two\nlines"}, key)
+        await folder.cluster.create_credentials("default", "other", {"A": "two\nlines"}, key, KEY_ID)
     assert delivered.read_bytes() == before
     assert not delivered.with_name("other.env").exists()
 
@@ -206,7 +210,7 @@ async def test_additions_show_and_are_put_back(folder: FolderHarness, key: Any, 
     edited = await folder.cluster.get_credentials("default", "photos")
     assert edited
     assert dict(edited.data) != CREDENTIALS
-    await folder.cluster.update_credentials(edited, CREDENTIALS, key)
+    await folder.cluster.update_credentials(edited, CREDENTIALS, key, KEY_ID)
     assert delivered.read_bytes() == before
 
 
@@ -215,13 +219,13 @@ async def test_whole_folder_removed_is_delivered_again(folder: FolderHarness, ke
     delivered.parent.rmdir()
     folder.credentials.rmdir()
     assert await folder.cluster.get_credentials("default", "photos") is None
-    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     assert await owner_uid(folder) == key["metadata"]["uid"]
 
 
 async def test_credentials_for_an_owner_that_is_gone_do_not_stay(folder: FolderHarness, key: Any) -> None:
     await folder.cluster.delete(KEY, key["metadata"]["uid"])
-    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     assert await folder.cluster.get_credentials("default", "photos") is None
 
 
@@ -261,3 +265,112 @@ async def test_removal_of_a_foreign_file_is_told_to_the_namespaces_keys(folder: 
     foreign.unlink()
     folder.cluster.refresh()
     assert told == [KEY]
+
+
+# Files beside the .env file
+
+
+@pytest.fixture
+async def with_files(folder: FolderHarness, key: Any) -> Path:
+    await folder.cluster.create_credentials("default", "photos", {**CREDENTIALS, **FILES}, key, KEY_ID)
+    return folder.credentials / "default"
+
+
+async def test_values_of_several_lines_have_files_of_their_own(folder: FolderHarness, with_files: Path) -> None:
+    assert sorted(os.listdir(with_files)) == ["photos.credentials", "photos.env", "photos.rclone.conf"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in with_files.iterdir()} == {0o600}
+    header = (with_files / "photos.env").read_text().splitlines()[0]
+    for name, value in FILES.items():
+        assert (with_files / f"photos.{name}").read_text() == f"{header}\n{value}"
+        assert f"{name}=" not in (with_files / "photos.env").read_text()
+    await folder.reopen()
+    found = await folder.cluster.get_credentials("default", "photos")
+    assert found
+    assert (dict(found.data), found.access_key_id) == ({**CREDENTIALS, **FILES}, KEY_ID)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("edit", ["remove", "change"])
+async def test_an_edit_of_such_a_file_shows_and_is_put_back(
+    folder: FolderHarness, key: Any, with_files: Path, name: str, edit: str
+) -> None:
+    file = with_files / f"photos.{name}"
+    before = file.read_bytes()
+    folder.cluster.refresh()
+    told: list[Ref] = []
+    folder.cluster._folder._changed = told.append  # type: ignore[union-attr]
+    if edit == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(before + b"more\n")
+    folder.cluster.refresh()
+    assert told == [KEY]
+    edited = await folder.cluster.get_credentials("default", "photos")
+    assert edited
+    assert edited.data.get(name) == (None if edit == "remove" else FILES[name] + "more\n")
+    await folder.cluster.update_credentials(edited, {**CREDENTIALS, **FILES}, key, KEY_ID)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "dangling symlink"])
+async def test_a_foreign_file_in_such_a_place_is_left_alone_and_nothing_is_written(
+    folder: FolderHarness, key: Any, delivered: Path, what: str
+) -> None:
+    place = delivered.with_name("photos.credentials")
+    if what == "file":
+        place.write_text("# mine\n")
+    elif what == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to("nowhere")
+    current = await folder.cluster.get_credentials("default", "photos")
+    assert current
+    assert (dict(current.data), current.owner_uid) == (CREDENTIALS, key["metadata"]["uid"])
+    with pytest.raises(Invalid, match=r"the file photos.credentials is not Cooper's and is left alone: move it away"):
+        await folder.cluster.update_credentials(current, {**CREDENTIALS, "REGION": "x", **FILES}, key, KEY_ID)
+    assert await folder.cluster.get_credentials("default", "photos") == current
+    await folder.cluster.delete_credentials(current)
+    with pytest.raises(Invalid):
+        await folder.cluster.create_credentials("default", "photos", {**CREDENTIALS, **FILES}, key, KEY_ID)
+    assert os.listdir(delivered.parent) == ["photos.credentials"]
+    assert what != "file" or place.read_text() == "# mine\n"
+    folder.cluster.refresh()
+    told: list[Ref] = []
+    folder.cluster._folder._changed = told.append  # type: ignore[union-attr]
+    place.rename(place.with_name("mine"))
+    folder.cluster.refresh()
+    assert told == [KEY]
+
+
+async def test_files_beside_a_removed_env_file_are_still_ours(
+    folder: FolderHarness, key: Any, with_files: Path
+) -> None:
+    (with_files / "photos.env").unlink()
+    (found,) = await folder.cluster.list_credentials("default", key["metadata"]["uid"])
+    assert (dict(found.data), found.access_key_id) == (FILES, KEY_ID)
+    await folder.cluster.delete_credentials(found)
+    assert os.listdir(with_files) == []
+
+
+async def test_files_go_with_their_owner(folder: FolderHarness, key: Any, with_files: Path) -> None:
+    (with_files / "photos.env").write_text("THEIRS=1\n")
+    await folder.cluster.delete(KEY, key["metadata"]["uid"])
+    assert os.listdir(with_files) == ["photos.env"]
+
+
+async def test_a_name_that_is_too_long_for_such_a_file_is_refused(folder: FolderHarness, key: Any) -> None:
+    await folder.cluster.create_credentials("default", "x" * 243, {**CREDENTIALS, **FILES}, key, KEY_ID)
+    with pytest.raises(Invalid):
+        await folder.cluster.create_credentials("default", "x" * 244, {**CREDENTIALS, **FILES}, key, KEY_ID)
+    assert await folder.cluster.get_credentials("default", "x" * 244) is None
+
+
+async def test_notes_of_an_earlier_version_are_read(folder: FolderHarness, key: Any, delivered: Path) -> None:
+    (note,) = (folder.state / "credentials").rglob("*.json")
+    fields = json.loads(note.read_text())
+    assert fields.pop("access_key_id") == KEY_ID
+    note.write_text(json.dumps(fields))
+    await folder.reopen()
+    found = await folder.cluster.get_credentials("default", "photos")
+    assert found
+    assert (found.owner_uid, found.access_key_id) == (key["metadata"]["uid"], None)

@@ -10,7 +10,7 @@ import pytest
 
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.port import Ref
-from unit.cluster.cluster_harness import CREDENTIALS, FakeBox, FolderHarness, access_key, bucket
+from unit.cluster.cluster_harness import CREDENTIALS, KEY_ID, FakeBox, FolderHarness, access_key, bucket
 
 BUCKET = Ref("Bucket", "default", "photos")
 
@@ -58,7 +58,7 @@ async def test_edited_credentials_are_told_soon(live: Live) -> None:
     refs = live.cluster.watch()
     ref = Ref("AccessKey", "default", "photos")
     await next_of(refs, ref, 2)
-    await live.cluster.create_credentials("default", "photos", CREDENTIALS, key)
+    await live.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
     await next_of(refs, ref, 2)
     await asyncio.sleep(0.5)
     (live.credentials / "default/photos.env").unlink()

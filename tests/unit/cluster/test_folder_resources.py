@@ -9,7 +9,7 @@ import pytest
 
 from cooper_operator.cluster.folder_status import read_status
 from cooper_operator.cluster.port import Conflict, Object, Ref, Unavailable
-from unit.cluster.cluster_harness import FolderHarness, access_key, bucket, region
+from unit.cluster.cluster_harness import KEY_ID, FolderHarness, access_key, bucket, region
 
 BUCKET = Ref("Bucket", "default", "photos")
 OTHER = Ref("Bucket", "default", "other")
@@ -797,7 +797,7 @@ async def test_damaged_state_is_unavailable_and_nothing_is_lost(folder: FolderHa
     folder.write("a.yaml", bucket())
     first = await uid(folder)
     key = await folder.cluster.create(access_key())
-    await folder.cluster.create_credentials("default", "photos", {"A": "1"}, key)
+    await folder.cluster.create_credentials("default", "photos", {"A": "1"}, key, KEY_ID)
     file = folder.state / "objects" / f"{first}.json"
     good = file.read_bytes()
     await folder.cluster.close()

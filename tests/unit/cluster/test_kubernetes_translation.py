@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cooper_crds.kubernetes import (
+    CREDENTIALS_KEY_ANNOTATION,
     CREDENTIALS_LABEL,
     CREDENTIALS_OWNER_LABEL,
     DAMAGED_RECORD_TYPE,
@@ -39,7 +40,7 @@ from cooper_operator.cluster.kubernetes_records import (
 )
 from cooper_operator.cluster.port import Ref
 from cooper_operator.cluster.record_listing import DamagedRecord
-from unit.cluster.cluster_harness import API, CREDENTIALS
+from unit.cluster.cluster_harness import API, CREDENTIALS, KEY_ID
 
 OWNER: dict[str, Any] = {
     "apiVersion": API,
@@ -170,44 +171,58 @@ def test_revision_that_cannot_be_read_is_none(config_map: dict[str, Any], revisi
 
 
 def test_credentials_come_back_as_ours() -> None:
-    found = credentials_of(as_read(new_secret("default", "app", CREDENTIALS, OWNER)))
+    found = credentials_of(as_read(new_secret("default", "app", CREDENTIALS, OWNER, KEY_ID)))
     assert (found.namespace, found.name, found.version) == ("default", "app", "7")
     assert dict(found.data) == CREDENTIALS
-    assert found.owner_uid == "uid-1"
+    assert (found.owner_uid, found.access_key_id) == ("uid-1", KEY_ID)
     assert found.intact
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {CREDENTIALS_KEY_ANNOTATION: "AKIAOTHER"}])
+def test_the_annotation_tells_the_key_and_is_put_right(annotations: dict[str, str] | None) -> None:
+    secret = as_read(new_secret("default", "app", {"MY_ID": KEY_ID}, OWNER, KEY_ID))
+    secret["metadata"]["annotations"] = annotations
+    found = credentials_of(secret)
+    assert found.access_key_id == (annotations or {}).get(CREDENTIALS_KEY_ANNOTATION)
+    assert credentials_of(merged(secret, secret_patch(found, CREDENTIALS, OWNER, KEY_ID))).access_key_id == KEY_ID
 
 
 def test_long_name_of_an_owner_fits_into_the_label() -> None:
     owner = {**OWNER, "metadata": {**OWNER["metadata"], "name": "a" * 64}}
-    labels = new_secret("default", "app", CREDENTIALS, owner)["metadata"]["labels"]
+    labels = new_secret("default", "app", CREDENTIALS, owner, KEY_ID)["metadata"]["labels"]
     assert labels == {CREDENTIALS_LABEL: "true", CREDENTIALS_OWNER_LABEL: "uid-1"}
 
 
 @pytest.mark.parametrize("label", [CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL])
 @pytest.mark.parametrize("to", [None, "other"])
 def test_labels_that_somebody_changed_are_noticed_and_put_right(label: str, to: str | None) -> None:
-    secret = merged(as_read(new_secret("default", "app", CREDENTIALS, OWNER)), {"metadata": {"labels": {label: to}}})
+    secret = merged(
+        as_read(new_secret("default", "app", CREDENTIALS, OWNER, KEY_ID)), {"metadata": {"labels": {label: to}}}
+    )
     found = credentials_of(secret)
     assert found.owner_uid == "uid-1"
     assert not found.intact
-    assert credentials_of(merged(secret, secret_patch(found, CREDENTIALS, OWNER))).intact
+    assert credentials_of(merged(secret, secret_patch(found, CREDENTIALS, OWNER, KEY_ID))).intact
 
 
 def test_patch_gives_exactly_the_content_and_leaves_others_metadata() -> None:
-    secret = as_read(new_secret("default", "app", {**CREDENTIALS, "ADDED": "1"}, OWNER))
-    secret["metadata"]["annotations"] = {"reloader.example.com/match": "true"}
-    patch = secret_patch(credentials_of(secret), CREDENTIALS, OWNER)
+    secret = as_read(new_secret("default", "app", {**CREDENTIALS, "ADDED": "1"}, OWNER, KEY_ID))
+    theirs = {"reloader.example.com/match": "true"}
+    secret["metadata"]["annotations"] = theirs
+    patch = secret_patch(credentials_of(secret), CREDENTIALS, OWNER, KEY_ID)
     assert patch["metadata"]["resourceVersion"] == "7"
     patched = merged(secret, patch)
     assert dict(credentials_of(patched).data) == CREDENTIALS
-    assert patched["metadata"]["annotations"] == {"reloader.example.com/match": "true"}
+    assert patched["metadata"]["annotations"] == {**theirs, CREDENTIALS_KEY_ANNOTATION: KEY_ID}
     assert patched["metadata"]["ownerReferences"] == secret["metadata"]["ownerReferences"]
 
 
 def test_foreign_secret_is_nobodys_whatever_is_in_it() -> None:
-    secret = {"metadata": {"namespace": "default", "name": "a", "resourceVersion": "1"}, "data": {"BIN": "/w=="}}
+    metadata = {"namespace": "default", "name": "a", "resourceVersion": "1"}
+    forged = {CREDENTIALS_KEY_ANNOTATION: KEY_ID}
+    secret = {"metadata": {**metadata, "annotations": forged}, "data": {"BIN": "/w=="}}
     found = credentials_of(secret)
-    assert (found.owner_uid, found.intact) == (None, True)
+    assert (found.owner_uid, found.intact, found.access_key_id) == (None, True, None)
     assert credentials_owner(secret["metadata"]) is None
 
 
@@ -222,7 +237,7 @@ def test_foreign_secret_is_nobodys_whatever_is_in_it() -> None:
     ],
 )
 def test_only_a_controlling_access_key_of_ours_makes_it_ours(change: dict[str, Any]) -> None:
-    secret = as_read(new_secret("default", "app", CREDENTIALS, OWNER))
+    secret = as_read(new_secret("default", "app", CREDENTIALS, OWNER, KEY_ID))
     (reference,) = secret["metadata"]["ownerReferences"]
     assert controller_of(secret["metadata"], "AccessKey") == ("photos", "uid-1")
     assert credentials_owner(secret["metadata"]) == Ref("AccessKey", "default", "photos")

@@ -1,5 +1,7 @@
 """What the operator does over a cluster and gateways in memory, from apply to gone."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -360,6 +362,48 @@ async def test_expiry_needs_no_event(world: World) -> None:
     await world.apply("AccessKey", "ci", {"grants": [{"bucket": "photos"}], "expiresAt": at})
     await world.until_ready("AccessKey", "ci")
     await world.until_condition("AccessKey", "ci", "False", "Expired")
+
+
+async def test_a_bucket_says_under_which_keys_its_secret_has_what(world: World) -> None:
+    keys = {"accessKeyId": "MY_ID", "bucket": "MY_BUCKET"}
+    await ready_bucket(world, credentials={"secretProfiles": ["AWS"], "secretKeys": keys})
+    before, key = await world.secret("photos"), await world.key()
+    assert (before["MY_ID"], before["MY_BUCKET"]) == (key.access_key_id, "photos")
+    assert (before["AWS_ACCESS_KEY_ID"], before["AWS_SECRET_ACCESS_KEY"]) == (key.access_key_id, key.secret_key)
+    assert not {"ACCESS_KEY", "BUCKET"} & before.keys()
+    made = await world.get("AccessKey", "photos")
+    assert made is not None
+    assert (made["spec"]["secretProfiles"], made["spec"]["secretKeys"]) == (["AWS"], keys)
+    await world.apply("Bucket", "photos")
+
+    async def as_ever() -> bool:
+        return set(await world.secret("photos")) == {"ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION", "BUCKET"}
+
+    await world.until(as_ever)
+    made = await world.get("AccessKey", "photos")
+    assert made is not None
+    assert "secretKeys" not in made["spec"]
+    after = await world.secret("photos")
+    assert (after["ACCESS_KEY"], after["SECRET_KEY"]) == (key.access_key_id, key.secret_key)
+    assert [event for event in world.cluster.events() if event.reason == "SecretRewritten"] == []
+
+
+async def test_a_secret_of_an_earlier_version_is_marked_and_keeps_its_key(world: World) -> None:
+    await ready_bucket(world)
+    before = await world.credentials("photos")
+    await world.stop()
+    secrets = world.cluster._secrets
+    secrets["default", "photos"] = replace(secrets["default", "photos"], access_key_id=None)
+    await world.start(region=False)
+
+    async def marked() -> bool:
+        found = await world.credentials("photos")
+        return found is not None and found.access_key_id is not None
+
+    await world.until(marked)
+    after = await world.credentials("photos")
+    assert before is not None and after is not None
+    assert (after.data, after.access_key_id) == (before.data, before.access_key_id)
 
 
 async def test_changed_grants_keep_the_key(world: World) -> None:

@@ -252,6 +252,27 @@ BUCKETS = {
         "WaitingForAccessKey",
         "is being changed",
     ),
+    "credentials in other profiles": (
+        {"bucket": bucket(credentials={"secretProfiles": ["AWS"]}), "access_key": own_key()},
+        ["UpdateAccessKey"],
+        "WaitingForAccessKey",
+        "is being changed",
+    ),
+    "credentials under own keys": (
+        {"bucket": bucket(credentials={"secretKeys": {"region": "MY_REGION"}}), "access_key": own_key()},
+        ["UpdateAccessKey"],
+        "WaitingForAccessKey",
+        "is being changed",
+    ),
+    "credentials that ask for what there is anyway": (
+        {
+            "bucket": bucket(credentials={"secretProfiles": ["Cooper"], "secretKeys": {}}),
+            "access_key": own_key(),
+        },
+        [],
+        "WaitingForAccessKey",
+        "AccessKey photos is being made",
+    ),
     "access key just made": ({"access_key": own_key()}, [], "WaitingForAccessKey", "AccessKey photos is being made"),
     "access key just changed": (
         {"access_key": own_key(status={"conditions": [condition("Ready", "True", generation=0)]})},
@@ -506,12 +527,15 @@ GRANT = Grant("photos", BUCKET_UID, ("s3:GetObject",))
 KEY = KeyRecord(KEY_ID, "s" * 40, Owner("default", "ci", KEY_UID), 0, (GRANT,), region="local")
 KNOWN = StoredRecord("key-0", KEY, "1")
 DATA = {"ACCESS_KEY": KEY_ID, "SECRET_KEY": "s" * 40, "ENDPOINT": ENDPOINT, "REGION": "us-east-1", "BUCKET": "photos"}
-OURS = Credentials("default", "ci", DATA, KEY_UID, "1")
+OURS = Credentials("default", "ci", DATA, KEY_UID, "1", KEY_ID)
+#: As an earlier version left it, or somebody who took its annotations off.
+UNMARKED = replace(OURS, access_key_id=None)
 THEIRS = Credentials("default", "ci", {"a": "b"}, None, "1")
 GRANTED = {"photos": GrantedBucket(bucket(), CLAIM)}
 
 
 READY = {
+    "observedGeneration": 1,
     "accessKeyId": KEY_ID,
     "secretName": "ci",
     "state": "Active",
@@ -571,6 +595,49 @@ ACCESS_KEYS = {
     "Secret edited": (
         {**HELD, "credentials": replace(OURS, data={}), "access_key": access_key(status=READY)},
         ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "Secret without its annotation": (
+        {**HELD, "credentials": UNMARKED, "access_key": access_key(status=READY)},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "Secret that is marked with another key": (
+        {**HELD, "credentials": replace(OURS, access_key_id="AKIAFORMER"), "access_key": access_key(status=READY)},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "another profile": (
+        {**HELD, "access_key": access_key(status=READY, secretProfiles=["AWS"])},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "own keys": (
+        {**HELD, "access_key": access_key(status=READY, secretKeys={"accessKeyId": "MY_ID"})},
+        ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "own keys, settled": (
+        {
+            **HELD,
+            "access_key": access_key(status=READY, secretKeys={"accessKeyId": "MY_ID", "bucket": "ACCESS_KEY"}),
+            "credentials": replace(
+                OURS,
+                data={
+                    "MY_ID": KEY_ID,
+                    "SECRET_KEY": "s" * 40,
+                    "ENDPOINT": ENDPOINT,
+                    "REGION": "us-east-1",
+                    "ACCESS_KEY": "photos",
+                },
+            ),
+        },
+        [],
         "KeyWorks",
         "Active",
     ),
@@ -724,11 +791,33 @@ ACCESS_KEYS = {
             "records": (KNOWN,),
             "access_key": access_key(status=READY, secretName="app"),
             "credentials": replace(THEIRS, name="app"),
-            "other_credentials": (replace(OURS, data={**DATA, "ACCESS_KEY": "AKIAFORMER"}),),
+            "other_credentials": (replace(OURS, access_key_id="AKIAFORMER"),),
         },
         ["ProveWorks", "DeleteCredentials"],
         "SecretConflict",
         "Pending",
+    ),
+    "the same of an earlier version": (
+        {
+            "records": (KNOWN,),
+            "access_key": access_key(status=READY, secretName="app"),
+            "credentials": replace(THEIRS, name="app"),
+            "other_credentials": (replace(UNMARKED, data={**DATA, "ACCESS_KEY": "AKIAFORMER"}),),
+        },
+        ["ProveWorks", "DeleteCredentials"],
+        "SecretConflict",
+        "Pending",
+    ),
+    "renamed onto a foreign Secret, and the former one of an earlier version holds the key": (
+        {
+            "records": (KNOWN,),
+            "access_key": access_key(status=READY, secretName="app"),
+            "credentials": replace(THEIRS, name="app"),
+            "other_credentials": (UNMARKED,),
+        },
+        [],
+        "SecretConflict",
+        "Active",
     ),
     "nothing usable, and a bucket is missing": (
         {"records": (REVOKED,), "credentials": OURS, "buckets": {}},
@@ -772,7 +861,18 @@ REWRITTEN = {
     ),
     "labels taken off": (
         {"credentials": replace(OURS, intact=False)},
-        "Secret ci had lost labels by which it is found",
+        "Secret ci had lost labels or the annotation by which it is known",
+    ),
+    "annotation taken off": (
+        {"credentials": UNMARKED},
+        "Secret ci had lost labels or the annotation by which it is known",
+    ),
+    "other keys asked for": (
+        {
+            "credentials": OURS,
+            "access_key": access_key(status={**READY, "observedGeneration": 0}, secretKeys={"region": "MY_REGION"}),
+        },
+        "",
     ),
     "a new key": ({"records": (REVOKED,), "credentials": OURS}, ""),
 }
@@ -873,7 +973,7 @@ def test_plans_hold_no_secret() -> None:
         assert "s" * 40 not in repr(plan)
         for step in plan.steps:
             if isinstance(step, do.DeliverCredentials):
-                assert "SECRET_KEY" not in step.data
+                assert "s" * 40 not in repr(step.content)
 
 
 def test_a_bucket_with_revoked_api_access_is_not_waited_for() -> None:

@@ -1,0 +1,178 @@
+"""What Secrets hold, by profile and own keys; that files of clients read as what was put into them."""
+
+import configparser
+import itertools
+from pathlib import Path
+from typing import Any
+
+import botocore.configloader
+import pytest
+
+from cooper_crds.access_key import AccessKeySpec
+from cooper_crds.secret_profiles import COOPER, OTHER_PROFILES, PROFILES
+from cooper_crds.stored import Credentials
+from cooper_operator.plan.secrets import SecretContent, holds_key, secret_content, tells_key
+
+KEY_ID, SECRET = "AKIA234567ABCDEFGHIJ", "a/+=%b"
+ENDPOINT = "https://s3.example.com:9000"
+
+
+def content(endpoint: str = ENDPOINT, buckets: tuple[str, ...] = ("photos",), **spec: Any) -> SecretContent:
+    made = AccessKeySpec.model_validate({"grants": [{"bucket": "b"}], **spec})
+    return secret_content(made, KEY_ID, endpoint, "eu-1", list(buckets))
+
+
+def data(*args: Any, **spec: Any) -> dict[str, str]:
+    return content(*args, **spec).data(SECRET)
+
+
+COOPER_DATA = {
+    "ACCESS_KEY": KEY_ID,
+    "SECRET_KEY": SECRET,
+    "ENDPOINT": ENDPOINT,
+    "REGION": "eu-1",
+    "BUCKET": "photos",
+}
+OF_PROFILE = {
+    "AWS": {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL_S3": ENDPOINT,
+        "AWS_REGION": "eu-1",
+        "AWS_DEFAULT_REGION": "eu-1",
+    },
+    "S3Env": {
+        "S3_ACCESS_KEY": KEY_ID,
+        "S3_SECRET_KEY": SECRET,
+        "S3_ENDPOINT": ENDPOINT,
+        "S3_REGION": "eu-1",
+        "S3_BUCKET": "photos",
+    },
+    "ServiceBinding": {
+        "type": "s3",
+        "provider": "cooper",
+        "host": "s3.example.com",
+        "port": "9000",
+        "uri": ENDPOINT,
+        "username": KEY_ID,
+        "password": SECRET,
+    },
+}
+
+
+def test_profile_cooper_is_there_by_default() -> None:
+    assert data() == data(secretProfiles=["Cooper"]) == COOPER_DATA
+
+
+@pytest.mark.parametrize("profile", OF_PROFILE)
+def test_a_profile_comes_beside_cooper(profile: str) -> None:
+    assert data(secretProfiles=[profile]) == {**COOPER_DATA, **OF_PROFILE[profile]}
+
+
+def test_profiles_come_together_whatever_their_order() -> None:
+    every = data(secretProfiles=list(PROFILES))
+    assert set(every) == {*COOPER.values(), *itertools.chain(*OTHER_PROFILES.values())}
+    assert list(data(secretProfiles=list(PROFILES[::-1])).items()) == list(every.items())
+
+
+def test_no_two_profiles_have_a_key_in_common() -> None:
+    keys = [*COOPER.values(), *itertools.chain(*OTHER_PROFILES.values())]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("buckets", [(), ("photos", "films")])
+def test_a_bucket_is_named_when_it_is_the_only_one(buckets: tuple[str, ...]) -> None:
+    found = data(buckets=buckets, secretProfiles=["S3Env"], secretKeys={"bucket": "MY_BUCKET"})
+    assert not {"BUCKET", "MY_BUCKET", "S3_BUCKET"} & found.keys()
+    assert data(secretKeys={"bucket": "MY_BUCKET"})["MY_BUCKET"] == "photos"
+
+
+def test_own_keys_take_the_place_of_coopers() -> None:
+    keys = {"accessKeyId": "ID", "secretAccessKey": "KEY", "endpoint": "URL", "region": "TAG", "bucket": "NAME"}
+    assert data(secretKeys=keys) == {"ID": KEY_ID, "KEY": SECRET, "URL": ENDPOINT, "TAG": "eu-1", "NAME": "photos"}
+    some = data(secretKeys={"accessKeyId": "SECRET_KEY", "secretAccessKey": "ACCESS_KEY"}, secretProfiles=["S3Env"])
+    swapped = {**COOPER_DATA, "SECRET_KEY": KEY_ID, "ACCESS_KEY": SECRET}
+    assert some == {**swapped, **OF_PROFILE["S3Env"]}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "port"),
+    [
+        ("http://10.0.0.1", "10.0.0.1", "80"),
+        ("https://s3.example.com", "s3.example.com", "443"),
+        ("http://[2001:db8::1]:9000", "2001:db8::1", "9000"),
+        ("http://[::1]", "::1", "80"),
+        ("http://gateway.cooper.svc:9000", "gateway.cooper.svc", "9000"),
+    ],
+)
+def test_host_and_port_are_those_of_the_endpoint(endpoint: str, host: str, port: str) -> None:
+    found = data(endpoint, secretProfiles=["ServiceBinding"])
+    assert (found["host"], found["port"], found["uri"]) == (host, port, endpoint)
+
+
+def test_the_aws_file_reads_as_config_and_as_credentials(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text(data(secretProfiles=["CredentialsFile"])["credentials"])
+    config = botocore.configloader.load_config(str(file))
+    profile = {
+        "aws_access_key_id": KEY_ID,
+        "aws_secret_access_key": SECRET,
+        "region": "eu-1",
+        "endpoint_url": ENDPOINT,
+        "s3": {"addressing_style": "path", "signature_version": "s3v4"},
+    }
+    assert config["profiles"] == {"default": profile}
+    assert botocore.configloader.raw_config_parse(str(file))["default"] == profile
+
+
+def test_the_rclone_file_reads_as_what_was_put_into_it() -> None:
+    found = configparser.RawConfigParser()
+    found.read_string(data(secretProfiles=["CredentialsFile"])["rclone.conf"])
+    assert {name: dict(found[name]) for name in found.sections()} == {
+        "cooper": {
+            "type": "s3",
+            "provider": "Other",
+            "access_key_id": KEY_ID,
+            "secret_access_key": SECRET,
+            "endpoint": ENDPOINT,
+            "region": "eu-1",
+            "force_path_style": "true",
+        }
+    }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_of_the_secret_key_is_in_what_a_plan_carries(profile: str) -> None:
+    made = content(secretProfiles=[profile])
+    assert SECRET not in repr(made)
+    where = {key for key, value in made.data(SECRET).items() if SECRET in value}
+    assert where > {"SECRET_KEY"} or profile == "Cooper"
+    unlike = made.data("another").items() ^ made.data(SECRET).items()
+    assert {key for key, _ in unlike} == where
+
+
+def found(values: dict[str, str], access_key_id: str | None = KEY_ID) -> Credentials:
+    return Credentials("default", "ci", values, "uid", "1", access_key_id)
+
+
+def test_a_secret_holds_a_key_when_it_is_as_it_is_to_be() -> None:
+    made = content(secretProfiles=list(PROFILES), secretKeys={"accessKeyId": "MY_ID"})
+    values = made.data(SECRET)
+    assert holds_key(found(values), made, SECRET)
+    assert not holds_key(found(values), made, "another")
+    assert not holds_key(found(values, None), made, SECRET)
+    assert not holds_key(found(values, "AKIAOTHER"), made, SECRET)
+    for key in values:
+        assert not holds_key(found({**values, key: "x"}), made, SECRET)
+        assert not holds_key(found({each: values[each] for each in values if each != key}), made, SECRET)
+    assert not holds_key(found({**values, "more": ""}), made, SECRET)
+
+
+def test_a_secret_without_its_mark_tells_its_key_by_its_values() -> None:
+    own = content(secretKeys={"accessKeyId": "MY_ID"}).data(SECRET)
+    assert tells_key(found({}), KEY_ID)
+    assert not tells_key(found(own, "AKIAOTHER"), KEY_ID)
+    assert tells_key(found(own, None), KEY_ID)
+    assert tells_key(found(COOPER_DATA, None), KEY_ID)
+    assert not tells_key(found({**COOPER_DATA, "ACCESS_KEY": "AKIAOTHER"}, None), KEY_ID)
+    assert not tells_key(found(COOPER_DATA, None), None)
