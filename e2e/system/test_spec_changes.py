@@ -56,6 +56,32 @@ async def test_a_new_secret_name_is_delivered_and_the_former_secret_goes(team: T
     assert "SecretRewritten" not in await team.events("AccessKey", "photos")
 
 
+async def test_other_profiles_and_keys_change_the_secret_and_not_what_it_is_for(team: Tenant) -> None:
+    await team.apply(team.bucket("photos"))
+    await team.until_ready(("Bucket", "photos"))
+    key = await team.credentials("photos")
+    own = {"accessKeyId": "MY_ID"}
+    await team.change("bucket", "photos", credentials={"secretProfiles": ["AWS", "CredentialsFile"], "secretKeys": own})
+
+    async def renamed() -> bool:
+        return "MY_ID" in await team.credentials("photos")
+
+    await team.until("the Secret under other keys", renamed)
+    found = await team.credentials("photos")
+    assert found["MY_ID"] == found["AWS_ACCESS_KEY_ID"] == key["ACCESS_KEY"]
+    assert f"aws_secret_access_key = {key['SECRET_KEY']}\n" in found["credentials"]
+    assert "ACCESS_KEY" not in found
+    await team.until_ready(("AccessKey", "photos"), ("Bucket", "photos"))
+    await team.change("bucket", "photos", credentials={"secretProfiles": None, "secretKeys": None})
+
+    async def as_before() -> bool:
+        return await team.credentials("photos") == key
+
+    await team.until("the Secret as it was", as_before)
+    await team.until_ready(("AccessKey", "photos"), ("Bucket", "photos"))
+    assert "SecretRewritten" not in await team.events("AccessKey", "photos")
+
+
 async def test_a_new_secret_name_that_is_another_s_leaves_the_former_secret(team: Tenant) -> None:
     await team.make_secret("app", password="mine")
     theirs = await team.secret("app")

@@ -22,7 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = Rig(tmp_path_factory.mktemp("clients"))
-    rig.apply("all.yaml", REGION, bucket("work"), bucket("my-bucket"))
+    rig.apply("all.yaml", REGION, bucket("work"), bucket("my-bucket", credentials={"secretProfiles": ["S3Env"]}))
     with rig:
         yield rig
 
@@ -158,6 +158,6 @@ def share_what_s3cmd_sent(link: str, config: Path, sent: Path) -> None:
 @pytest.mark.parametrize("snippet", [cache.node_snippet, cache.go_snippet], ids=["node", "go"])
 def test_documented_snippets(rig: Rig, files: tuple[Path, Path], snippet: Callable[[], list[str]]) -> None:
     credentials = rig.env("my-bucket")
-    env = clean_env(**{f"S3_{name}": credentials[name] for name in ("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION")})
+    env = clean_env(**{name: value for name, value in credentials.items() if name.startswith("S3_")})
     for path in files:
         assert "ok" in run(*snippet(), path, env=env)

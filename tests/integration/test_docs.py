@@ -69,6 +69,20 @@ def test_the_lines_that_make_links(tmp_path: Path) -> None:
         assert len(printed.split()) == 2
 
 
+def test_the_lines_with_secret_profiles(tmp_path: Path) -> None:
+    (manifest,) = blocks("docs/clients.md", "yaml")
+    (lines,) = [block for block in blocks("docs/clients.md") if "rclone.conf" in block]
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text().split("---")[0], manifest)
+    (tmp_path / ".cooper").symlink_to(rig.data)
+    (tmp_path / "README.md").write_text("read me")
+    with rig:
+        rig.env("photos")
+        printed = shell(lines, tmp_path)
+        assert printed.count("README.md") >= 3
+        assert printed.endswith("README.md\n")
+
+
 def shape(table: str) -> list[list[str]]:
     """A table without what differs from run to run: ages, sizes and key ids."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
