@@ -11,6 +11,9 @@ import msgspec
 
 RECORD_VERSION: Final = 1
 
+#: Header of a gateway's refusal of a bucket to every key: `accessGeneration` of the record that it goes by.
+ACCESS_GENERATION: Final = "x-cooper-access-generation"
+
 
 class RecordError(ValueError):
     """A record that cannot be used, with the reason. Never carries the record's content."""
@@ -62,6 +65,7 @@ class BucketRecord(
     region: str = ""  # name of the Region that its data lies in
     visibility: Literal["Private", "Public"] = "Private"
     api_access: Literal["Allowed", "Revoked"] = "Allowed"
+    access_generation: int = 0  # metadata.generation of the Bucket that brought this apiAccess: grows at each change
     max_object_size: int = 2 << 30  # bytes
     created: int = 0  # Unix seconds; 0 where it is not known
     retained: bool = False  # the resource is gone, the data stays; serves nobody

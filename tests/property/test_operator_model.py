@@ -143,3 +143,33 @@ def test_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
             assert runner.run(live(steps, seed)) == []
 
     check()
+
+
+#: Lives that broke a promise once, each with its seed.
+FOUND: dict[str, tuple[list[tuple[Act, float]], int]] = {
+    "a worker that refuses a bucket by a record of before": (
+        [
+            (("bucket", "bbb", {"apiAccess": "Revoked"}), 0.0),
+            (("crash", 5), 0.0),
+            (("bucket", "bbb", {"apiAccess": "Allowed"}), 0.0),
+            (("stale", 0, True), 0.01),
+            (
+                (
+                    "bucket",
+                    "aaa",
+                    {"apiAccess": "Revoked", "deletionPolicy": "Retain", "credentials": {"enabled": False}},
+                ),
+                0.0,
+            ),
+            (("away", False), 0.3),
+            (("bucket", "bbb", {"apiAccess": "Revoked", "credentials": {"secretName": "app"}}), 3.0),
+        ],
+        6812417,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_once(what: str) -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(live(*FOUND[what])) == []

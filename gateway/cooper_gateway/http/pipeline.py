@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import RegionRecord
-from cooper_gateway.access.authorize import authorize, may_know_absence
+from cooper_crds.records import ACCESS_GENERATION, BucketRecord, RegionRecord
+from cooper_gateway.access.authorize import REVOKED, authorize, may_know_absence
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
@@ -94,7 +94,7 @@ class Pipeline:
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now)
         if code is not None:
-            raise S3Error(code)
+            raise S3Error(code, None, **_by_which_record(code, bucket))
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -180,6 +180,13 @@ class Pipeline:
         if key is None or not key.secret_key:  # an empty secret would be everybody's
             raise S3Error("InvalidAccessKeyId")
         return KeyHolder(key), self._signing_keys.verify(claim, key.secret_key)
+
+
+def _by_which_record(code: str, bucket: BucketRecord | None) -> dict[str, str]:
+    """Of a bucket that is refused to every key: since when. So a refusal of now is told from one of an earlier time."""
+    if code != REVOKED or bucket is None or bucket.api_access != "Revoked":
+        return {}
+    return {ACCESS_GENERATION: str(bucket.access_generation)}
 
 
 def _fresh_region(directory: Directory, now: float) -> RegionRecord:

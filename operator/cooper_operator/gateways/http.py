@@ -90,11 +90,7 @@ class HttpGateways:
 
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker of every replica must refuse the bucket to the key, whatever the key may do there."""
-        denied = await self._prove(region, key, refuses_bucket, bucket, everyone=True)
-        if not denied.complete:
-            return denied
-        # A key that is revoked itself is told the same. It never comes back to life: if it works now, it did then.
-        return await self._prove(region, key, accepts(key, [bucket.name]), everyone=True)
+        return await self._prove(region, key, refuses_bucket(bucket), bucket, everyone=True)
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker of every ready replica must let the key to the bucket."""

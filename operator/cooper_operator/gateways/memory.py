@@ -62,7 +62,7 @@ class MemoryGateways:
     async def prove_bucket_denied(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker must refuse the bucket to a key that works."""
         self.calls.append(f"prove_bucket_denied {bucket.name}")
-        return await self._prove(region, lambda known: _lets(known, key, bucket) is False, everyone=True)
+        return await self._prove(region, lambda known: _refuses_bucket(known, key, bucket), everyone=True)
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every ready worker must let the key to the bucket."""
@@ -147,6 +147,13 @@ class MemoryGateways:
 
 def _name(record: Record) -> str:
     return record.access_key_id if isinstance(record, KeyRecord) else f"{type(record).__name__} {record.name}"
+
+
+def _refuses_bucket(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> bool:
+    """Whether a worker refuses the bucket to every key, by this record of it or a later one."""
+    held = known.get(f"BucketRecord {bucket.name}")
+    later = isinstance(held, BucketRecord) and held.access_generation >= bucket.access_generation
+    return later and _lets(known, key, bucket) is False
 
 
 def _lets(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> bool | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import KeyRecord
+from cooper_crds.records import ACCESS_GENERATION, BucketRecord, KeyRecord
 from cooper_operator.gateways.connection import Response
 
 Verdict = Callable[[Response], str]
@@ -43,10 +43,19 @@ def refuses(response: Response) -> str:
     return "" if response.status == 403 and code in DENIALS else f"answers {code}"
 
 
-def refuses_bucket(response: Response) -> str:
-    """The bucket is refused to the key, whatever the key may do there."""
-    code = error_code(response)
-    return "" if response.status == 403 and code == "KeyAccessRevoked" else f"answers {code}"
+def refuses_bucket(bucket: BucketRecord) -> Verdict:
+    """The bucket is refused to every key, by this record or a later one.
+
+    A worker that lags may still go by an earlier refusal, and come to an access that was allowed in between.
+    """
+
+    def verdict(response: Response) -> str:
+        code, since = error_code(response), response.headers.get(ACCESS_GENERATION, "")
+        if response.status != 403 or code != "KeyAccessRevoked" or not since.isascii() or not since.isdigit():
+            return f"answers {code}"
+        return "" if int(since) >= bucket.access_generation else "refuses by an earlier record"
+
+    return verdict
 
 
 def lets(response: Response) -> str:

@@ -45,9 +45,10 @@ def wanted_name(bucket: Bucket, around: Surroundings, owned: StoredRecord | None
     return None if region is None else region.spec.bucket_name(bucket.metadata.namespace, bucket.metadata.name)
 
 
-def wanted_record(bucket: Bucket, name: str, region: str) -> BucketRecord:
-    """What the bucket's record is to say."""
+def wanted_record(bucket: Bucket, name: str, region: str, before: BucketRecord | None = None) -> BucketRecord:
+    """What the bucket's record is to say; `before`: what it says."""
     meta, spec = bucket.metadata, bucket.spec
+    unchanged = before is not None and before.api_access == spec.api_access
     return BucketRecord(
         name=name,
         data_id=meta.uid,
@@ -55,6 +56,7 @@ def wanted_record(bucket: Bucket, name: str, region: str) -> BucketRecord:
         region=region,
         visibility=spec.visibility,
         api_access=spec.api_access,
+        access_generation=before.access_generation if before is not None and unchanged else meta.generation or 0,
         max_object_size=spec.max_object_size,
         created=0 if meta.creation_timestamp is None else int(unix_seconds(meta.creation_timestamp)),
     )
@@ -72,7 +74,7 @@ def proof_due(bucket: Bucket, owned: StoredRecord | None) -> bool:
     record = record_of(owned, bucket.metadata.uid)
     if record is None or bucket.metadata.deletion_timestamp is not None:
         return False
-    return not bucket_api_access.noted(bucket) or record != wanted_record(bucket, record.name, record.region)
+    return not bucket_api_access.noted(bucket) or record != wanted_record(bucket, record.name, record.region, record)
 
 
 def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
@@ -166,7 +168,7 @@ def _kept_record(snapshot: BucketSnapshot, home: Home) -> BucketRecord | None:
     """What the bucket's own record is to say, under the name it has; None when it has none."""
     bucket = snapshot.bucket
     owned = record_of(snapshot.owned, bucket.metadata.uid)
-    return None if owned is None else wanted_record(bucket, owned.name, owned.region or home.name)
+    return None if owned is None else wanted_record(bucket, owned.name, owned.region or home.name, owned)
 
 
 def _record_steps(snapshot: BucketSnapshot, home: Home) -> tuple[list[Step], BucketRecord]:

@@ -316,3 +316,19 @@ def test_the_pipeline_needs_no_event_loop_to_decide() -> None:
         asyncio.get_running_loop()
     with pytest.raises(S3Error, match="signature"):
         Gateway().pipeline.admit(fresh(WRONG), None, "1")
+
+
+@pytest.mark.parametrize(
+    ("api_access", "key", "said"),
+    [("Revoked", KEY, {"x-cooper-access-generation": "7"}), ("Allowed", REVOKED, {})],
+)
+async def test_a_bucket_that_is_refused_to_every_key_says_by_which_record(
+    api_access: str, key: KeyRecord, said: dict[str, str]
+) -> None:
+    """And a key that is refused everywhere does not: that tells nothing of the bucket."""
+    gateway = await with_cats()
+    gateway.records.buckets["photos"] = replace(PHOTOS, api_access=api_access, access_generation=7)
+    gateway.records.the_key = key
+    with pytest.raises(S3Error) as refused:
+        gateway.pipeline.admit(fresh(GET), None, "1")
+    assert (refused.value.code, refused.value.headers) == ("KeyAccessRevoked", said)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +25,7 @@ OWNER = Owner("default", "photos", "uid")
 GRANTS = tuple(Grant(name, f"data-of-{name}", ()) for name in ("photos", "logs", "logs-2"))
 KEY = KeyRecord("AKIAIOSFODNN7EXAMPLE", "s" * 40, OWNER, 0, GRANTS)
 SYSTEM = KeyRecord("AKIASYSTEM2222222222", "t" * 40, OWNER, 0, system=True)
-BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER)
+BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER, access_generation=4)
 
 LIST = "<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets>{}</Buckets></ListAllMyBucketsResult>"
 ROW = "<Bucket><CreationDate>2026-01-01T00:00:00Z</CreationDate><Name>{}</Name></Bucket>"
@@ -74,8 +75,10 @@ class FakeGateway:
                 self.requests.append((worker, method, target, headers))
                 data = body.encode()
                 id_2 = f"worker-{worker}-of-{self.workers}"
-                lines = f"HTTP/1.1 {status} X\r\nx-amz-id-2: {id_2}\r\ncontent-length: {len(data)}\r\n\r\n"
-                writer.write(lines.encode() + data)
+                lines = f"HTTP/1.1 {status} X\r\nx-amz-id-2: {id_2}\r\ncontent-length: {len(data)}\r\n"
+                since = re.search(r"<Since>(.*)</Since>", body)
+                lines += f"x-cooper-access-generation: {since[1]}\r\n" if since else ""
+                writer.write((lines + "\r\n").encode() + data)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             writer.close()
 
@@ -189,8 +192,9 @@ def lets(answers: dict[int, str], *, knows_key: bool = True, listed: bool = True
         if by_key(headers) != KEY.access_key_id:
             return 403, "<Error><Code>AccessDenied</Code></Error>"
         if target == "/photos?list-type=2&max-keys=0":
-            code = answers.get(worker, answers[0])
-            return (200, "") if code == "" else (403, f"<Error><Code>{code}</Code></Error>")
+            code, _, since = answers.get(worker, answers[0]).partition(" since ")
+            told = f"<Since>{since}</Since>" if since else ""
+            return (200, "") if code == "" else (403, f"<Error><Code>{code}</Code>{told}</Error>")
         assert target == "/"
         if not knows_key:
             return 403, "<Error><Code>KeyAccessRevoked</Code></Error>"
@@ -202,9 +206,13 @@ def lets(answers: dict[int, str], *, knows_key: bool = True, listed: bool = True
 @pytest.mark.parametrize(
     ("answers", "works", "denied", "allowed"),
     [
-        ({0: "KeyAccessRevoked"}, {}, True, False),
-        ({0: "KeyAccessRevoked", 2: ""}, {}, False, False),
-        ({0: "KeyAccessRevoked"}, {"knows_key": False}, False, False),  # so is a key that is revoked itself told
+        ({0: "KeyAccessRevoked since 4"}, {}, True, False),
+        ({0: "KeyAccessRevoked since 5"}, {}, True, False),  # by a record that came after
+        ({0: "KeyAccessRevoked since 4", 2: ""}, {}, False, False),
+        ({0: "KeyAccessRevoked since 4", 2: "KeyAccessRevoked since 3"}, {}, False, False),  # by one of before
+        ({0: "KeyAccessRevoked"}, {}, False, False),  # so is a key told that is revoked itself
+        ({0: "KeyAccessRevoked since "}, {}, False, False),
+        ({0: "KeyAccessRevoked since -4"}, {}, False, False),
         ({0: "InvalidAccessKeyId"}, {}, False, False),
         ({0: ""}, {}, False, True),
         ({0: "AccessDenied"}, {}, False, True),  # other actions than listing
@@ -433,12 +441,12 @@ async def test_key_is_refused_only_when_those_refuse_it_that_are_not_ready(
 async def test_bucket_is_refused_only_when_those_refuse_it_that_are_not_ready(
     gateway: FakeGateway, unready: FakeGateway
 ) -> None:
-    gateway.answer = lets({0: "KeyAccessRevoked"})
+    gateway.answer = lets({0: "KeyAccessRevoked since 4"})
     gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
-    for answer in (lets({0: ""}), lets({0: "KeyAccessRevoked"}, knows_key=False)):
+    for answer in (lets({0: ""}), lets({0: "KeyAccessRevoked"})):
         unready.answer = answer
         assert not (await gateways.prove_bucket_denied(REGION, BUCKET, KEY)).complete
-    unready.answer = lets({0: "KeyAccessRevoked"})
+    unready.answer = lets({0: "KeyAccessRevoked since 4"})
     assert (await gateways.prove_bucket_denied(REGION, BUCKET, KEY)).complete
     await gateways.close()
 
