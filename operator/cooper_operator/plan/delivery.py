@@ -41,7 +41,9 @@ def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[St
     if obstacle(snapshot, home) is not None or home.region is None:
         return withdrawal(snapshot, key.access_key_id)
     steps: list[Step] = []
-    spec, buckets = snapshot.access_key.spec, [grant.bucket for grant in key.grants]
+    spec = snapshot.access_key.spec
+    # With several grants none is the one, also while the others' Buckets are not there.
+    buckets = [grant.bucket for grant in key.grants] if len(spec.grants) == 1 else []
     content = secret_content(spec, key.access_key_id, home.endpoint, home.region.spec.tag, buckets)
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, content, key.secret_key):

@@ -41,7 +41,7 @@ class SecretContent:
 def secret_content(
     spec: AccessKeySpec, access_key_id: str, endpoint: str, region_tag: str, buckets: list[str]
 ) -> SecretContent:
-    """What the Secret of an AccessKey is to hold. `buckets`: S3 names of all that the key is granted."""
+    """What the Secret of an AccessKey is to hold. `buckets`: S3 name of the one it is for, if any."""
     return SecretContent(
         access_key_id=access_key_id,
         endpoint=endpoint,

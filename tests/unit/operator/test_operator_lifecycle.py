@@ -453,6 +453,19 @@ async def test_grants_die_with_their_bucket(world: World) -> None:
     assert [grant.bucket for grant in key.grants] == ["photos"]
 
 
+async def test_a_key_for_several_has_no_bucket_of_its_own_also_when_one_is_left(world: World) -> None:
+    for name in ("one", "two"):
+        await world.apply("Bucket", name, {"credentials": {"enabled": False}})
+    await world.apply("AccessKey", "both", {"grants": [{"bucket": "one"}, {"bucket": "two"}]})
+    await world.until_ready("AccessKey", "both")
+    before = await world.secret("both")
+    await world.delete("Bucket", "two")
+    await world.until_gone("Bucket", "two")
+    await world.until_condition("AccessKey", "both", "False", "BucketNotFound")
+    assert await world.secret("both") == before
+    assert "BUCKET" not in before
+
+
 async def test_a_bucket_in_another_region_is_not_granted(world: World) -> None:
     await world.apply("Region", "west", {"tag": "west"})
     await ready_bucket(world)
