@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_cli.metrics_options import metrics_host_option, metrics_port_option
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for
 from cooper_gateway.config import GatewayConfig, KubernetesRecords
@@ -37,19 +38,8 @@ _KUBERNETES: Final = "kubernetes"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
-@click.option(
-    "--metrics-host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address of metrics and health, which ask for no credentials.",
-)
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65535),
-    default=9100,
-    show_default=True,
-    help="Port of metrics and health; 0 chooses one.",
-)
+@metrics_host_option
+@metrics_port_option(9100)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
 def gateway(

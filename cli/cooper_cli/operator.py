@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_cli.metrics_options import metrics_host_option, metrics_port_option
 from cooper_crds.manifest import parse
 from cooper_gateway.processes import logs
 from cooper_gateway.processes.errors import GatewayStartError
@@ -61,19 +62,8 @@ def _region_in(context: click.Context, option: click.Parameter, path: Path | Non
     metavar="NAME",
     help="A Secret to make, empty, for a gateway's key-encryption key; may be given several times.",
 )
-@click.option(
-    "--metrics-host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address of metrics and health, which ask for no credentials.",
-)
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65535),
-    default=9101,
-    show_default=True,
-    help="Port of metrics and health; 0 chooses one.",
-)
+@metrics_host_option
+@metrics_port_option(9101)
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def operator(
     kubeconfig: Path | None,

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from cooper_cli.metrics_options import metrics_port_option
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for, reached_at, url
 from cooper_cli.telling import Teller, say_stopped, say_stopping, say_where
@@ -38,13 +39,7 @@ _USAGE: Final = 5.0
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65535),
-    default=9100,
-    show_default=True,
-    help="Port of metrics and health; 0 chooses one.",
-)
+@metrics_port_option(9100)
 @click.option("--region", help="Name of the Region to serve.  [default: the folder's default Region, or local]")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Gateway worker processes.")
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
