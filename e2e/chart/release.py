@@ -45,7 +45,7 @@ class Release:
 
     async def uninstall(self) -> None:
         """Take it away; what outlives it stays."""
-        await self.helm("uninstall", NAME, "--wait", "--timeout=2m")
+        await self.helm("uninstall", NAME, "--ignore-not-found", "--wait", "--timeout=2m")
         self._there = False
 
     async def apply(self, kind: str, namespace: str, name: str, **spec: Any) -> None:

@@ -26,14 +26,16 @@ async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: s
     release = Release(charts, kubectl, kubeconfig, namespace, pod_image)
     await kubectl("create", "namespace", namespace)
     await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    began = time.monotonic()
-    await release.install()
-    await release.until_ready("region/local")
-    print(f"\nhelm install until all is ready: {time.monotonic() - began:.1f} s")
-    yield release
-    await release.uninstall()
-    await kubectl("delete", "region", "local", "--ignore-not-found")
-    await kubectl("delete", "namespace", namespace, "--timeout=120s")
+    try:
+        began = time.monotonic()
+        await release.install()
+        await release.until_ready("region/local")
+        print(f"\nhelm install until all is ready: {time.monotonic() - began:.1f} s")
+        yield release
+    finally:  # also what was not wholly installed: its operator would disturb all tests to come
+        await release.uninstall()
+        await kubectl("delete", "region", "local", "--ignore-not-found")
+        await kubectl("delete", "namespace", namespace, "--timeout=120s")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

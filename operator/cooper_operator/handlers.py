@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import kopf
+from kopf._cogs.structs.references import Insights
 
 from cooper_crds.kubernetes import GROUP, LEASE, VERSION
 from cooper_operator.cluster.kubernetes_connection import Access
@@ -34,6 +35,10 @@ _END: Final = 15.0
 
 class HandlersEnded(Exception):
     """kopf ended; nothing is told any more."""
+
+
+class KindsNotListed(Exception):
+    """The API server's discovery does not list kinds, which takes it seconds after they were installed."""
 
 
 class Handlers:
@@ -61,7 +66,7 @@ class Handlers:
 
         def follow() -> None:
             try:
-                asyncio.run(self._operator(self._registry(loop, self._login_or(problems, stop)), stop))
+                asyncio.run(self._operator(self._registry(loop, self._login_or(problems, stop)), problems, stop))
             except Exception as problem:
                 problems.append(problem)
             finally:
@@ -77,8 +82,9 @@ class Handlers:
         why = f"{type(problems[0]).__name__}: {problems[0]}" if problems else "no reason was given"
         raise HandlersEnded(f"the watch of resources ended: {why}")
 
-    async def _operator(self, registry: Any, stop: threading.Event) -> None:
-        settings = _settings()
+    async def _operator(self, registry: Any, problems: list[Exception], stop: threading.Event) -> None:
+        settings, insights = _settings(), Insights()
+        looking = asyncio.create_task(self._see_whether_all_are_followed(insights, problems, stop))
         try:
             # An identity, which nobody reads, since kopf would look for the user's name: in a container there is none.
             await _kopf.operator(
@@ -86,11 +92,23 @@ class Handlers:
                 settings=settings,
                 standalone=True,
                 identity=LEASE,
+                insights=insights,
                 stop_flag=stop,
                 **self._where,
             )
         finally:
+            looking.cancel()
             stop.set()  # a thread of kopf's waits for it, and the loop's end waits for that thread
+
+    async def _see_whether_all_are_followed(
+        self, insights: Insights, problems: list[Exception], stop: threading.Event
+    ) -> None:
+        """End it where they are not: kopf asks once which kinds there are, and never follows one that came later."""
+        await insights.ready_resources.wait()
+        missing = sorted(set(self._plurals.values()) - {resource.plural for resource in insights.watched_resources})
+        if missing:
+            problems.append(KindsNotListed(f"the API server does not list {', '.join(missing)} of {GROUP} yet"))
+            stop.set()
 
     def _registry(self, loop: asyncio.AbstractEventLoop, login: Callable[..., Awaitable[Any]]) -> Any:
         registry = _kopf.OperatorRegistry()

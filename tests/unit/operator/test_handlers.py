@@ -55,6 +55,7 @@ class Server:
         self.requests: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
         self.list_status = 200
+        self.discovery = dict(DISCOVERY)
         self.url = ""
 
     @asynccontextmanager
@@ -73,8 +74,8 @@ class Server:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
         self.tokens.add(request.headers.get("Authorization", ""))
-        if request.path in DISCOVERY:
-            return web.json_response(DISCOVERY[request.path])
+        if request.path in self.discovery:
+            return web.json_response(self.discovery[request.path])
         if request.path in (f"{GROUP}/regions", f"{GROUP}/buckets", f"{GROUP}/namespaces/mine/buckets"):
             return await (self._watch(request) if "watch" in request.query else self._list(request))
         return web.json_response({"kind": "Status", "code": 404}, status=404)
@@ -173,6 +174,24 @@ async def test_kinds_that_are_not_there_end_it(server: Server, monkeypatch: pyte
     server.list_status = 404
     following = Following(server)
     with pytest.raises(HandlersEnded):
+        async with asyncio.timeout(20):
+            await following.task
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "missing"),
+    [
+        ("/apis", {"kind": "APIGroupList", "groups": [_group("apiextensions.k8s.io", "v1")]}, "buckets, regions"),
+        (GROUP, _resources(("buckets", "Bucket", True)), "regions"),
+    ],
+)
+async def test_kinds_that_discovery_does_not_list_yet_end_it(
+    server: Server, path: str, answer: dict[str, Any], missing: str
+) -> None:
+    """They are served already. kopf would follow the others, and those never."""
+    server.discovery[path] = answer
+    following = Following(server)
+    with pytest.raises(HandlersEnded, match=f"does not list {missing} of cooper.dev yet"):
         async with asyncio.timeout(20):
             await following.task
 
