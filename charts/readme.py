@@ -28,7 +28,9 @@ helm install cooper charts/cooper --namespace cooper-system --create-namespace \
 helm test cooper --namespace cooper-system
 ```
 
-[install.md](../../docs/install.md) says more.
+How it is installed: [install.md](../../docs/install.md). How a service is linked to a bucket:
+[link-your-service.md](../../docs/link-your-service.md). How a release is upgraded, backed up and restored:
+[upgrade-and-backup.md](../../docs/upgrade-and-backup.md).
 
 ## Values
 

@@ -17,6 +17,9 @@ _HEAD: Final = """\
 Every condition and every event bears a reason: one of the words below. `cooper status` shows them, and on Kubernetes
 `kubectl get cooper -A` and `kubectl describe`. The message beside it names what it is about. What waits for something
 that can come by itself is tried again by itself, at most 30 seconds apart.
+
+What can be amiss with an installation on a cluster itself (Pods, volumes, the key-encryption key, who leads) is in
+[install.md](install.md#when-it-does-not-work).
 """
 _WARNINGS: Final = """\
 ## Somebody has to do something
