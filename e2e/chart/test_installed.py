@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import secrets
 import statistics
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from e2e.chart.helm import Helm
+from e2e.chart.helm import CHART, Helm
 from e2e.chart.release import NAME, Release
 from e2e.kubectl import Kubectl
 from support.rig import error_code
@@ -89,6 +90,21 @@ async def test_how_long_keys_take(release: Release, tenant: str, pytestconfig: p
         await release.until_ready(f"accesskey/key-{number}", tenant)
         took.append(time.monotonic() - began)
     print(f"\nkubectl apply and wait, with Pods: median {statistics.median(took):.2f} s, worst {max(took):.2f} s")
+
+
+async def test_what_the_dashboard_shows_is_told(release: Release, tenant: str) -> None:
+    """By the Pods together: of the operators only the one that leads has looked at anything."""
+    told: set[str] = set()
+    for pod in (await release.get("pods", release.namespace))["items"]:
+        for port in (each for container in pod["spec"]["containers"] for each in container.get("ports", ())):
+            if port["name"] == "metrics":
+                address = f"{release.namespace}/pods/{pod['metadata']['name']}:{port['containerPort']}"
+                page = await release.kubectl("get", "--raw", f"/api/v1/namespaces/{address}/proxy/metrics")
+                told |= set(re.findall(r"^(cooper_\w+)", page, re.MULTILINE))
+    dashboard = (CHART / "files" / "dashboards" / "cooper.json").read_text()
+    asked = set(re.findall(r"cooper_\w+", dashboard))
+    assert len(asked) > 15
+    assert asked - told == set()
 
 
 async def test_another_operator_takes_over(release: Release, tenant: str) -> None:

@@ -56,6 +56,7 @@ EVERYTHING: dict[str, Any] = {
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"a": "b"}},
         "prometheusRule": {"enabled": True, "labels": {"a": "b"}},
+        "grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "Storage"}},
     },
 }
 VALUES: dict[str, dict[str, Any]] = {

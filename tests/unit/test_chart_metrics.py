@@ -1,0 +1,89 @@
+"""What the chart's dashboard and alerts ask Prometheus for is what operator and gateway tell it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cooper_gateway.processes import metrics
+from cooper_gateway.processes.measurements import Measurements
+from cooper_operator.cluster.port import Ref
+from cooper_operator.reconcile.telemetry import Telemetry
+
+CHART = Path(__file__).parents[2] / "charts" / "cooper"
+DASHBOARD: dict[str, Any] = json.loads((CHART / "files" / "dashboards" / "cooper.json").read_text())
+#: Prometheus itself puts these on what it reads from a Pod.
+_TARGET = {"namespace", "pod"}
+_METRIC = re.compile(r"\bcooper_\w+")
+_GROUPED = re.compile(r"\bby \(([\w, ]+)\)")
+_MATCHED = re.compile(r"(\w+)(?:=~|!~|!=|=)\"")
+
+
+def _queries() -> Iterator[tuple[str, str]]:
+    """Of the dashboard and the alerts: what shows the result, and the query."""
+    for panel in DASHBOARD["panels"]:
+        yield from ((f"{panel['title']} {each['legendFormat']}", each["expr"]) for each in panel.get("targets", ()))
+    rules = (CHART / "templates" / "exposure.yaml").read_text()
+    yield from (("alert", each) for each in re.findall(r"expr: (.*)", rules))
+    yield from (("variable", each["definition"]) for each in DASHBOARD["templating"]["list"] if "definition" in each)
+
+
+@pytest.fixture(scope="module")
+def exposed() -> dict[str, set[str]]:
+    """Every sample that there can be, with its labels."""
+    child = Measurements(gauges=dict.fromkeys(metrics._GAUGES, 0), counts=dict.fromkeys(metrics._COUNTS, 0))
+    child.observe("GetObject", 200, 0.1, 1, 1)
+    collector = metrics.GatewayCollector(lambda: {"worker-1": child}, lambda: metrics.State(True, 1.0, {"worker": 1}))
+    telemetry, ref = Telemetry(), Ref("Bucket", "default", "photos")
+    telemetry.calls["get", "secrets"] += 1
+    telemetry.reconciled(ref, retry=False, seconds=0.1)
+    for status in ({}, {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}):
+        telemetry.saw(ref, {"metadata": {"generation": 1}, "status": status})
+    text = metrics.render(collector).decode() + telemetry.text().decode()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def test_every_metric_that_is_asked_for_is_there_with_its_labels(exposed: dict[str, set[str]]) -> None:
+    asked = list(_queries())
+    assert len(asked) > 20
+    for what, query in asked:
+        names = set(_METRIC.findall(query))
+        assert names, query
+        assert names <= exposed.keys(), (what, names - exposed.keys())
+        grouped = {label for group in _GROUPED.findall(query) for label in re.split(", ?", group)}
+        for name in names:
+            labels = grouped | set(_MATCHED.findall(query))
+            assert labels <= exposed[name] | _TARGET, (what, name, labels)
+        shown = set(re.findall(r"{{(\w+)}}", what))
+        assert shown <= (grouped or _TARGET), what
+
+
+def test_every_metric_is_on_the_dashboard(exposed: dict[str, set[str]]) -> None:
+    shown = {name for _, query in _queries() for name in _METRIC.findall(query)}
+    # The rest of a histogram, and when a counter began.
+    rest = {name for name in exposed if name.endswith(("_sum", "_count", "_bucket", "_created"))}
+    assert exposed.keys() - rest <= shown
+    assert {name.rpartition("_")[0] for name in rest} <= {name.rpartition("_")[0] for name in shown}
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
