@@ -9,6 +9,7 @@ from cooper_cli.cluster_options import kubeconfig_option, namespace_option, reco
 from cooper_cli.metrics_options import metrics_host_option, metrics_port_option
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for
+from cooper_cli.tls_options import tls_cert_option, tls_files, tls_key_option
 from cooper_gateway.config import GatewayConfig, KubernetesRecords
 from cooper_gateway.main import serve
 from cooper_gateway.processes import logs
@@ -38,6 +39,8 @@ _KUBERNETES: Final = "kubernetes"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
+@tls_cert_option
+@tls_key_option
 @metrics_host_option
 @metrics_port_option(9100)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
@@ -50,6 +53,8 @@ def gateway(
     data: Path,
     host: str,
     port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     metrics_host: str,
     metrics_port: int,
     workers: int,
@@ -61,6 +66,7 @@ def gateway(
     """
     logs.set_up("gateway")
     places = Places(data.absolute())
+    certificate, private_key = tls_files(tls_cert, tls_key)
     config = GatewayConfig(
         region=region,
         data_dir=str(places.data),
@@ -70,6 +76,8 @@ def gateway(
         kubernetes=_cluster(namespace, kubeconfig) if records == _KUBERNETES else None,
         host=host,
         port=port,
+        tls_cert=certificate,
+        tls_key=private_key,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         workers=workers,

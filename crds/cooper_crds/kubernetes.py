@@ -4,6 +4,7 @@ Secret     records, in the gateways' namespace       operator writes, gateways w
 ConfigMap  records-revision, in the same namespace   operator writes after records, gateways read every 2 s
 Secret     credentials, in the tenant's namespace    operator writes, workloads mount
 Secret     a gateway's key-encryption key, in its namespace   operator makes it empty, the gateway fills it in once
+Secret     a gateway's certificate, and one with its authority   operator, where it is to make them
 Lease      cooper-operator, in the gateways' namespace
 """
 
@@ -52,6 +53,13 @@ CREDENTIALS_KEY_ANNOTATION: Final = "cooper.dev/access-key-id"
 #: Type of the Secret with a gateway's key-encryption key, and its one data key: the content of a key file.
 KEK_TYPE: Final = "cooper.dev/key-encryption-key"
 KEK_KEY: Final = "kek.json"
+#: Type of a Secret with a certificate, and its data keys: certificate, private key, and whom to trust for it.
+TLS_TYPE: Final = "kubernetes.io/tls"
+TLS_CERTIFICATE: Final = "tls.crt"
+TLS_KEY: Final = "tls.key"
+TLS_AUTHORITIES: Final = "ca.crt"
+#: Label of such a Secret that the operator made, and renews: `certificate` or `authority`.
+GENERATED_LABEL: Final = "cooper.dev/generated"
 #: Annotation of a Region that an installation brought along: a digest of its spec as it was then.
 INSTALLED: Final = "cooper.dev/installed"
 

@@ -21,6 +21,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kubernetes: KubernetesRecords | None = None
     host: str = "127.0.0.1"
     port: int = 9000
+    tls_cert: str = ""  # PEM file of the certificate that S3 is served with; empty: without TLS
+    tls_key: str = ""  # PEM file of its key
     metrics_host: str = "127.0.0.1"  # where metrics and health are served: they ask for no credentials
     metrics_port: int = 9100
     workers: int = 2

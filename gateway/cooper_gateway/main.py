@@ -74,7 +74,8 @@ def serve(config: GatewayConfig) -> None:
     log = logging.getLogger("cooper_gateway.supervisor")
     supervisor = Supervisor(config)
     supervisor.start()
-    log.info("serving S3 on port %d, metrics and health on port %d", supervisor.port, supervisor.metrics_port)
+    secure = " over TLS" if config.tls_cert else ""
+    log.info("serving S3%s on port %d, metrics and health on port %d", secure, supervisor.port, supervisor.metrics_port)
     log.info("stopping: %s", signal.Signals(signal.sigwait(signals)).name)
     supervisor.stop()
 

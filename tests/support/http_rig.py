@@ -10,6 +10,7 @@ from typing import Any, cast
 import uvloop
 
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
+from cooper_gateway.http.certificate import ServingCertificate
 from cooper_gateway.http.errors import to_s3_error
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
@@ -143,13 +144,14 @@ def with_server(
     test: Callable[[Rig], Awaitable[None]],
     limits: HttpLimits = DEFAULT_LIMITS,
     tick_seconds: float = 0.05,
+    certificate: ServingCertificate | None = None,
 ) -> None:
     """Run `test` on that event loop against a server; fails when a connection or task is left behind."""
 
     async def body() -> None:
         sock = socket.create_server(("127.0.0.1", 0))
         pipeline = TinyPipeline()
-        server = await serve(sock, cast(Pipeline, pipeline), 0, 1, limits, tick_seconds)
+        server = await serve(sock, cast(Pipeline, pipeline), 0, 1, limits, tick_seconds, certificate)
         try:
             await asyncio.wait_for(test(Rig(server, pipeline, sock.getsockname()[1])), 30)
         finally:

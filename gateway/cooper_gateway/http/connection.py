@@ -11,7 +11,7 @@ pipelines wait as bytes, at most so many, until the one before them was answered
 
 import asyncio
 from enum import Enum, auto
-from typing import cast
+from typing import Any, Final, cast
 
 from cooper_gateway.http.body import RawBody
 from cooper_gateway.http.chunked import ChunkedDecoder
@@ -21,6 +21,9 @@ from cooper_gateway.http.head import Head, find_head_end, parse_head
 from cooper_gateway.http.progress import Progress
 from cooper_gateway.http.rendering import CONTINUE
 from cooper_gateway.protocol.errors import S3Error
+
+#: How long a client that does nothing has to answer the end of TLS when the worker stops.
+_GOODBYE_SECONDS: Final = 1.0
 
 
 class Phase(Enum):
@@ -89,6 +92,8 @@ class S3Connection(asyncio.Protocol):
         # uvloop's transports do not derive from asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_bytes)
+        if self._context.secure:  # what waits while reading is paused comes in one piece then
+            cast(Any, self._transport).set_read_buffer_limits(high=self._limits.queue_bytes // 2)
         connections = self._context.connections
         connections.add(self)
         if self._context.stopping:
@@ -124,11 +129,12 @@ class S3Connection(asyncio.Protocol):
             self._drop(len(data))
 
     def eof_received(self) -> bool:
-        """The client sends no more. True keeps our direction open: the answer may still be on its way."""
+        """The client sends no more. True keeps our direction open: the answer may still be on its way. With TLS the
+        connection ends."""
         self._eof = True
         if self._phase is Phase.BODY and self._raw is not None:
             self._fail_body(self._raw, S3Error("IncompleteBody"))
-        return self._exchange is not None
+        return self._exchange is not None and not self._context.secure
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -227,7 +233,11 @@ class S3Connection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """The worker stops: what is not answering a request ends now."""
         if self._exchange is None and self._phase is Phase.HEAD:
+            silent = self._context.secure and not self._transport.get_write_buffer_size()
             self._close()
+            if silent:
+                # The end of TLS is to be answered, which a client that is idle as well does only when it looks.
+                self._context.loop.call_later(_GOODBYE_SECONDS, self._transport.abort)
 
     def _tick_head(self, now: float) -> None:
         if self.write_paused:
@@ -350,7 +360,7 @@ class S3Connection(asyncio.Protocol):
             return
         self._phase = Phase.LINGER
         self._since = self._context.now
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof():  # with TLS no direction can be closed alone
             self._transport.write_eof()
         self._resume_reading()
         dropped, self._input = len(self._input), b""

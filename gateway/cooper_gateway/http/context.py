@@ -37,9 +37,12 @@ class Context:
         count: int,
         limits: HttpLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.time,
+        *,
+        secure: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.limits = limits
+        self.secure = secure  # over TLS
         #: Says which worker answered; the operator counts on seeing every one of them.
         self.host_id = f"worker-{index}-of-{count}"
         self.request_ids = RequestIds()

@@ -71,7 +71,7 @@ class Exchange:
         self._head = head
         self._raw = raw  # None: a GET or HEAD without a body
         path, _, query = head.target.partition(b"?")
-        self._request = Request(head.method, path, query, head.headers)
+        self._request = Request(head.method, path, query, head.headers, secure=context.secure)
         self._request_id = context.request_ids()
         self._begun = time.perf_counter()
         self._call: Call | None = None

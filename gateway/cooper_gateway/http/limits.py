@@ -11,6 +11,7 @@ class HttpLimits:
     header_bytes: int = 16 << 10  # the whole header section, request line included
     header_count: int = 100
     header_seconds: float = 15.0  # from a request's first byte to its last header
+    handshake_seconds: float = 10.0  # of TLS, where that is spoken
     idle_seconds: float = 75.0  # a kept-alive connection with nothing to do
     body_seconds: float = 60.0  # a body that brings less than `body_progress` in this time is given up:
     body_progress: int = 60 << 10  # less than 1 KiB/s, so that nobody holds a connection and a file for next to nothing

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Coroutine
 from typing import Any
 
+from cooper_gateway.http.certificate import ServingCertificate
 from cooper_gateway.http.connection import S3Connection
 from cooper_gateway.http.context import Context
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
@@ -61,8 +62,18 @@ async def serve(
     count: int,
     limits: HttpLimits = DEFAULT_LIMITS,
     tick_seconds: float = 1.0,
+    certificate: ServingCertificate | None = None,
 ) -> S3Server:
-    """Answer S3 requests on a bound socket, as worker `index` of `count`, until `stop`."""
-    context = Context(pipeline, index, count, limits)
-    listener = await context.loop.create_server(lambda: S3Connection(context), sock=sock, backlog=_BACKLOG)
+    """Answer S3 requests on a bound socket, as worker `index` of `count`, until `stop`; with a certificate over TLS."""
+    tls = certificate is not None
+    context = Context(pipeline, index, count, limits, secure=tls)
+    listener = await context.loop.create_server(
+        lambda: S3Connection(context),
+        sock=sock,
+        backlog=_BACKLOG,
+        ssl=certificate.context if tls else None,
+        ssl_handshake_timeout=limits.handshake_seconds if tls else None,
+        # What was written last is still on its way then.
+        ssl_shutdown_timeout=limits.write_seconds if tls else None,
+    )
     return S3Server(context, listener, tick_seconds)

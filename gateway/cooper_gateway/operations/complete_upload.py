@@ -109,7 +109,8 @@ async def complete_multipart_upload(call: Call) -> Response:
     wanted = read_complete(await call.body.read(MAX_DOCUMENT))
     info = await _complete(call, wanted, composed_etag(wanted))
     bucket = call.record.name
-    location = f"http://{call.request.headers.get('host', '')}/{bucket}/{quote(call.name, safe='/')}"
+    scheme = "https" if call.request.secure else "http"
+    location = f"{scheme}://{call.request.headers.get('host', '')}/{bucket}/{quote(call.name, safe='/')}"
     return document(
         "CompleteMultipartUploadResult",
         f"<Location>{text(location)}</Location><Bucket>{text(bucket)}</Bucket><Key>{shown(call.name, False)}</Key>"

@@ -17,6 +17,10 @@ class PortInUse(GatewayStartError):
         self.port = port
 
 
+class CertificateUnusable(GatewayStartError):
+    """What is to be served over TLS with is no certificate with its key."""
+
+
 class AddressUnusable(GatewayStartError):
     """The address to listen on is none of this machine's."""
 

@@ -17,8 +17,9 @@ from typing import Final
 import msgspec
 
 from cooper_gateway.config import GatewayConfig
+from cooper_gateway.http.certificate import CertificateError, ServingCertificate
 from cooper_gateway.processes import health
-from cooper_gateway.processes.errors import GatewayStartError
+from cooper_gateway.processes.errors import CertificateUnusable, GatewayStartError
 from cooper_gateway.processes.handover import Handover, Role
 from cooper_gateway.processes.health import HealthServer
 from cooper_gateway.processes.keeper import Keeper
@@ -100,6 +101,7 @@ class Supervisor:
         return {keeper.name: pid for keeper in self._keepers if (pid := keeper.pid) is not None}
 
     def _start(self) -> None:
+        self._check_certificate()
         lock = StoreLock(self._config.data_dir, self._command)
         self._stack.callback(lock.release)
         run_dir = RunDir(self._config.run_dir, f"{os.path.basename(self._config.committer_path)}.{_LONGEST_PID}")
@@ -117,6 +119,15 @@ class Supervisor:
         self._launch("committer", _GRACE_SECONDS)
         self._launch("watcher", _GRACE_SECONDS)
         self._launch("worker", _WORKER_GRACE_SECONDS)
+
+    def _check_certificate(self) -> None:
+        """Tell now what every worker would."""
+        if not self._config.tls_cert:
+            return
+        try:
+            ServingCertificate(self._config.tls_cert, self._config.tls_key)
+        except CertificateError as error:
+            raise CertificateUnusable(f"{error}. Mend that, or name others") from None
 
     def _make_keepers(self, lock: StoreLock, sockets: Sequence[socket.socket]) -> list[Keeper]:
         boot_key = os.urandom(32)

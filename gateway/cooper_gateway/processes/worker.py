@@ -10,11 +10,14 @@ from typing import Final
 
 import uvloop
 
+from cooper_gateway.config import GatewayConfig
+from cooper_gateway.http.certificate import CertificateError, ServingCertificate
 from cooper_gateway.http.limits import DEFAULT_LIMITS
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.server import S3Server, serve
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.descriptors import raise_limit, share
+from cooper_gateway.processes.errors import Refusal
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.storage.embedded import EmbeddedStore
 
@@ -35,6 +38,7 @@ async def _serve(child: Child) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     handover = child.handover
+    certificate = _certificate(handover.config)
     file = MeasurementsFile(f"{handover.config.run_dir}/metrics", handover.label)
     measurements = file.load()
     records = child.records()
@@ -43,13 +47,24 @@ async def _serve(child: Child) -> None:
     pipeline = Pipeline(records.refresh, store, observer=measurements.observe)
     limits = replace(DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, shares.connections))
     listener = socket.socket(fileno=handover.listener)
-    server = await serve(listener, pipeline, handover.index, handover.count, limits)
+    server = await serve(listener, pipeline, handover.index, handover.count, limits, certificate=certificate)
+    following = None if certificate is None else loop.create_task(certificate.follow())
     _settle_memory()
     child.ready()
     await _until(stop, server, measurements, file)
+    if following is not None:
+        following.cancel()
     await server.stop(GRACE_SECONDS)
     await store.close()
     file.save(measurements)
+
+
+def _certificate(config: GatewayConfig) -> ServingCertificate | None:
+    """What to serve with over TLS, where that is asked for. Raises Refusal."""
+    try:
+        return ServingCertificate(config.tls_cert, config.tls_key) if config.tls_cert else None
+    except CertificateError as error:
+        raise Refusal(str(error)) from None
 
 
 async def _until(stop: asyncio.Event, server: S3Server, measurements: Measurements, file: MeasurementsFile) -> None:
