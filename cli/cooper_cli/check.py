@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
+from cooper_crds.pem import is_bundle
 from cooper_operator.gateways.sign import query_string, sign
 
 _NAMES: Final = ("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION", "BUCKET")
@@ -23,8 +25,8 @@ _TIMEOUT: Final = 30.0  # seconds
 def check() -> None:
     """Try the credentials in the environment.
 
-    They are ACCESS_KEY, SECRET_KEY, ENDPOINT, REGION and BUCKET. Sends an object, fetches it, lists it and deletes
-    it, as a Pod does that has a Bucket's Secret by envFrom.
+    They are ACCESS_KEY, SECRET_KEY, ENDPOINT, REGION and BUCKET, and CA_BUNDLE where there is one. Sends an object,
+    fetches it, lists it and deletes it, as a Pod does that has a Bucket's Secret by envFrom.
     """
     missing = [name for name in _NAMES if not os.environ.get(name)]
     if missing:
@@ -71,8 +73,7 @@ class _Bucket:
             now=time.time(),
             payload=hashlib.sha256(body).hexdigest(),
         )
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(url.netloc, timeout=_TIMEOUT)
+        connection = _connection(url.scheme, url.netloc)
         try:
             connection.request(method, f"{path}?{query_string(query)}" if query else path, body, headers)
             response = connection.getresponse()
@@ -86,3 +87,19 @@ class _Bucket:
             said = f"{found[1].decode()}: {found[2].decode()}" if found else f"status {response.status}"
             raise click.ClickException(f"{method} {path} is refused: {said}")
         return content
+
+
+def _connection(scheme: str, host: str) -> http.client.HTTPConnection:
+    """Without CA_BUNDLE the system says whom to trust."""
+    if scheme != "https":
+        return http.client.HTTPConnection(host, timeout=_TIMEOUT)
+    trusted = os.environ.get("CA_BUNDLE", "")
+    try:
+        # A Secret holds the certificates; where they are in a file, the variable names it.
+        if is_bundle(trusted):
+            context = ssl.create_default_context(cadata=trusted)
+        else:
+            context = ssl.create_default_context(cafile=trusted or None)
+    except OSError as error:
+        raise click.ClickException(f"CA_BUNDLE cannot be used: {error}") from error
+    return http.client.HTTPSConnection(host, timeout=_TIMEOUT, context=context)

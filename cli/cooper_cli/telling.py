@@ -154,15 +154,17 @@ class Teller:
             if binding and ready and not credentials.get("secretKeys"):
                 self._hinted = True
                 namespace = obj["metadata"]["namespace"]
-                click.echo(_lines_to_paste(shown(self._places.credentials / namespace / f"{binding['name']}.env")))
+                trusts = any(each["kind"] == "Region" and "caBundle" in each.get("spec", {}) for each in objects)
+                env_file = shown(self._places.credentials / namespace / f"{binding['name']}.env")
+                click.echo(_lines_to_paste(env_file, " AWS_CA_BUNDLE=$CA_BUNDLE" if trusts else ""))
                 return
 
 
-def _lines_to_paste(env_file: str) -> str:
+def _lines_to_paste(env_file: str, more: str) -> str:
     return (
         f"\nTry it in another terminal, with aws-cli or Python (boto3):\n"
         f"  set -a; . {env_file}; set +a\n"
-        f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION\n"
+        f"  export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_DEFAULT_REGION=$REGION{more}\n"
         f"  echo hello | aws --endpoint-url $ENDPOINT s3 cp - s3://$BUCKET/hello.txt\n"
         f"  {program('python')} -c 'import os, boto3; print([found.key for found in {_OBJECTS}])'\n"
     )

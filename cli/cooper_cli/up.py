@@ -13,6 +13,7 @@ from cooper_cli.metrics_options import metrics_port_option
 from cooper_cli.places import Places
 from cooper_cli.starting import option_for, reached_at, url
 from cooper_cli.telling import Teller, say_stopped, say_stopping, say_where
+from cooper_cli.tls_options import tls_cert_option, tls_files, tls_key_option
 from cooper_crds.records import RegionRecord
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
@@ -39,6 +40,8 @@ _USAGE: Final = 5.0
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="S3 port; 0 chooses one.")
+@tls_cert_option
+@tls_key_option
 @metrics_port_option(9100)
 @click.option("--region", help="Name of the Region to serve.  [default: the folder's default Region, or local]")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Gateway worker processes.")
@@ -49,6 +52,8 @@ def up(
     data: Path,
     host: str,
     port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     metrics_port: int,
     region: str | None,
     workers: int,
@@ -69,6 +74,7 @@ def up(
         raise click.ClickException(f"the resources folder {folder} {wrong}")
     logs.set_up("up", logging.INFO if verbose else logging.WARNING)
     places = Places(data.absolute())
+    certificate, private_key = tls_files(tls_cert, tls_key)
     config = GatewayConfig(
         region=region or served_region(folder),
         data_dir=str(places.data),
@@ -77,6 +83,8 @@ def up(
         kek_file=str((kek or places.kek).absolute()),
         host=host,
         port=port,
+        tls_cert=certificate,
+        tls_key=private_key,
         metrics_port=metrics_port,
         workers=workers,
     )
@@ -145,7 +153,7 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
         )
 
     cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
-    endpoint = url(host, supervisor.port)
+    endpoint = url(host, supervisor.port, secure=bool(config.tls_cert))
     operator = compose(cluster, roster, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
     cluster.open()
     say_where(

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from cooper_crds import names, quantities
 from cooper_crds.actions import GRANTABLE_ACTIONS
+from cooper_crds.pem import BUNDLE_PATTERN, MAX_BUNDLE, certificate_bundle
 
 #: Largest object that S3 knows: 5 TiB.
 MAX_OBJECT_SIZE: Final = 5 << 40
@@ -220,6 +221,13 @@ Endpoint = Annotated[
             ]
         },
     ),
+]
+#: PEM certificates, one or several.
+CertificateBundle = Annotated[
+    str,
+    Field(max_length=MAX_BUNDLE),
+    AfterValidator(certificate_bundle),
+    _string(BUNDLE_PATTERN, MAX_BUNDLE),
 ]
 _QUANTITY = WithJsonSchema(
     {

@@ -87,6 +87,8 @@ class RegionRecord(
     longer_age_until: float = 0.0  # Unix seconds: who has not read this record may go by a longer age until then
     service: str = ""  # whose endpoints the gateways are; empty: the one of the Region's name
     service_port: str = "s3"  # name of its port
+    tls_name: str = ""  # for which the gateways have a certificate; empty: they do not speak TLS
+    ca_bundle: str = ""  # whom the operator trusts for that (PEM); empty: whom its system does
     version: int = RECORD_VERSION
 
 

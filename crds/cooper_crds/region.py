@@ -8,6 +8,7 @@ from cooper_crds.conditions import Conditions
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     ByteSize,
+    CertificateBundle,
     Duration,
     Endpoint,
     PortName,
@@ -57,6 +58,13 @@ class Service(Model):
             description="Name of the Service's port that speaks S3. Where the Service has one port only it is that one."
         ),
     ] = "s3"
+    scheme: Annotated[
+        Literal["http", "https"] | None,
+        Field(
+            description="Whether the gateways themselves speak TLS. Default: as the internal endpoint says, which is "
+            "not so where something before them ends TLS."
+        ),
+    ] = None
 
 
 class Features(Model):
@@ -119,11 +127,19 @@ class RegionSpec(Model):
     endpoints: Annotated[
         Endpoints, Field(description="Where clients reach the gateway.", json_schema_extra={"default": {}})
     ] = Endpoints()
+    ca_bundle: Annotated[
+        CertificateBundle | None,
+        Field(
+            description="Certificates (PEM) of the authorities that vouch for the endpoints' certificates, where they "
+            "are none that every system knows. Secrets carry them as CA_BUNDLE, and the operator knows gateways by "
+            "them. Default: the system's."
+        ),
+    ] = None
     service: Annotated[
         Service,
         Field(
             description="Where the gateway's replicas are found on Kubernetes. A key is ready when every ready one "
-            "accepts it, and revoked when every one refuses it. `cooper up` does not use this.",
+            "accepts it, and revoked when every one refuses it. Of this `cooper up` uses the scheme only.",
             json_schema_extra={"default": {}},
         ),
     ] = Service()

@@ -76,6 +76,11 @@ class SecretKeys(Model):
         Field(description="Key of the bucket's S3 name, where the key serves exactly one bucket. Default: BUCKET."),
     ] = None
 
+    ca_bundle: Annotated[
+        _Key | None,
+        Field(description="Key of the Region's caBundle, where it has one. Default: CA_BUNDLE."),
+    ] = None
+
     def keys(self) -> dict[Value, str]:
         """The key of every value of profile Cooper."""
         given: dict[str, str] = self.model_dump(by_alias=True, exclude_none=True)
@@ -96,11 +101,12 @@ SecretProfiles = Annotated[
         max_length=len(PROFILES),
         json_schema_extra={"x-kubernetes-list-type": "set"},
         description="What the Secret holds, for programs that look for other keys. Cooper (ACCESS_KEY, SECRET_KEY, "
-        "ENDPOINT, REGION, BUCKET): always there, under the keys that secretKeys names. AWS (AWS_ACCESS_KEY_ID and so "
-        "on): with envFrom, aws-cli and boto3 need nothing else. S3Env: S3_ACCESS_KEY and so on. ServiceBinding: the "
-        "entries of the Service Binding specification, of type s3. CredentialsFile: the files credentials (for "
-        "aws-cli and boto3) and rclone.conf (remote cooper), to be mounted. BUCKET and S3_BUCKET are there when the "
-        "key serves exactly one bucket.",
+        "ENDPOINT, REGION, BUCKET, CA_BUNDLE): always there, under the keys that secretKeys names. AWS "
+        "(AWS_ACCESS_KEY_ID and so on): with envFrom, aws-cli and boto3 need nothing else. S3Env: S3_ACCESS_KEY and so "
+        "on. ServiceBinding: the entries of the Service Binding specification, of type s3. CredentialsFile: the files "
+        "credentials (for aws-cli and boto3), rclone.conf (remote cooper) and ca.crt, to be mounted. BUCKET and "
+        "S3_BUCKET are there when the key serves exactly one bucket; CA_BUNDLE, certificates and ca.crt when the "
+        "Region has a caBundle.",
     ),
     AfterValidator(each_once),
 ]

@@ -11,6 +11,7 @@ Value = Literal[
     "endpoint",
     "region",
     "bucket",
+    "caBundle",
     "bindingType",
     "bindingProvider",
     "host",
@@ -27,6 +28,7 @@ COOPER: Final[Mapping[Value, str]] = {
     "endpoint": "ENDPOINT",
     "region": "REGION",
     "bucket": "BUCKET",
+    "caBundle": "CA_BUNDLE",
 }
 #: The keys of every other profile, and what each holds.
 OTHER_PROFILES: Final[Mapping[Profile, Mapping[str, Value]]] = {
@@ -55,6 +57,7 @@ OTHER_PROFILES: Final[Mapping[Profile, Mapping[str, Value]]] = {
         "uri": "endpoint",
         "username": "accessKeyId",
         "password": "secretAccessKey",
+        "certificates": "caBundle",
     },
-    "CredentialsFile": {"credentials": "awsConfig", "rclone.conf": "rcloneConfig"},
+    "CredentialsFile": {"credentials": "awsConfig", "rclone.conf": "rcloneConfig", "ca.crt": "caBundle"},
 }

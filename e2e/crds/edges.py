@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from cooper_crds.names import RESERVED_BUCKET_NAMES
 from cooper_crds.secret_profiles import PROFILES
+from e2e.crds.samples import CERTIFICATE
 from unit.crds.test_manifest import HOSTILE_NAMES
 
 #: Values of any field, whatever its type.
@@ -152,8 +153,19 @@ _KEYS: Final = (
     "A" * 253, "A" * 254, "AWS_REGION", "AWS_ACCESS_KEY_ID", "S3_REGION", "MY_ID", "REGION", "credentials",
     "rclone.conf",
 )  # fmt: skip
+_LINES: Final = CERTIFICATE.splitlines()
+#: What a certificate says, an API server does not look at: of what is in its form, only certificates are here.
+_BUNDLES: Final = (
+    CERTIFICATE, CERTIFICATE * 2, CERTIFICATE.rstrip("\n"), f"\n\n{CERTIFICATE}\n{CERTIFICATE}\n\n",
+    CERTIFICATE.replace("\n", "\r\n"), CERTIFICATE.rstrip("\n") * 2, CERTIFICATE.replace("\n", ""), f" {CERTIFICATE}",
+    CERTIFICATE.replace("\n", " \n"), CERTIFICATE.replace("\n", "\t\n", 1), f"# {CERTIFICATE}", f"{CERTIFICATE}#",
+    CERTIFICATE.lower(), CERTIFICATE.replace("CERTIFICATE", "X509 CERTIFICATE"), "\n".join(_LINES[:-1]),
+    "\n".join(_LINES[1:]), f"{_LINES[0]}\n{_LINES[-1]}\n", CERTIFICATE.replace("A", "Ａ"), CERTIFICATE + "\u2028",
+    CERTIFICATE.ljust(32 << 10, "\n"), CERTIFICATE.ljust((32 << 10) + 1, "\n"),
+)  # fmt: skip
 _SECRET_KEYS: Final = (
     {"accessKeyId": "A"}, {"accessKeyId": "A", "region": "A"}, {"accessKeyId": "REGION"}, {"accessKeyId": None},
+    {"caBundle": "A"}, {"caBundle": "BUCKET"}, {"caBundle": "A", "region": "A"}, {"region": "CA_BUNDLE"},
     {"AccessKeyId": "A"}, {"access_key_id": "A"}, {"region": "AWS_REGION"}, {"region": ["A"]}, {"host": "A"},
     [{"accessKeyId": "A"}], "A",
 )  # fmt: skip
@@ -177,6 +189,8 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "grants": _GRANTS,
     "secretProfiles": _PROFILES,
     "secretKeys": _SECRET_KEYS,
+    "caBundle": (*_BUNDLES, *_KEYS),  # in a Region the certificates, in secretKeys their key
+    "scheme": ("http", "https", "HTTP", "ftp", "http ", ["http"]),
     "accessKeyId": _KEYS,
     "secretAccessKey": _KEYS,
     "endpoint": _KEYS,

@@ -76,13 +76,16 @@ _OWN_KEYS: Final = Values(
         {"accessKeyId": "SECRET_KEY"},
         {"bucket": "REGION"},
         {"endpoint": "REGION", "region": "REGION"},
-        dict.fromkeys(("accessKeyId", "secretAccessKey", "endpoint", "region", "bucket"), "A"),
+        {"region": "CA_BUNDLE"},
+        {"caBundle": "BUCKET"},
+        dict.fromkeys(("accessKeyId", "secretAccessKey", "endpoint", "region", "bucket", "caBundle"), "A"),
     ],
     [
         {},
         {"accessKeyId": "ACCESS_KEY"},
         {"accessKeyId": "A", "secretAccessKey": "a"},
         {"accessKeyId": "SECRET_KEY", "secretAccessKey": "ACCESS_KEY"},
+        {"caBundle": "BUCKET", "bucket": "CA_BUNDLE"},
         {"accessKeyId": "S3_ACCESS_KEY", "bucket": "credentials", "region": "type"},
     ],
 )

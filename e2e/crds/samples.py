@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from cooper_crds.actions import GRANTABLE_ACTIONS
@@ -29,8 +30,11 @@ _SECRET: Final = {
         "endpoint": "MY_ENDPOINT",
         "region": "MY_REGION",
         "bucket": "MY_BUCKET",
+        "caBundle": "MY_CERTIFICATES",
     },
 }
+#: The shortest text that is a certificate for both judges: the same at each run, since names of tests are made of it.
+CERTIFICATE: Final = (Path(__file__).parent / "certificate.pem").read_text()
 #: Spec and status of each kind, with every field. No Region is the default: other tests' Buckets would choose it.
 _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "Region": (
@@ -38,7 +42,8 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "tag": "us-east-1",
             "default": False,
             "endpoints": {"internal": "http://s3.cooper:9000", "public": "https://[2001:db8::1]:443"},
-            "service": {"name": "gateway", "port": "http"},
+            "caBundle": CERTIFICATE,
+            "service": {"name": "gateway", "port": "http", "scheme": "https"},
             "features": {"listObjectsV1": False, "matchRegion": True},
             "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
             "maxRecordAge": "1h30m",
@@ -165,6 +170,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Region", "spec", "maxRecordAge"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
     _pattern("Region", "spec", "bucketNameTemplate"): Text(lambda n: "{name}".ljust(n, "a"), "{name}", "{name}_"),
     _pattern("AccessKey", "spec", "secretKeys", "region"): Text(_letters, "a", "a-b"),
+    _pattern("Region", "spec", "caBundle"): Text(lambda n: CERTIFICATE.ljust(n, "\n"), CERTIFICATE, f"# {CERTIFICATE}"),
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
     _pattern("AccessKey", "status", "accessKeyId"): Text(

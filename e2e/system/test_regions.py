@@ -97,8 +97,9 @@ async def test_one_without_an_endpoint_for_its_keys(team: Tenant, regions: Regio
     await team.change("region", region, endpoints={"internal": endpoint})
     await team.until_ready(("Bucket", "photos"))
     assert (await team.credentials("photos"))["ENDPOINT"] == endpoint
-    moved = "https://s3.example.com"
-    await team.change("region", region, endpoints={"internal": moved})
+    moved = "https://s3.example.com"  # of something before the gateway, which itself speaks no TLS
+    service = {"name": regions.service, "scheme": "http"}
+    await team.change("region", region, endpoints={"internal": moved}, service=service)
 
     async def delivered() -> bool:
         return (await team.credentials("photos"))["ENDPOINT"] == moved

@@ -72,7 +72,7 @@ class Gateway:
     @property
     def endpoint(self) -> str:
         """Its URL."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if '--tls-cert' in self.options else 'http'}://{self.host}:{self.port}"
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of a page of the metrics port."""
@@ -94,9 +94,9 @@ class Gateway:
                 return float(line.split()[1])
         raise AssertionError(f"there is no metric {name}")
 
-    def client(self, key: KeyRecord) -> Any:
+    def client(self, key: KeyRecord, **env: str) -> Any:
         """boto3 with that key."""
-        env = {"ENDPOINT": self.endpoint, "REGION": "eu-local-1"}
+        env |= {"ENDPOINT": self.endpoint, "REGION": "eu-local-1"}
         return s3_client({**env, "ACCESS_KEY": key.access_key_id, "SECRET_KEY": key.secret_key})
 
     def _signal_all(self, number: int) -> None:

@@ -178,7 +178,7 @@ class Rig:
 
 
 def s3_client(env: dict[str, str], **config: Any) -> Any:
-    """boto3 with nothing but these values."""
+    """boto3 with nothing but these values. CA_BUNDLE is a file here."""
     settings = {"s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}} | config
     return boto3.client(
         "s3",
@@ -186,5 +186,6 @@ def s3_client(env: dict[str, str], **config: Any) -> Any:
         region_name=env["REGION"],
         aws_access_key_id=env["ACCESS_KEY"],
         aws_secret_access_key=env["SECRET_KEY"],
+        verify=env.get("CA_BUNDLE"),
         config=Config(**settings),
     )

@@ -1,21 +1,27 @@
 """The credentials folder: of each credentials a `.env` file, and beside it files for values of several lines.
 
-`<name>.env` has all values of one line; `<name>.credentials` and `<name>.rclone.conf` one value each, as it is (see
-docs/decisions/0013). Together they are read, written and removed as one. Each is ours or foreign by itself, and the
-`.env` file says it of the whole; a foreign file is never written to. It is written last: who waits for it finds all.
+`<name>.env` has all values of one line; `<name>.credentials`, `<name>.rclone.conf` and `<name>.ca.crt` one value each,
+as it is (see docs/decisions/0013). Certificates under any other key are in `<name>.ca-bundle.pem`, and the `.env` file
+has that file's path, which is what programs want of them. Together they are read, written and removed as one. Each is
+ours or foreign by itself, and the `.env` file says it of the whole; a foreign file is never written to. It is written
+last: who waits for it finds all.
 """
 
 from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from cooper_crds.pem import is_bundle
 from cooper_operator.cluster import env_text
 from cooper_operator.cluster.credential_files import CredentialFiles, Form
 from cooper_operator.cluster.env_text import Owner
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Credentials, Invalid, Ref
 
 #: Keys whose values have files of their own when they have several lines.
-_TEXTS: Final = ("credentials", "rclone.conf")
+_TEXTS: Final = ("credentials", "rclone.conf", "ca.crt")
+#: What the file is called that the path of certificates leads to. No Secret has such a key of ours.
+_BUNDLE: Final = "ca-bundle.pem"
 _ENV: Final = Form(".env", env_text.render, env_text.parse)
 
 
@@ -31,9 +37,11 @@ class CredentialFolder:
     """All raise Unavailable when the folder, or the notes in the state folder, cannot be read."""
 
     def __init__(self, root: Path, state: Path) -> None:
+        self._root = root
         self._env = CredentialFiles(root, state / "credentials", _ENV)
         self._notes = state / "credential-files"
-        self._texts = {key: CredentialFiles(root, self._notes / key, _text_form(key)) for key in _TEXTS}
+        keys = (*_TEXTS, _BUNDLE)
+        self._texts = {key: CredentialFiles(root, self._notes / key, _text_form(key)) for key in keys}
         self._every = (*self._texts.values(), self._env)
 
     def open(self) -> None:
@@ -49,7 +57,10 @@ class CredentialFolder:
             return env
         found = [env, *(files.get(namespace, name) for files in self._texts.values())]
         ours = [each for each in found if each is not None and each.owner_uid is not None]
-        return _joined([each for each in ours if each.owner_uid == ours[0].owner_uid], found) if ours else None
+        if not ours:
+            return None
+        joined = _joined([each for each in ours if each.owner_uid == ours[0].owner_uid], found)
+        return replace(joined, data=self._with_bundle(namespace, name, joined.data))
 
     def owned(self, namespace: str, uid: str) -> list[Credentials]:
         """The credentials that were made for an owner, live."""
@@ -94,7 +105,8 @@ class CredentialFolder:
 
     def _write(self, namespace: str, name: str, data: Mapping[str, str], owner: Owner, access_key_id: str) -> None:
         """Bring every file to what it is to be, once nothing stands against any. Raises Invalid."""
-        texts = {key: {key: value} for key, value in data.items() if key in _TEXTS and "\n" in value}
+        data = self._with_path(namespace, name, data)
+        texts = {key: {key: value} for key, value in data.items() if key in self._texts and "\n" in value}
         values = {key: value for key, value in data.items() if key not in texts}
         _ENV.render(owner, values)
         for key in texts:
@@ -107,6 +119,22 @@ class CredentialFolder:
         for key, files in self._texts.items():
             _bring(files, namespace, name, texts.get(key), owner, access_key_id)
         _bring(self._env, namespace, name, values, owner, access_key_id)
+
+    def _with_path(self, namespace: str, name: str, data: Mapping[str, str]) -> dict[str, str]:
+        """Certificates as a file of their own, and its path under their keys."""
+        keys = [key for key, value in data.items() if key not in _TEXTS and is_bundle(value)]
+        if not keys:
+            return dict(data)
+        return {**data, **dict.fromkeys(keys, self._bundle(namespace, name)), _BUNDLE: data[keys[0]]}
+
+    def _with_bundle(self, namespace: str, name: str, data: Mapping[str, str]) -> dict[str, str]:
+        """The other way round. Where the file is gone its path stays, which is not what was delivered."""
+        path, bundle = self._bundle(namespace, name), data.get(_BUNDLE)
+        values = {key: value for key, value in data.items() if key != _BUNDLE}
+        return values if bundle is None else {k: bundle if v == path else v for k, v in values.items()}
+
+    def _bundle(self, namespace: str, name: str) -> str:
+        return str(self._root / namespace / f"{name}.{_BUNDLE}")
 
     def _current(self, current: Credentials) -> Credentials | None:
         """The credentials as they were read, and ours; None when they are gone. Raises Conflict."""

@@ -1,9 +1,12 @@
 """One persistent HTTP/1.1 connection to one gateway worker: a request at a time, empty request bodies."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from cooper_operator.gateways.tls import Tls, failure
 
 #: Longest response head and body that the operator accepts, in bytes.
 _MAX_HEAD: Final = 64 * 1024
@@ -12,6 +15,10 @@ _MAX_BODY: Final = 16 * 1024 * 1024
 
 class ConnectionBroken(Exception):
     """The connection cannot be used any more; whether the request was carried out is not known."""
+
+
+class TlsFailed(ConnectionBroken):
+    """Somebody is there, and is not known to be a gateway of the Region. The message goes on from its address."""
 
 
 def authority(host: str, port: int) -> str:
@@ -39,11 +46,15 @@ class Connection:
         self._broken = False
 
     @classmethod
-    async def open(cls, host: str, port: int, timeout: float) -> "Connection":
-        """Connect. Raises ConnectionBroken when that fails or takes longer than `timeout` seconds."""
+    async def open(cls, host: str, port: int, timeout: float, tls: Tls | None = None) -> "Connection":
+        """Connect. Raises ConnectionBroken (TlsFailed) when that fails or takes longer than `timeout` seconds."""
         try:
+            secured: dict[str, Any] = {} if tls is None else {"ssl": tls.context(), "server_hostname": tls.name}
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(host, port, limit=_MAX_HEAD)
+                reader, writer = await asyncio.open_connection(host, port, limit=_MAX_HEAD, **secured)
+        except ssl.SSLError as error:
+            assert tls is not None
+            raise TlsFailed(failure(error, tls)) from None
         except (OSError, TimeoutError) as error:
             raise ConnectionBroken(f"cannot connect to {authority(host, port)}: {error or 'timed out'}") from None
         return cls(authority(host, port), reader, writer)

@@ -19,6 +19,7 @@ from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
+from cooper_operator.gateways.tls import tls_of
 from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, refuses, refuses_bucket
 
 #: Seconds for a question: destroying a bucket with many uploads takes its time.
@@ -181,7 +182,8 @@ class HttpGateways:
             self._silent.add(replicas[endpoint.address])
         if response is None:
             nobody = "" if roster.endpoints else roster.unknown
-            raise GatewayUnavailable(nobody or f"no gateway of Region {region.name} answers")
+            trouble = "".join(f" ({each.address}: {each.trouble})" for each in replicas.values() if each.trouble)
+            raise GatewayUnavailable(nobody or f"no gateway of Region {region.name} answers{trouble}")
         if 200 <= response.status < 300:
             return response
         code = error_code(response)
@@ -217,11 +219,14 @@ class HttpGateways:
         return ask
 
     def _replicas_of(self, region: RegionRecord, roster: Roster) -> dict[Address, Replica]:
-        """Connections to all replicas. One that is no longer listed is gone, and its connections with it."""
+        """Connections to all replicas. One that is no longer listed, or is to be spoken to otherwise, is gone, and its
+        connections with it."""
+        tls = tls_of(region)
         before = self._replicas.get(region.name, {})
-        now = {each.address: before.get(each.address) or Replica(*each.address) for each in roster.endpoints}
+        kept = {address: replica for address, replica in before.items() if replica.tls == tls}
+        now = {each.address: kept.get(each.address) or Replica(*each.address, tls) for each in roster.endpoints}
         for address, replica in before.items():
-            if address not in now:
+            if now.get(address) is not replica:
                 replica.close()
         self._replicas[region.name] = now
         return now

@@ -44,7 +44,8 @@ async def probe(
     name = replica.address if endpoint.ready else f"{replica.address} (not ready)"
     waiting = [f"worker {index} of {name} {problem}" for index, problem in problems.items() if problem]
     if unmet and not silence.refuses:
-        waiting.append(f"{unmet} of {expected} workers of {name} cannot be reached{silence.until}")
+        trouble = f" ({replica.trouble})" if replica.trouble else ""
+        waiting.append(f"{unmet} of {expected} workers of {name} cannot be reached{trouble}{silence.until}")
     proven = sum(not problem for problem in problems.values()) + (unmet if silence.refuses else 0)
     return Probed(proven, expected, tuple(waiting), unmet > 0 or any(map(_is_silence, answers.values())))
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response, authority
+from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response, TlsFailed, authority
+from cooper_operator.gateways.tls import Tls
 
 Ask = Callable[[Connection], Awaitable[Response]]
 
@@ -27,8 +28,10 @@ _MEET_TIMEOUT: Final = 1.0
 class Replica:
     """Connections to the workers of one replica at `host`:`port`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: Tls | None = None) -> None:
         self.address = authority(host, port)
+        self.tls = tls
+        self.trouble = ""  # why no connection could be made, where somebody was there
         self._host = host
         self._port = port
         self._workers: dict[int, Connection] = {}
@@ -100,9 +103,11 @@ class Replica:
     async def _meet_one(self, hello: Ask) -> bool:
         """Open one connection and learn whose it is; keep it when that worker had none."""
         try:
-            connection = await Connection.open(self._host, self._port, HELLO_TIMEOUT)
-        except ConnectionBroken:
+            connection = await Connection.open(self._host, self._port, HELLO_TIMEOUT, self.tls)
+        except ConnectionBroken as error:
+            self.trouble = str(error) if isinstance(error, TlsFailed) else ""
             return False
+        self.trouble = ""
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 identity = _identity(await hello(connection))

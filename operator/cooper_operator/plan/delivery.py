@@ -44,7 +44,8 @@ def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[St
     spec = snapshot.access_key.spec
     # With several grants none is the one, also while the others' Buckets are not there.
     buckets = [grant.bucket for grant in key.grants] if len(spec.grants) == 1 else []
-    content = secret_content(spec, key.access_key_id, home.endpoint, home.region.spec.tag, buckets)
+    region = home.region.spec
+    content = secret_content(spec, key.access_key_id, home.endpoint, region.tag, buckets, region.ca_bundle)
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, content, key.secret_key):
         steps.append(DeliverCredentials(secret_name(snapshot), content, key, found, _rewrites(snapshot, content, key)))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,9 +37,14 @@ class Home:
     problem: tuple[Reason, str] | None = None
 
 
-def region_record(region: Region) -> RegionRecord:
-    """A Region's settings as its gateways need them, and where those are."""
+def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
+    """A Region's settings as its gateways need them, where those are, and how they are spoken to.
+
+    `default_endpoint` is that of a Region which names none.
+    """
     spec = region.spec
+    endpoint = urlsplit(_endpoint(region, default_endpoint))
+    tls_name = endpoint.hostname or "" if (spec.service.scheme or endpoint.scheme) == "https" else ""
     return RegionRecord(
         name=region.metadata.name,
         tag=spec.tag,
@@ -49,7 +55,14 @@ def region_record(region: Region) -> RegionRecord:
         max_record_age=spec.max_record_age,
         service=spec.service.name or region.metadata.name,
         service_port=spec.service.port,
+        tls_name=tls_name,
+        ca_bundle=spec.ca_bundle or "" if tls_name else "",
     )
+
+
+def _endpoint(region: Region, default_endpoint: str) -> str:
+    """What Secrets carry; empty where nothing is known."""
+    return region.spec.endpoints.internal or default_endpoint
 
 
 def unread(record: RegionRecord, now: float, former: float = MAX_RECORD_AGE) -> RegionRecord:
@@ -79,8 +92,8 @@ def find_home(named: str | None, around: Surroundings) -> Home:
         problem = (REGION_NOT_FOUND, f"spec.region names no Region and {missing}")
     if len(candidates) == 1:
         region = candidates[0]
-        endpoint = region.spec.endpoints.internal or around.default_endpoint
-        return Home(region.metadata.name, region, _told(region_record(region), around.recorded), endpoint)
+        record = _told(region_record(region, around.default_endpoint), around.recorded)
+        return Home(region.metadata.name, region, record, _endpoint(region, around.default_endpoint))
     if len(candidates) > 1:
         names = ", ".join(sorted(region.metadata.name for region in candidates))
         problem = (DEFAULT_REGION_AMBIGUOUS, f"spec.region names no Region and {names} are all marked as the default")
@@ -93,10 +106,11 @@ def plan_region(snapshot: RegionSnapshot) -> Plan[RegionStatus]:
     if region is None:
         steps: tuple[Step, ...] = (DeleteRecord(found),) if found is not None and not snapshot.in_use else ()
         return Plan(steps, None)
+    record = region_record(region, snapshot.default_endpoint)
     if found is None:
-        steps = (CreateRecord(region_record_name(region.metadata.name), region_record(region)),)
+        steps = (CreateRecord(region_record_name(region.metadata.name), record),)
     else:
-        wanted = _following(found, region_record(region), snapshot.now)
+        wanted = _following(found, record, snapshot.now)
         steps = () if found.record == wanted else (UpdateRecord(found, wanted),)
     return Plan(steps, _status(snapshot, region))
 
@@ -122,5 +136,5 @@ def _status(snapshot: RegionSnapshot, region: Region) -> RegionStatus:
     return RegionStatus(
         observed_generation=generation,
         conditions=conditions(before.conditions, (said,), snapshot.now, generation),
-        endpoint=region.spec.endpoints.internal or snapshot.default_endpoint or None,
+        endpoint=_endpoint(region, snapshot.default_endpoint) or None,
     )

@@ -25,6 +25,7 @@ class SecretContent:
     endpoint: str
     region_tag: str
     bucket: str | None
+    ca_bundle: str | None
     profiles: tuple[Profile, ...]
     keys: Mapping[Value, str]
 
@@ -39,7 +40,12 @@ class SecretContent:
 
 
 def secret_content(
-    spec: AccessKeySpec, access_key_id: str, endpoint: str, region_tag: str, buckets: list[str]
+    spec: AccessKeySpec,
+    access_key_id: str,
+    endpoint: str,
+    region_tag: str,
+    buckets: list[str],
+    ca_bundle: str | None = None,
 ) -> SecretContent:
     """What the Secret of an AccessKey is to hold. `buckets`: S3 name of the one it is for, if any."""
     return SecretContent(
@@ -47,6 +53,7 @@ def secret_content(
         endpoint=endpoint,
         region_tag=region_tag,
         bucket=buckets[0] if len(buckets) == 1 else None,
+        ca_bundle=ca_bundle,
         profiles=tuple(spec.secret_profiles),
         keys=(spec.secret_keys or SecretKeys()).keys(),
     )
@@ -87,6 +94,7 @@ _VALUES: Final[Mapping[Value, Callable[[SecretContent, str], str | None]]] = {
     "endpoint": lambda content, _: content.endpoint,
     "region": lambda content, _: content.region_tag,
     "bucket": lambda content, _: content.bucket,
+    "caBundle": lambda content, _: content.ca_bundle,
     "bindingType": lambda _, __: "s3",
     "bindingProvider": lambda _, __: "cooper",
     "host": lambda content, _: urlsplit(content.endpoint).hostname,

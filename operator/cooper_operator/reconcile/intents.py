@@ -21,12 +21,18 @@ class Intents:
     """One poll asks every Region once. What cannot be read or reached is left for the next poll."""
 
     def __init__(
-        self, cluster: Cluster, gateways: Gateways, clock: Callable[[], float], wake: Callable[[Ref], None]
+        self,
+        cluster: Cluster,
+        gateways: Gateways,
+        clock: Callable[[], float],
+        wake: Callable[[Ref], None],
+        default_endpoint: str = "",
     ) -> None:
         self._cluster = cluster
         self._gateways = gateways
         self._clock = clock
         self._wake = wake
+        self._default_endpoint = default_endpoint
 
     async def poll(self) -> None:
         """Decide about all requests that wait now."""
@@ -37,7 +43,7 @@ class Intents:
             return
         for region in regions:
             if region is not None:
-                await self._poll_region(region_record(region))
+                await self._poll_region(region_record(region, self._default_endpoint))
 
     async def _poll_region(self, region: RegionRecord) -> None:
         try:

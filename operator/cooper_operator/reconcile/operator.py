@@ -88,7 +88,7 @@ class Operator:
         applier = Applier(cluster, gateways, self._index, new_secret)
         self._relations = Relations()
         self._reconciler = Reconciler(cluster, self._seen, observer, applier, self._relations, usage, clock, self._wake)
-        self._intents = Intents(cluster, gateways, clock, self._wake)
+        self._intents = Intents(cluster, gateways, clock, self._wake, default_endpoint)
         mender = Mender(cluster, self._index, new_secret, clock, self._wake)
         self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake, self._seen)
         self._concurrency = concurrency

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import stat
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, Ref
+from support.tls import authority
 from unit.cluster.cluster_harness import CREDENTIALS, FILES, KEY_ID, FolderHarness, access_key, bucket
 
 KEY = Ref("AccessKey", "default", "photos")
@@ -374,3 +376,50 @@ async def test_notes_of_an_earlier_version_are_read(folder: FolderHarness, key: 
     found = await folder.cluster.get_credentials("default", "photos")
     assert found
     assert (found.owner_uid, found.access_key_id) == (key["metadata"]["uid"], None)
+
+
+# Certificates
+
+BUNDLE = authority().certificate
+TRUSTING = {**CREDENTIALS, "CA_BUNDLE": BUNDLE, "certificates": BUNDLE, "ca.crt": BUNDLE}
+
+
+@pytest.fixture
+async def trusting(folder: FolderHarness, key: Any) -> Path:
+    await folder.cluster.create_credentials("default", "photos", TRUSTING, key, KEY_ID)
+    return folder.credentials / "default"
+
+
+async def test_certificates_are_files_and_variables_name_one(folder: FolderHarness, trusting: Path) -> None:
+    assert sorted(os.listdir(trusting)) == ["photos.ca-bundle.pem", "photos.ca.crt", "photos.env"]
+    path = trusting / "photos.ca-bundle.pem"
+    script = f'. {trusting / "photos.env"}; printf "%s %s" "$CA_BUNDLE" "$certificates"'
+    assert subprocess.run(["sh", "-euc", script], capture_output=True, check=True, text=True).stdout == f"{path} {path}"
+    ssl.create_default_context(cafile=path)
+    await folder.reopen()
+    found = await folder.cluster.get_credentials("default", "photos")
+    assert found
+    assert dict(found.data) == TRUSTING
+
+
+async def test_certificates_that_are_gone_or_changed_show_and_are_put_back(
+    folder: FolderHarness, key: Any, trusting: Path
+) -> None:
+    path = trusting / "photos.ca-bundle.pem"
+    before = path.read_bytes()
+    for edit in (path.unlink, lambda: path.write_bytes(before + b"more\n")):
+        edit()
+        edited = await folder.cluster.get_credentials("default", "photos")
+        assert edited
+        assert dict(edited.data) != TRUSTING
+        await folder.cluster.update_credentials(edited, TRUSTING, key, KEY_ID)
+        assert path.read_bytes() == before
+
+
+async def test_certificates_go_when_they_are_not_wanted_any_more(
+    folder: FolderHarness, key: Any, trusting: Path
+) -> None:
+    current = await folder.cluster.get_credentials("default", "photos")
+    assert current
+    await folder.cluster.update_credentials(current, CREDENTIALS, key, KEY_ID)
+    assert os.listdir(trusting) == ["photos.env"]

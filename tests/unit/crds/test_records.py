@@ -12,6 +12,7 @@ EARLIER = [
     (key(state="Revoked"), ("revokedAt",)),
     (key(), ("revokedAt",)),
     (region(), ("service", "servicePort", "longerAgeUntil")),
+    (region(), ("tlsName", "caBundle")),
 ]
 
 
@@ -33,7 +34,7 @@ def test_record_that_was_written_before_a_field_was_there_is_read(record: Record
     [
         key(state="Revoked", revoked_at=1_800_000_000.25),
         bucket(),
-        region(service="gateway", service_port="http", longer_age_until=1_800_000_000.5),
+        region(service="gateway", service_port="http", longer_age_until=1_800_000_000.5, tls_name="s3", ca_bundle="x"),
     ],
 )
 def test_record_comes_back_as_it_was(record: Record) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -44,10 +45,11 @@ class FakeGateway:
         self.live: dict[int, list[asyncio.StreamWriter]] = {}
         self.host = "127.0.0.1"
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -17,9 +17,14 @@ KEY_ID, SECRET = "AKIA234567ABCDEFGHIJ", "a/+=%b"
 ENDPOINT = "https://s3.example.com:9000"
 
 
-def content(endpoint: str = ENDPOINT, buckets: tuple[str, ...] = ("photos",), **spec: Any) -> SecretContent:
+CA_BUNDLE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+def content(
+    endpoint: str = ENDPOINT, buckets: tuple[str, ...] = ("photos",), ca_bundle: str | None = None, **spec: Any
+) -> SecretContent:
     made = AccessKeySpec.model_validate({"grants": [{"bucket": "b"}], **spec})
-    return secret_content(made, KEY_ID, endpoint, "eu-1", list(buckets))
+    return secret_content(made, KEY_ID, endpoint, "eu-1", list(buckets), ca_bundle)
 
 
 def data(*args: Any, **spec: Any) -> dict[str, str]:
@@ -70,9 +75,18 @@ def test_a_profile_comes_beside_cooper(profile: str) -> None:
 
 
 def test_profiles_come_together_whatever_their_order() -> None:
-    every = data(secretProfiles=list(PROFILES))
+    every = data(secretProfiles=list(PROFILES), ca_bundle=CA_BUNDLE)
     assert set(every) == {*COOPER.values(), *itertools.chain(*OTHER_PROFILES.values())}
-    assert list(data(secretProfiles=list(PROFILES[::-1])).items()) == list(every.items())
+    reversed_ = data(secretProfiles=list(PROFILES[::-1]), ca_bundle=CA_BUNDLE)
+    assert list(reversed_.items()) == list(every.items())
+
+
+def test_certificates_are_there_where_the_region_has_some() -> None:
+    every = data(secretProfiles=list(PROFILES), ca_bundle=CA_BUNDLE)
+    assert {key for key, value in every.items() if value == CA_BUNDLE} == {"CA_BUNDLE", "certificates", "ca.crt"}
+    assert every.keys() - data(secretProfiles=list(PROFILES)).keys() == {"CA_BUNDLE", "certificates", "ca.crt"}
+    own = data(secretKeys={"caBundle": "SSL_CERTS"}, ca_bundle=CA_BUNDLE)
+    assert (own["SSL_CERTS"], "CA_BUNDLE" in own) == (CA_BUNDLE, False)
 
 
 def test_no_two_profiles_have_a_key_in_common() -> None:
