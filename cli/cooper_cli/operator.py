@@ -1,6 +1,7 @@
 """`cooper operator`: the operator on a Kubernetes cluster."""
 
 import asyncio
+import ipaddress
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,6 +14,7 @@ import click
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
 from cooper_cli.metrics_options import metrics_host_option, metrics_port_option
 from cooper_crds.manifest import parse
+from cooper_crds.names import DNS_SUBDOMAIN
 from cooper_gateway.processes import logs
 from cooper_gateway.processes.errors import GatewayStartError
 from cooper_gateway.processes.health import HealthServer, metrics, readyz
@@ -35,6 +37,22 @@ def _region_in(context: click.Context, option: click.Parameter, path: Path | Non
     if [each["kind"] for each in found] != ["Region"]:
         raise click.ClickException(f"the manifest {path} is to hold one Region, and nothing else")
     return found[0]
+
+
+def _hosts(context: click.Context, option: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Host names, with a wildcard perhaps, and addresses: what a certificate can be for. Each once."""
+    for host in hosts:
+        if not _is_address(host) and not DNS_SUBDOMAIN.fullmatch(host.removeprefix("*.")):
+            raise click.BadParameter(f"{host!r} is neither a host name nor an IP address")
+    return tuple(dict.fromkeys(hosts))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @click.command()
@@ -62,6 +80,19 @@ def _region_in(context: click.Context, option: click.Parameter, path: Path | Non
     metavar="NAME",
     help="A Secret to make, empty, for a gateway's key-encryption key; may be given several times.",
 )
+@click.option(
+    "--tls-secret",
+    metavar="NAME",
+    help="The Secret with the gateway's certificate: whom its ca.crt names, the Region of --region-manifest trusts.",
+)
+@click.option(
+    "--tls-generate",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    callback=_hosts,
+    help="Make that Secret for this host name or address, and renew it; may be given several times.",
+)
 @metrics_host_option
 @metrics_port_option(9101)
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
@@ -71,6 +102,8 @@ def operator(
     watched: tuple[str, ...],
     region: dict[str, Any] | None,
     kek_secrets: tuple[str, ...],
+    tls_secret: str | None,
+    hosts: tuple[str, ...],
     metrics_host: str,
     metrics_port: int,
     verbose: bool,
@@ -80,9 +113,12 @@ def operator(
     Several can run at a time: one leads, and another takes over when it ends. SIGTERM or Ctrl-C lets what is in
     progress end, then stops.
     """
+    if hosts and tls_secret is None:
+        raise click.UsageError("--tls-generate needs the name of the Secret: --tls-secret")
     logs.set_up("operator")
     logging.getLogger(_LOGGER).setLevel(logging.DEBUG if verbose else logging.INFO)
     # Imported here: kopf and the Kubernetes client take a second that no other command is to wait for.
+    from cooper_operator.certificates.secret import ServingSecret
     from cooper_operator.cluster.kubernetes_connection import default_loader, from_kubeconfig
     from cooper_operator.installation import Installation
     from cooper_operator.service import Service
@@ -90,7 +126,8 @@ def operator(
     load = default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
     asyncio.run(_check(load))
     namespace = records_namespace(namespace, kubeconfig)
-    service = Service(load, namespace, watched or None, Installation(region, kek_secrets))
+    serving = None if tls_secret is None else ServingSecret(tls_secret, hosts)
+    service = Service(load, namespace, watched or None, Installation(region, kek_secrets, serving))
     pages = {
         "/livez": lambda: readyz(service.health.dead),
         "/readyz": lambda: readyz(service.health.problems),

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from e2e.chart.helm import CHART, Helm
@@ -67,15 +68,20 @@ class Release:
         lease = await self.get("lease/cooper-operator", self.namespace)
         return lease["spec"]["holderIdentity"].rpartition("_")[0]
 
-    async def try_linked(self, namespace: str, secret: str, image: str) -> str:
-        """Run a Pod that has a Secret by envFrom and tries it; what it says once it has succeeded."""
+    async def try_linked(self, namespace: str, secret: str, image: str, **env: str) -> str:
+        """Run a Pod that has a Secret by envFrom, and as files in /secret, and tries it; what it says once it has
+        succeeded."""
         container = {
             "name": "check",
             "image": image,
             "args": ["check"],
             "envFrom": [{"secretRef": {"name": secret}}],
+            "env": [{"name": name, "value": value} for name, value in env.items()],
+            "volumeMounts": [{"name": "secret", "mountPath": "/secret", "readOnly": True}],
         }
-        pod = manifest("Pod", namespace, f"try-{secret}", {"containers": [container], "restartPolicy": "Never"}, "v1")
+        volumes = [{"name": "secret", "secret": {"secretName": secret}}]
+        spec = {"containers": [container], "volumes": volumes, "restartPolicy": "Never"}
+        pod = manifest("Pod", namespace, f"try-{secret}", spec, "v1")
         await self.kubectl("create", "-f", "-", manifest=pod)
         done = "--for=jsonpath={.status.phase}=Succeeded"
         await self.kubectl("-n", namespace, "wait", done, f"pod/try-{secret}", "--timeout=60s")
@@ -86,6 +92,18 @@ class Release:
     @asynccontextmanager
     async def client(self, credentials: dict[str, str]) -> AsyncIterator[Any]:
         """boto3 with these values, through `kubectl port-forward`."""
+        async with self.forwarded() as port:
+            with NamedTemporaryFile("w") as bundle:
+                values = {**credentials, "ENDPOINT": f"http://127.0.0.1:{port}"}
+                if "CA_BUNDLE" in credentials:  # where a certificate is made, it is for localhost as well
+                    bundle.write(credentials["CA_BUNDLE"])
+                    bundle.flush()
+                    values |= {"ENDPOINT": f"https://localhost:{port}", "CA_BUNDLE": bundle.name}
+                yield s3_client(values, retries={"max_attempts": 3})
+
+    @asynccontextmanager
+    async def forwarded(self) -> AsyncIterator[int]:
+        """A port of this machine that leads to the gateway."""
         program, _, kubeconfig = str(self._kubeconfig.parent / "kubectl"), "", str(self._kubeconfig)
         forward = await asyncio.create_subprocess_exec(
             *(program, "--kubeconfig", kubeconfig, "-n", self.namespace),
@@ -98,7 +116,7 @@ class Release:
                 line = (await forward.stdout.readline()).decode()
             found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
             assert found is not None, line
-            yield s3_client({**credentials, "ENDPOINT": f"http://127.0.0.1:{found[1]}"}, retries={"max_attempts": 3})
+            yield int(found[1])
         finally:
             forward.terminate()
             await forward.wait()

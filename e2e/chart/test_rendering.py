@@ -59,6 +59,16 @@ EVERYTHING: dict[str, Any] = {
         "grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "Storage"}},
     },
 }
+CERT_MANAGER = {
+    "mode": "certManager",
+    "secretName": "made",
+    "certManager": {
+        "issuerRef": {"name": "internal", "kind": "ClusterIssuer"},
+        "duration": "2160h",
+        "renewBefore": "360h",
+        "annotations": {"a": "b"},
+    },
+}
 VALUES: dict[str, dict[str, Any]] = {
     "as they are": {},
     "everything": EVERYTHING,
@@ -66,9 +76,20 @@ VALUES: dict[str, dict[str, Any]] = {
     "no gateway, and no kinds": {"gateway": {"enabled": False}, "crds": {"install": False}},
     "a claim that is there": {"gateway": {"persistence": {"existingClaim": "mine"}, "kekSecret": "mine"}},
     "metrics for this namespace": {"networkPolicy": {"enabled": True}},
+    "TLS with a Secret": {"gateway": {"tls": {"mode": "secret", "secretName": "mine"}}},
+    "TLS by cert-manager": {"gateway": {"tls": CERT_MANAGER}, "ingress": {"enabled": True, "host": "s3.example.com"}},
+    "TLS that the operator makes": {
+        "gateway": {"tls": {"mode": "generated"}},
+        "region": {"internalEndpoint": "https://s3.internal:9000", "publicEndpoint": "https://s3.example.com"},
+        "watchNamespaces": ["default"],
+    },
+    "TLS that the operator makes for other names": {
+        "gateway": {"tls": {"mode": "generated", "dnsNames": ["*.s3.example.com", "10.0.0.1"]}}
+    },
+    "TLS that something before the gateway ends": {"region": {"internalEndpoint": "https://s3.example.com"}},
 }
 #: Of groups that the cluster does not have.
-_FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com")
+_FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com", "cert-manager.io")
 
 #: Values, and what of them is said to be wrong.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -83,6 +104,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a size that is none": ({"gateway": {"persistence": {"size": "ten"}}}, "/gateway/persistence/size"),
     "a volume for many": ({"gateway": {"persistence": {"accessMode": "ReadWriteMany"}}}, "accessMode"),
     "an Ingress without a host": ({"ingress": {"enabled": True}}, "ingress.host: the name by which clients reach"),
+    "a mode of TLS that is none": ({"gateway": {"tls": {"mode": "letsencrypt"}}}, "/gateway/tls/mode"),
+    "TLS with a Secret that is not named": (
+        {"gateway": {"tls": {"mode": "secret"}}},
+        "gateway.tls.secretName: the Secret",
+    ),
+    "an issuer that is not named": (
+        {"gateway": {"tls": {"mode": "certManager"}}},
+        "gateway.tls.certManager.issuerRef.name: the issuer",
+    ),
+    "a host name that is none": ({"gateway": {"tls": {"dnsNames": ["s3/"]}}}, "/gateway/tls/dnsNames/0"),
     "a namespace twice": ({"watchNamespaces": ["a", "a"]}, "watchNamespaces"),
 }
 
@@ -181,3 +212,77 @@ def test_without_the_whole_cluster_nothing_is_granted_but_where_it_was_named(cha
     for namespace in ("default", "kube-public"):
         here = {("", *each[1:]) for each in granted if each[0] == namespace}
         assert here == {each for each in everywhere if not each[2].startswith("regions")}
+
+
+def _found(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    return next(each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+
+def _arguments(objects: list[dict[str, Any]], kind: str, part: str) -> list[str]:
+    pod = _found(objects, kind, f"release-cooper-{part}")["spec"]["template"]["spec"]
+    return [each for each in pod["containers"][0]["args"] if each.startswith("--tls")]
+
+
+def _region(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return yaml.safe_load(_found(objects, "ConfigMap", "release-cooper-operator")["data"]["region.yaml"])["spec"]
+
+
+_SERVICE = f"release-cooper-gateway.{NAMESPACE}.svc"
+_SERVICE_NAMES = [
+    _SERVICE,
+    "release-cooper-gateway",
+    f"release-cooper-gateway.{NAMESPACE}",
+    f"{_SERVICE}.cluster.local",
+    "localhost",
+]
+#: Values; the Secret that the gateway mounts; the internal endpoint; hosts of a certificate that the operator makes.
+TLS: dict[str, tuple[str | None, str, list[str]]] = {
+    "as they are": (None, f"http://{_SERVICE}:9000", []),
+    "TLS with a Secret": ("mine", f"https://{_SERVICE}:9000", []),
+    "TLS by cert-manager": ("made", f"https://{_SERVICE}:9000", []),
+    "TLS that the operator makes": (
+        "release-cooper-gateway-tls",
+        "https://s3.internal:9000",
+        [*_SERVICE_NAMES, "s3.internal", "s3.example.com"],
+    ),
+    "TLS that the operator makes for other names": (
+        "release-cooper-gateway-tls",
+        f"https://{_SERVICE}:9000",
+        ["*.s3.example.com", "10.0.0.1"],
+    ),
+    "TLS that something before the gateway ends": (None, "https://s3.example.com", []),
+}
+
+
+@pytest.mark.parametrize("case", TLS)
+def test_everybody_knows_of_tls(charts: Helm, case: str) -> None:
+    secret, endpoint, hosts = TLS[case]
+    objects = charts.rendered(VALUES[case])
+    options = ["--tls-cert=/tls/tls.crt", "--tls-key=/tls/tls.key"]
+    assert _arguments(objects, "StatefulSet", "gateway") == (options if secret else [])
+    pod = _found(objects, "StatefulSet", "release-cooper-gateway")["spec"]["template"]["spec"]
+    mounted = [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each]
+    assert mounted == ([secret] if secret else [])
+    told = [f"--tls-secret={secret}"] if secret else []
+    assert _arguments(objects, "Deployment", "operator") == [*told, *(f"--tls-generate={host}" for host in hosts)]
+    region = _region(objects)
+    assert region["endpoints"]["internal"] == endpoint
+    assert region["service"].get("scheme") == ("http" if case == "TLS that something before the gateway ends" else None)
+    port = _found(objects, "Service", "release-cooper-gateway")["spec"]["ports"][0]
+    assert port.get("appProtocol") == ("https" if secret else None)
+
+
+def test_cert_manager_is_asked_for_every_name(charts: Helm) -> None:
+    objects = charts.rendered(VALUES["TLS by cert-manager"])
+    asked = _found(objects, "Certificate", "release-cooper-gateway")
+    assert asked["spec"] == {
+        "secretName": "made",
+        "dnsNames": [*_SERVICE_NAMES, "s3.example.com"],
+        "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "internal"},
+        "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+        "usages": ["digital signature", "server auth"],
+        "duration": "2160h",
+        "renewBefore": "360h",
+    }
+    annotations = _found(objects, "Ingress", "release-cooper-gateway")["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"

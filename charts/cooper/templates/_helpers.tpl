@@ -17,6 +17,33 @@
 {{- default (printf "kek-%s" .Values.region.name) .Values.gateway.kekSecret -}}
 {{- end -}}
 
+{{/* TLS by the gateway: "true" or nothing, its Secret, and the names of a certificate that is made (as JSON). */}}
+{{- define "cooper.tls" -}}
+{{- if and .Values.gateway.enabled (ne .Values.gateway.tls.mode "none") -}}true{{- end -}}
+{{- end -}}
+
+{{- define "cooper.tlsSecret" -}}
+{{- if eq .Values.gateway.tls.mode "secret" -}}
+{{- required "gateway.tls.secretName: the Secret of type kubernetes.io/tls to serve with" .Values.gateway.tls.secretName -}}
+{{- else -}}
+{{- default (printf "%s-gateway-tls" (include "cooper.fullname" .)) .Values.gateway.tls.secretName -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cooper.tlsNames" -}}
+{{- $names := .Values.gateway.tls.dnsNames -}}
+{{- if not $names -}}
+{{- $service := printf "%s-gateway" (include "cooper.fullname" .) -}}
+{{- $within := printf "%s.%s" $service .Release.Namespace -}}
+{{- $names = list (printf "%s.svc" $within) $service $within (printf "%s.svc.cluster.local" $within) "localhost" -}}
+{{- range $endpoint := list .Values.region.internalEndpoint .Values.region.publicEndpoint -}}
+{{- $names = append $names (urlParse $endpoint).hostname -}}
+{{- end -}}
+{{- if .Values.ingress.enabled -}}{{- $names = append $names .Values.ingress.host -}}{{- end -}}
+{{- end -}}
+{{- $names | compact | uniq | toJson -}}
+{{- end -}}
+
 {{- define "cooper.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
@@ -63,12 +90,18 @@ kind: Region
 metadata:
   name: {{ .Values.region.name }}
 spec:
-  {{- $internal := default (printf "http://%s-gateway.%s.svc:%v" (include "cooper.fullname" .) .Release.Namespace .Values.gateway.service.port) .Values.region.internalEndpoint }}
+  {{- $scheme := ternary "https" "http" (eq (include "cooper.tls" .) "true") }}
+  {{- $internal := default (printf "%s://%s-gateway.%s.svc:%v" $scheme (include "cooper.fullname" .) .Release.Namespace .Values.gateway.service.port) .Values.region.internalEndpoint }}
   {{- $endpoints := dict "internal" $internal }}
   {{- if .Values.region.publicEndpoint }}
   {{- $endpoints = set $endpoints "public" .Values.region.publicEndpoint }}
   {{- end }}
   {{- $spec := dict "tag" .Values.region.tag "default" .Values.region.default "endpoints" $endpoints }}
-  {{- $spec = set $spec "service" (dict "name" (printf "%s-gateway" (include "cooper.fullname" .)) "port" "s3") }}
+  {{- $service := dict "name" (printf "%s-gateway" (include "cooper.fullname" .)) "port" "s3" }}
+  {{- /* Something before the gateway ends TLS, or begins it. */}}
+  {{- if and .Values.gateway.enabled (not (hasPrefix (printf "%s://" $scheme) $internal)) }}
+  {{- $service = set $service "scheme" $scheme }}
+  {{- end }}
+  {{- $spec = set $spec "service" $service }}
   {{- mergeOverwrite $spec (deepCopy .Values.region.spec) | toYaml | nindent 2 }}
 {{- end -}}

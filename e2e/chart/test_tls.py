@@ -1,0 +1,136 @@
+"""The chart installed with TLS that the operator makes: delivered, linked, and renewed while clients work."""
+
+import asyncio
+import base64
+import json
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+
+from cooper_operator.certificates.x509 import Pair, new_certificate
+from e2e.chart.helm import Helm
+from e2e.chart.release import NAME, Release
+from e2e.kubectl import Kubectl
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SECRET = f"{NAME}-cooper-gateway-tls"
+POD = f"pod/{NAME}-cooper-gateway-0"
+_DAY = 86400.0
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: str) -> AsyncIterator[Release]:
+    """Installed where only the most restricted Pods may run."""
+    namespace = f"tls-{secrets.token_hex(4)}"
+    release = Release(charts, kubectl, kubeconfig, namespace, pod_image)
+    await kubectl("create", "namespace", namespace)
+    await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        began = time.monotonic()
+        await release.install(gateway={"persistence": {"size": "1Gi"}, "tls": {"mode": "generated"}})
+        await release.until_ready("region/local")
+        print(f"\nhelm install with TLS until all is ready: {time.monotonic() - began:.1f} s")
+        yield release
+    finally:
+        await release.uninstall()
+        await kubectl("delete", "region", "local", "--ignore-not-found")
+        await kubectl("delete", "namespace", namespace, "--timeout=120s")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def tenant(release: Release) -> AsyncIterator[str]:
+    """A namespace of an application team, with the Bucket `photos`."""
+    name = f"team-{secrets.token_hex(4)}"
+    await release.kubectl("create", "namespace", name)
+    await release.apply("Bucket", name, "photos", bucketName=f"{name}-photos")
+    await release.until_ready("bucket/photos", name)
+    yield name
+    async with release.client(await _text(release, "photos", name)) as s3:
+        for found in s3.list_objects_v2(Bucket=f"{name}-photos").get("Contents", ()):
+            s3.delete_object(Bucket=f"{name}-photos", Key=found["Key"])
+    await release.kubectl("-n", name, "delete", "bucket,accesskey", "--all", "--timeout=60s")
+    await release.kubectl("delete", "namespace", name, "--timeout=120s")
+
+
+async def _text(release: Release, name: str, namespace: str) -> dict[str, str]:
+    secret = await release.get(f"secret/{name}", namespace)
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+async def test_a_linked_pod_does_the_main_job(release: Release, tenant: str, pod_image: str) -> None:
+    values = await _text(release, "photos", tenant)
+    made = await _text(release, SECRET, release.namespace)
+    assert values["ENDPOINT"] == f"https://{NAME}-cooper-gateway.{release.namespace}.svc:9000"
+    assert values["CA_BUNDLE"] == made["ca.crt"]
+    assert (await release.get("region/local"))["spec"]["caBundle"] == made["ca.crt"]
+    for env in ({}, {"CA_BUNDLE": "/secret/CA_BUNDLE"}):
+        said = await release.try_linked(tenant, "photos", pod_image, **env)
+        assert said.splitlines()[-1] == "deleted it"
+
+
+async def test_helm_test_does_the_main_job(release: Release) -> None:
+    assert "deleted it" in await release.helm("test", NAME, "--timeout=2m", "--logs")
+
+
+async def test_the_key_of_the_authority_is_not_in_the_gateways_pod(release: Release) -> None:
+    authority = await _text(release, f"{SECRET}-ca", release.namespace)
+    assert authority["tls.key"] not in str(await _text(release, SECRET, release.namespace))
+    listed = await release.kubectl("-n", release.namespace, "exec", POD, "-c", "gateway", "--", "ls", "/tls")
+    assert listed.split() == ["tls.crt", "tls.key"]
+
+
+async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, tenant: str) -> None:
+    values = await _text(release, "photos", tenant)
+    async with release.client(values) as s3, release.forwarded() as port:
+        working = asyncio.create_task(_work(s3, values["BUCKET"]))
+        began = time.monotonic()
+        aged = await _age(release)
+        async with asyncio.timeout(30):
+            while (renewed := _serial((await _text(release, SECRET, release.namespace))["tls.crt"])) == aged:
+                await asyncio.sleep(0.5)
+        print(f"\nan aged certificate was renewed after {time.monotonic() - began:.1f} s")
+        # The kubelet looks after a Pod's Secrets once a minute, and whenever something about the Pod changes.
+        await release.kubectl("-n", release.namespace, "annotate", POD, "example.com/look=1")
+        async with asyncio.timeout(60):
+            while _serial(await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))) != renewed:
+                await asyncio.sleep(0.5)
+        print(f"and served after {time.monotonic() - began:.1f} s")
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+    assert await _text(release, "photos", tenant) == values
+    assert (await release.get(POD, release.namespace))["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+async def _work(s3: Any, bucket: str) -> None:
+    """Requests, one after the other, until cancelled; fails with the first that does."""
+    while True:
+        await asyncio.to_thread(s3.put_object, Bucket=bucket, Key="kept", Body=b"kept")
+        await asyncio.sleep(0.1)
+
+
+async def _age(release: Release) -> int:
+    """Put a certificate into the Secret that is due: by the same authority, for the same names. Its serial number."""
+    made = await _text(release, SECRET, release.namespace)
+    authority = await _text(release, f"{SECRET}-ca", release.namespace)
+    names = x509.load_pem_x509_certificate(made["tls.crt"].encode()).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    hosts = names.value.get_values_for_type(x509.DNSName)
+    aged = new_certificate(Pair(authority["tls.crt"], authority["tls.key"]), hosts, time.time() - 250 * _DAY)
+    data = {"tls.crt": aged.certificate, "tls.key": aged.key}
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    await release.kubectl("-n", release.namespace, "patch", f"secret/{SECRET}", "-p", json.dumps({"data": encoded}))
+    return _serial(aged.certificate)
+
+
+def _serial(certificate: str) -> int:
+    return x509.load_pem_x509_certificate(certificate.encode()).serial_number
