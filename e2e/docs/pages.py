@@ -10,8 +10,8 @@ _SECTION = re.compile(r"^## ", re.MULTILINE)
 _BLOCK = re.compile(r"^```(yaml|)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: A manifest that is saved for later begins with its name.
 _SAVED = re.compile(r"# (\S+\.yaml)\n")
-#: Of kinds that the tests' cluster does not have.
-_FOREIGN = "apiVersion: servicebinding.io/"
+#: Any other begins so; what does not is a part of one. Not of kinds that the tests' cluster does not have.
+_MANIFEST = re.compile(r"apiVersion: (?!servicebinding\.io/)")
 
 
 def script(page: str, *sections: str, registry: str, but: str = "\0") -> str:
@@ -26,10 +26,9 @@ def script(page: str, *sections: str, registry: str, but: str = "\0") -> str:
 def _commands(language: str, block: str) -> str:
     if language != "yaml":
         return block
-    if block.startswith(_FOREIGN):
-        return ""
-    saved = _SAVED.match(block)
-    return f"{f'cat > {saved[1]}' if saved else 'kubectl apply -f -'} <<'END'\n{block}END\n"
+    if saved := _SAVED.match(block):
+        return f"cat > {saved[1]} <<'END'\n{block}END\n"
+    return f"kubectl apply -f - <<'END'\n{block}END\n" if _MANIFEST.match(block) else ""
 
 
 def run(text: str, folder: Path, environment: Mapping[str, str], seconds: float) -> str:
