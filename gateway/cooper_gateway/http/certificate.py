@@ -13,6 +13,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from cooper_gateway.http.handshakes import ServingContext
+
 log = logging.getLogger(__name__)
 
 #: Seconds between looks at the files. Their content is compared: a time of change tells too little, and they are small.
@@ -102,8 +104,8 @@ def _no_password() -> NoReturn:
     raise _Protected
 
 
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _new_context() -> ServingContext:
+    context = ServingContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])

@@ -11,7 +11,8 @@ class HttpLimits:
     header_bytes: int = 16 << 10  # the whole header section, request line included
     header_count: int = 100
     header_seconds: float = 15.0  # from a request's first byte to its last header
-    handshake_seconds: float = 10.0  # of TLS, where that is spoken
+    handshake_seconds: float = 5.0  # of TLS, where that is spoken
+    handshakes: int = 3_000  # at a time, per worker: 50 KiB each
     idle_seconds: float = 75.0  # a kept-alive connection with nothing to do
     body_seconds: float = 60.0  # a body that brings less than `body_progress` in this time is given up:
     body_progress: int = 60 << 10  # less than 1 KiB/s, so that nobody holds a connection and a file for next to nothing
@@ -29,6 +30,7 @@ class HttpLimits:
     most_stalled: int = 1024
     crowded_seconds: float = 5.0  # to take half a MiB; with 3 of 4 connections in use, also to send a header section
     connections: int = 20_000  # per worker; one more is answered SlowDown and closed
+    tls_connections: int = 5_000  # in place of that over TLS: 30 KiB each
 
 
 DEFAULT_LIMITS: Final = HttpLimits()

@@ -67,6 +67,8 @@ async def serve(
     """Answer S3 requests on a bound socket, as worker `index` of `count`, until `stop`; with a certificate over TLS."""
     tls = certificate is not None
     context = Context(pipeline, index, count, limits, secure=tls)
+    if tls:
+        certificate.context.bound(limits.handshakes, limits.handshake_seconds)
     listener = await context.loop.create_server(
         lambda: S3Connection(context),
         sock=sock,

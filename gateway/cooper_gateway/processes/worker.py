@@ -45,7 +45,8 @@ async def _serve(child: Child) -> None:
     shares = share(raise_limit())
     store = EmbeddedStore(handover.config, child.keyring(), loop, shares.reading)
     pipeline = Pipeline(records.refresh, store, observer=measurements.observe)
-    limits = replace(DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, shares.connections))
+    most = DEFAULT_LIMITS.connections if certificate is None else DEFAULT_LIMITS.tls_connections
+    limits = replace(DEFAULT_LIMITS, connections=min(most, shares.connections))
     listener = socket.socket(fileno=handover.listener)
     server = await serve(listener, pipeline, handover.index, handover.count, limits, certificate=certificate)
     following = None if certificate is None else loop.create_task(certificate.follow())

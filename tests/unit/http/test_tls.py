@@ -109,6 +109,29 @@ def test_who_never_shakes_hands_is_cut(certificate: ServingCertificate) -> None:
     with_server("uvloop", test, replace(DEFAULT_LIMITS, handshake_seconds=0.2), certificate=certificate)
 
 
+def test_handshakes_are_bounded_and_those_that_are_over_or_given_up_count_no_more(
+    certificate: ServingCertificate,
+) -> None:
+    async def test(rig: Rig) -> None:
+        kept = [await connect(rig) for _ in range(5)]  # one after the other, and all stay
+        begun = [await rig.connect() for _ in range(2)]
+        await asyncio.sleep(0.1)
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await connect(rig)
+        begun[0][1].transport.abort()
+        await eventually(lambda: served(rig))
+        begun.append(await rig.connect())
+        await asyncio.sleep(0.1)
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await connect(rig)
+        await asyncio.sleep(1)  # by then they are cut
+        assert await served(rig)
+        for _, writer in kept + begun:
+            writer.transport.abort()
+
+    with_server("uvloop", test, replace(DEFAULT_LIMITS, handshakes=2, handshake_seconds=0.8), certificate=certificate)
+
+
 def test_who_leaves_while_it_is_answered_ends_the_request(
     certificate: ServingCertificate, caplog: pytest.LogCaptureFixture
 ) -> None:
