@@ -71,9 +71,8 @@ async def test_a_linked_pod_does_the_main_job(release: Release, tenant: str, pod
     assert values["ENDPOINT"] == f"https://{NAME}-cooper-gateway.{release.namespace}.svc:9000"
     assert values["CA_BUNDLE"] == made["ca.crt"]
     assert (await release.get("region/local"))["spec"]["caBundle"] == made["ca.crt"]
-    for env in ({}, {"CA_BUNDLE": "/secret/CA_BUNDLE"}):
-        said = await release.try_linked(tenant, "photos", pod_image, **env)
-        assert said.splitlines()[-1] == "deleted it"
+    said = await release.try_linked(tenant, "photos", pod_image, CA_BUNDLE="/secret/CA_BUNDLE")
+    assert said.splitlines()[-1] == "deleted it"
 
 
 async def test_helm_test_does_the_main_job(release: Release) -> None:
@@ -97,8 +96,7 @@ async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, t
             while (renewed := _serial((await _text(release, SECRET, release.namespace))["tls.crt"])) == aged:
                 await asyncio.sleep(0.5)
         print(f"\nan aged certificate was renewed after {time.monotonic() - began:.1f} s")
-        # The kubelet looks after a Pod's Secrets once a minute, and whenever something about the Pod changes.
-        await release.kubectl("-n", release.namespace, "annotate", POD, "example.com/look=1")
+        await _have_kubelet_look(release)
         async with asyncio.timeout(60):
             while _serial(await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))) != renewed:
                 await asyncio.sleep(0.5)
@@ -108,6 +106,31 @@ async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, t
             await working
     assert await _text(release, "photos", tenant) == values
     assert (await release.get(POD, release.namespace))["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+async def test_another_authority_reaches_everybody(release: Release, tenant: str) -> None:
+    before = await _text(release, "photos", tenant)
+    await release.kubectl("-n", release.namespace, "delete", "secret", SECRET, f"{SECRET}-ca")
+    began = time.monotonic()
+    async with asyncio.timeout(30):
+        while (await release.get("region/local"))["spec"]["caBundle"] == before["CA_BUNDLE"]:
+            await asyncio.sleep(0.2)
+    made = await _text(release, SECRET, release.namespace)
+    await _have_kubelet_look(release)
+    # Delivered when the gateway serves what it is for, as everything is that is delivered.
+    async with asyncio.timeout(60):
+        while (values := await _text(release, "photos", tenant))["CA_BUNDLE"] != made["ca.crt"]:
+            await asyncio.sleep(0.2)
+    print(f"\nanother authority was delivered after {time.monotonic() - began:.1f} s")
+    assert {**values, "CA_BUNDLE": ""} == {**before, "CA_BUNDLE": ""}
+    async with release.client(values) as s3:
+        s3.put_object(Bucket=values["BUCKET"], Key="kept", Body=b"kept")
+    await release.until_ready("bucket/photos", tenant)
+
+
+async def _have_kubelet_look(release: Release) -> None:
+    """It looks after a Pod's Secrets once a minute, and whenever something about the Pod changes."""
+    await release.kubectl("-n", release.namespace, "annotate", "--overwrite", POD, f"example.com/look={time.time()}")
 
 
 async def _work(s3: Any, bucket: str) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,12 +36,15 @@ class Installation:
     kek_secrets: Sequence[str] = ()
     serving: ServingSecret | None = None
 
-    async def bring(self, cluster: Cluster, api: KubernetesApi, namespace: str) -> None:
-        """Make what is not there; what cannot be made is tried again until it can. A certificate is followed on."""
+    async def bring(self, cluster: Cluster, api: KubernetesApi, namespace: str, told: Callable[[Ref], None]) -> None:
+        """Make what is not there; what cannot be made is tried again until it can. A certificate is followed on.
+
+        `told` hears of a Region that was written: who follows the cluster is not told of what is written through it.
+        """
         pause, trusted = _FIRST_PAUSE, None
         while True:
             try:
-                trusted = await self._bring(cluster, api, namespace, trusted)
+                trusted = await self._bring(cluster, api, namespace, trusted, told)
                 if self.serving is None:
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -54,7 +57,14 @@ class Installation:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _bring(self, cluster: Cluster, api: KubernetesApi, namespace: str, trusted: str | None) -> str:
+    async def _bring(
+        self,
+        cluster: Cluster,
+        api: KubernetesApi,
+        namespace: str,
+        trusted: str | None,
+        told: Callable[[Ref], None],
+    ) -> str:
         """`trusted`: whom the Region was told to trust before; None: nothing was brought yet. Returns whom by now."""
         authorities = ""
         if self.serving is not None:
@@ -63,8 +73,8 @@ class Installation:
             return authorities
         for name in self.kek_secrets:
             await _make_secret(api, namespace, name)
-        if self.region is not None:
-            await _bring_region(cluster, self.region, authorities)
+        if self.region is not None and await _bring_region(cluster, self.region, authorities):
+            told(_ref(self.region))
         return authorities
 
 
@@ -84,18 +94,24 @@ async def _make_secret(api: KubernetesApi, namespace: str, name: str) -> None:
         log.info("%s is made: the gateway puts its key-encryption key there", about)
 
 
-async def _bring_region(cluster: Cluster, manifest: Mapping[str, Any], authorities: str) -> None:
-    ref = Ref("Region", "", manifest["metadata"]["name"])
+async def _bring_region(cluster: Cluster, manifest: Mapping[str, Any], authorities: str) -> bool:
+    """Whether anything was written."""
+    ref = _ref(manifest)
     found = await cluster.get(ref)
     wanted = wanted_region(manifest, found, authorities)
     if wanted is None:
-        return
+        return False
     if found is None:
         await cluster.create(wanted)
         log.info("%s is made, as the installation says", ref)
     else:
         await cluster.update(wanted)
         log.info("%s is changed: the installation's settings, or whom to trust for its gateway, are others", ref)
+    return True
+
+
+def _ref(manifest: Mapping[str, Any]) -> Ref:
+    return Ref("Region", "", manifest["metadata"]["name"])
 
 
 def wanted_region(manifest: Mapping[str, Any], found: Object | None, authorities: str = "") -> Object | None:

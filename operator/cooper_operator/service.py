@@ -82,7 +82,7 @@ class Service:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.installation.bring(cluster, api, self.namespace))
+                group.create_task(self.installation.bring(cluster, api, self.namespace, cluster.notify))
                 group.create_task(self._follow(cluster))
                 group.create_task(endpoints.run())
                 group.create_task(operator.run())

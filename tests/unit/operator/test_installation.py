@@ -1,6 +1,7 @@
 """What an installation brings along is made once, and changed when its settings are."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,8 +30,10 @@ def cluster() -> MemoryCluster:
     return MemoryCluster(lambda: 1000.0)
 
 
-async def bring(cluster: MemoryCluster, manifest: dict[str, Any]) -> dict[str, Any]:
-    await Installation(manifest).bring(cluster, None, "cooper")  # type: ignore[arg-type]
+async def bring(
+    cluster: MemoryCluster, manifest: dict[str, Any], told: Callable[[Ref], None] = lambda _: None
+) -> dict[str, Any]:
+    await Installation(manifest).bring(cluster, None, "cooper", told)  # type: ignore[arg-type]
     found = await cluster.get(LOCAL)
     assert found is not None
     return found
@@ -51,6 +54,13 @@ async def test_it_changes_with_the_settings(cluster: MemoryCluster) -> None:
     assert changed["metadata"]["uid"] == made["metadata"]["uid"]
     assert changed["metadata"]["annotations"][INSTALLED] != made["metadata"]["annotations"][INSTALLED]
     assert await bring(cluster, region(endpoints={"internal": "http://s3.cooper"})) == changed
+
+
+async def test_what_is_written_is_told_since_no_watch_shows_it(cluster: MemoryCluster) -> None:
+    told: list[Ref] = []
+    for manifest, times in ((region(), 1), (region(), 1), (region(tag="eu-2"), 2), (region(tag="eu-2"), 2)):
+        await bring(cluster, manifest, told.append)
+        assert told == [LOCAL] * times
 
 
 async def test_that_of_somebody_else_is_left_alone(cluster: MemoryCluster) -> None:
@@ -105,6 +115,7 @@ def test_somebody_elses_region_is_not_told_whom_to_trust() -> None:
 async def test_a_certificate_is_followed(cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     said = [ONE, ONE, OTHER + ONE]
     waited: list[float] = []
+    told: list[Ref] = []
 
     class Serving:
         async def authorities(self, *_: Any) -> str:
@@ -117,8 +128,9 @@ async def test_a_certificate_is_followed(cluster: MemoryCluster, monkeypatch: py
 
     monkeypatch.setattr("cooper_operator.installation.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
-        await Installation(region(), serving=Serving()).bring(cluster, None, "cooper")  # type: ignore[arg-type]
+        await Installation(region(), serving=Serving()).bring(cluster, None, "cooper", told.append)  # type: ignore[arg-type]
     found = await cluster.get(LOCAL)
     assert found is not None
     assert found["spec"]["caBundle"] == OTHER + ONE
     assert found["metadata"]["generation"] == 2
+    assert told == [LOCAL, LOCAL]
