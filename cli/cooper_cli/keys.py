@@ -70,7 +70,7 @@ async def _fetch(name: str, namespace: str, kubeconfig: Path | None, data: Path,
             except Conflict:
                 continue  # another gateway was faster
             except NotFound:
-                problem = f"{about} is not there yet: the operator makes it"
+                problem = absent(about, Layout(str(data)))
             except ClusterError as error:
                 problem = str(error)
             if problem != told:
@@ -79,6 +79,16 @@ async def _fetch(name: str, namespace: str, kubeconfig: Path | None, data: Path,
             await asyncio.sleep(_PAUSE)
     finally:
         await api.close()
+
+
+def absent(about: str, store: Layout) -> str:
+    """What there is to do about a Secret that is not there, in words."""
+    if store.holds_data():
+        return (
+            f"{about} is not there, and only its key opens the encrypted data in {store.root}: put the Secret back, "
+            "from a copy"
+        )
+    return f"{about} is not there yet: the operator makes it"
 
 
 def filled_in(secret: dict[str, Any], about: str, store: Layout, target: Path) -> dict[str, Any] | None:

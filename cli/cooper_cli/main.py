@@ -1,24 +1,32 @@
 """The `cooper` command: one group, one file per command."""
 
+from collections import UserDict
+from importlib import import_module
+from typing import Any, Final
+
 import click
 
-from cooper_cli.check import check
-from cooper_cli.completion import completion
-from cooper_cli.gateway import gateway
-from cooper_cli.keys import keys
-from cooper_cli.operator import operator
-from cooper_cli.status import status
-from cooper_cli.up import up
+#: Each has the name of its module.
+_NAMES: Final = ("check", "completion", "gateway", "keys", "operator", "status", "up")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(UserDict[str, click.Command]):
+    """Imported when they are asked for: a gateway that starts is not to wait for what the operator needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: dict[str, Any] = dict.fromkeys(_NAMES)
+
+    def __getitem__(self, key: str) -> click.Command:
+        if key not in self.data:
+            raise KeyError(key)
+        return getattr(import_module(f"cooper_cli.{key}"), key)
+
+
+@click.group(commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="cooper-s3", prog_name="cooper")
 def main() -> None:
     """S3 buckets and their credentials as ordinary resources."""
-
-
-for command in (up, operator, gateway, keys, status, check, completion):
-    main.add_command(command)
 
 
 if __name__ == "__main__":

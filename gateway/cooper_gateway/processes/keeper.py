@@ -1,9 +1,9 @@
 """Keeps one child running: starts it, learns whether it is ready, and starts it again whenever it ends.
 
-starting --ready--> ready --ends--> pause --> starting --ready--> ready ...
-    |                                 ^           |
-    |ends or refuses                  +-----------+ ends or refuses: whatever hindered it may be mended
-    v
+loading --begin--> starting --ready--> ready --ends--> pause --> starting --ready--> ready ...
+                   |                                   ^         |
+                   |ends or refuses                    +---------+ ends or refuses: what hindered it may be mended
+                   v
   failed (a child that was never ready is not tried again: the gateway does not start)
 """
 
@@ -41,6 +41,7 @@ class Keeper:
         self._stopping = False
         self._lock = threading.Lock()  # of _process and _stopping together: nothing is started once stopping
         self._wake = threading.Event()
+        self._begun = threading.Event()  # it is to be told its part
         self._decided = threading.Event()  # the first start has succeeded or failed
         self._problem: str | None = "is starting"
         self._restarts = 0
@@ -72,9 +73,13 @@ class Keeper:
         """Why the child does not do its work right now, in words that follow its name; None when it does."""
         return self._problem
 
-    def start(self) -> None:
-        """Begin. `wait` tells how it went."""
+    def load(self) -> None:
+        """Start the process, which loads what it needs and waits for its part."""
         self._thread.start()
+
+    def begin(self) -> None:
+        """Tell it its part, now and whenever it is started again. `wait` tells how it went."""
+        self._begun.set()
 
     def wait(self, seconds: float) -> str | None:
         """Wait for the first start: None when the child is ready, else why it is not."""
@@ -86,6 +91,7 @@ class Keeper:
             self._stopping = True
             if self._process is not None:
                 self._process.terminate()
+        self._begun.set()
         self._wake.set()
 
     def end(self, grace: float) -> None:
@@ -153,6 +159,7 @@ class Keeper:
                 process_group=0,  # a Ctrl-C at the terminal is the supervisor's business
             )
             self._process = process
+        self._begun.wait()
         try:
             assert process.stdin is not None
             process.stdin.write(self._handover.to_line())

@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 #: Opening a store after a crash collects its garbage, which may take a while.
 _START_SECONDS: Final = 120.0
-#: Requests in progress get 5 s; then the worker itself has a moment to end.
-_WORKER_GRACE_SECONDS: Final = 7.0
-_GRACE_SECONDS: Final = 5.0
+#: In the order in which they begin, and how many seconds they have to end. The committer is the first: it creates or
+#: checks the key-encryption key, which all others need. Requests in progress at a worker get 5 s, then it has a moment.
+_ROLES: Final[dict[Role, float]] = {"committer": 5.0, "watcher": 5.0, "worker": 7.0}
 #: The committer makes its socket under a name that ends in its process id.
 _LONGEST_PID: Final = 1 << 22
 #: Until a region's record says otherwise (RegionRecord.max_record_age).
@@ -115,10 +115,12 @@ class Supervisor:
         open_for_writing(self._config.table_path, self._config.table_size).close()  # readers need it to be there
         server.start()
         self._keepers = self._make_keepers(lock, sockets)
-        # The committer goes first: it creates or checks the key-encryption key, which all others need.
-        self._launch("committer", _GRACE_SECONDS)
-        self._launch("watcher", _GRACE_SECONDS)
-        self._launch("worker", _WORKER_GRACE_SECONDS)
+        for role, grace in _ROLES.items():  # the last one begun ends first
+            self._stack.callback(_stop_all, self._of(role), grace)
+        for keeper in self._keepers:
+            keeper.load()
+        for role in _ROLES:
+            self._launch(role)
 
     def _check_certificate(self) -> None:
         """Tell now what every worker would."""
@@ -144,12 +146,14 @@ class Supervisor:
             ),
         ]
 
-    def _launch(self, role: Role, grace: float) -> None:
-        """Start the children of a role together and wait until all are ready; they are stopped together, too."""
-        keepers = [keeper for keeper in self._keepers if keeper.role == role]
-        self._stack.callback(_stop_all, keepers, grace)
+    def _of(self, role: Role) -> list[Keeper]:
+        return [keeper for keeper in self._keepers if keeper.role == role]
+
+    def _launch(self, role: Role) -> None:
+        """Have the children of a role begin together, and wait until all are ready."""
+        keepers = self._of(role)
         for keeper in keepers:
-            keeper.start()
+            keeper.begin()
         for keeper in keepers:
             problem = keeper.wait(_START_SECONDS)
             if problem is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cooper_cli.keys import filled_in
+from cooper_cli.keys import absent, filled_in
 from cooper_crds.kubernetes import KEK_KEY, KEK_TYPE
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.storage.layout import Layout
@@ -49,6 +49,13 @@ def test_over_a_store_no_key_is_made(tmp_path: Path, store: Layout) -> None:
     with pytest.raises(KeyringError, match=r"holds no key, and the store in .* already holds encrypted data"):
         filled_in(EMPTY, ABOUT, store, target)
     assert not target.exists()
+
+
+def test_who_lost_the_secret_is_not_told_to_wait_for_a_new_one(store: Layout) -> None:
+    assert absent(ABOUT, store) == f"{ABOUT} is not there yet: the operator makes it"
+    store.index.mkdir(parents=True)
+    (store.index / "data.mdb").touch()
+    assert "put the Secret back" in absent(ABOUT, store)
 
 
 @pytest.mark.parametrize(
