@@ -10,7 +10,7 @@ import yaml
 from kubernetes import client, config
 
 from e2e.artefacts import collect
-from e2e.image import build
+from e2e.image import build, clients
 from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
 
@@ -48,6 +48,14 @@ def pod_image(image: str, cluster: Cluster) -> str:
     """The same, for pods."""
     cluster.load(image)
     return image
+
+
+@pytest.fixture(scope="session")
+def client_image(cluster: Cluster) -> str:
+    """An image with stock aws-cli and boto3, for pods."""
+    name = clients.image()
+    cluster.load(name)
+    return name
 
 
 @pytest.fixture(scope="session")

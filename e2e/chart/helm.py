@@ -51,9 +51,11 @@ class Helm:
             raise HelmFailed(done.stderr)
         return done.stdout
 
-    def rendered(self, values: dict[str, Any] | None = None, release: str = "release") -> list[dict[str, Any]]:
+    def rendered(
+        self, values: dict[str, Any] | None = None, release: str = "release", namespace: str = NAMESPACE
+    ) -> list[dict[str, Any]]:
         """All objects of the chart, with these values, as for `kubectl apply`."""
-        text = self("template", release, str(CHART), "--skip-tests", "--namespace", NAMESPACE, values=values or {})
+        text = self("template", release, str(CHART), "--skip-tests", "--namespace", namespace, values=values or {})
         return [each for each in yaml.safe_load_all(text) if each]
 
 

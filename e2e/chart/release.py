@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from e2e.system.system import manifest
 from support.rig import s3_client
 
 NAME = "s3"
+FULL_NAME = f"{NAME}-cooper"
 
 
 class Release:
@@ -54,19 +57,47 @@ class Release:
         await self.kubectl("apply", "-f", "-", manifest=manifest(kind, namespace, name, spec))
 
     async def until_ready(self, what: str, namespace: str = "", seconds: int = 60) -> None:
+        """`kubectl wait` until it is Ready."""
+        await self.until("condition=Ready", what, namespace, seconds)
+
+    async def until(self, holds: str, what: str, namespace: str = "", seconds: int = 60) -> None:
         """`kubectl wait`."""
         within = ("-n", namespace) if namespace else ()
-        await self.kubectl(*within, "wait", "--for=condition=Ready", what, f"--timeout={seconds}s")
+        await self.kubectl(*within, "wait", f"--for={holds}", what, f"--timeout={seconds}s")
 
     async def get(self, what: str, namespace: str = "") -> dict[str, Any]:
         """An object."""
         within = ("-n", namespace) if namespace else ()
         return json.loads(await self.kubectl(*within, "get", what, "-o", "json"))
 
+    async def holder(self) -> str:
+        """Who holds the Lease, as it names itself; empty: nobody."""
+        lease = await self.get("lease/cooper-operator", self.namespace)
+        return lease["spec"].get("holderIdentity") or ""
+
     async def leader(self) -> str:
         """The Pod of the operator that leads."""
-        lease = await self.get("lease/cooper-operator", self.namespace)
-        return lease["spec"]["holderIdentity"].rpartition("_")[0]
+        return (await self.holder()).rpartition("_")[0]
+
+    async def pods(self, component: str = "operator,gateway") -> dict[str, dict[str, Any]]:
+        """Its Pods by name, those that are going left out."""
+        selector = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component in ({component})"
+        found = json.loads(await self.kubectl("-n", self.namespace, "get", "pods", "-l", selector, "-o", "json"))
+        items = [each for each in found["items"] if "deletionTimestamp" not in each["metadata"]]
+        return {each["metadata"]["name"]: each for each in items}
+
+    async def until_rolled_out(self) -> None:
+        """Wait until all Pods are there and ready, as the latest templates have them."""
+        for what in ("deployment/{}-operator", "statefulset/{}-gateway"):
+            name = what.format(FULL_NAME)
+            await self.kubectl("-n", self.namespace, "rollout", "status", name, "--timeout=180s")
+
+    async def node_endpoint(self) -> str:
+        """Where this machine reaches the gateway, whose Service is one of type NodePort."""
+        service = await self.get(f"service/{FULL_NAME}-gateway", self.namespace)
+        node = (await self.get("nodes"))["items"][0]
+        (address,) = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
+        return f"http://{address}:{service['spec']['ports'][0]['nodePort']}"
 
     async def try_linked(self, namespace: str, secret: str, image: str, **env: str) -> str:
         """Run a Pod that has a Secret by envFrom, and as files in /secret, and tries it; what it says once it has
@@ -83,10 +114,13 @@ class Release:
         spec = {"containers": [container], "volumes": volumes, "restartPolicy": "Never"}
         pod = manifest("Pod", namespace, f"try-{secret}", spec, "v1")
         await self.kubectl("create", "-f", "-", manifest=pod)
-        done = "--for=jsonpath={.status.phase}=Succeeded"
-        await self.kubectl("-n", namespace, "wait", done, f"pod/try-{secret}", "--timeout=60s")
-        said = await self.kubectl("-n", namespace, "logs", f"try-{secret}")
-        await self.kubectl("-n", namespace, "delete", "pod", f"try-{secret}", "--wait=false")
+        return await self.said(namespace, f"try-{secret}")
+
+    async def said(self, namespace: str, pod: str) -> str:
+        """What a Pod says once it has succeeded. It is taken away."""
+        await self.until("jsonpath={.status.phase}=Succeeded", f"pod/{pod}", namespace)
+        said = await self.kubectl("-n", namespace, "logs", pod)
+        await self.kubectl("-n", namespace, "delete", "pod", pod, "--wait=false")
         return said
 
     @asynccontextmanager
@@ -107,7 +141,7 @@ class Release:
         program, _, kubeconfig = str(self._kubeconfig.parent / "kubectl"), "", str(self._kubeconfig)
         forward = await asyncio.create_subprocess_exec(
             *(program, "--kubeconfig", kubeconfig, "-n", self.namespace),
-            *("port-forward", f"service/{NAME}-cooper-gateway", ":9000", "--address=127.0.0.1"),
+            *("port-forward", f"service/{FULL_NAME}-gateway", ":9000", "--address=127.0.0.1"),
             stdout=asyncio.subprocess.PIPE,
         )
         assert forward.stdout is not None
@@ -120,3 +154,25 @@ class Release:
         finally:
             forward.terminate()
             await forward.wait()
+
+
+@asynccontextmanager
+async def installed(
+    helm: Helm, kubectl: Kubectl, kubeconfig: Path, image: str, **values: Any
+) -> AsyncIterator[Release]:
+    """Installed with two operators, where only the most restricted Pods may run; taken away with all it had."""
+    namespace = f"chart-{secrets.token_hex(4)}"
+    release = Release(helm, kubectl, kubeconfig, namespace, image)
+    release.values |= values
+    await kubectl("create", "namespace", namespace)
+    await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        began = time.monotonic()
+        await release.install()
+        await release.until_ready("region/local")
+        print(f"\nhelm install until all is ready: {time.monotonic() - began:.1f} s")
+        yield release
+    finally:  # also what was not wholly installed: its operator would disturb all tests to come
+        await release.uninstall()
+        await kubectl("delete", "region", "local", "--ignore-not-found")
+        await kubectl("delete", "namespace", namespace, "--timeout=120s")

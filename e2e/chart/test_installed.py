@@ -13,30 +13,34 @@ import pytest
 import pytest_asyncio
 
 from e2e.chart.helm import CHART, Helm
-from e2e.chart.release import NAME, Release
+from e2e.chart.release import FULL_NAME, NAME, Release, installed
 from e2e.kubectl import Kubectl
+from e2e.system.system import manifest
 from support.rig import error_code
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+CLIENTS = """
+aws --version
+echo hello | aws s3 cp - "s3://$BUCKET/dir/hello.txt"
+aws s3 ls "s3://$BUCKET/dir/"
+aws s3 cp "s3://$BUCKET/dir/hello.txt" -
+python3 -c '
+import os, boto3
+s3, name = boto3.client("s3"), os.environ["BUCKET"]
+s3.put_object(Bucket=name, Key="boto3", Body=b"by boto3")
+print(s3.get_object(Bucket=name, Key="boto3")["Body"].read().decode(), s3.meta.endpoint_url)
+s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": key} for key in ("boto3", "dir/hello.txt")]})
+'
+"""
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: str) -> AsyncIterator[Release]:
-    """Installed with two operators, where only the most restricted Pods may run."""
-    namespace = f"chart-{secrets.token_hex(4)}"
-    release = Release(charts, kubectl, kubeconfig, namespace, pod_image)
-    await kubectl("create", "namespace", namespace)
-    await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        began = time.monotonic()
-        await release.install()
-        await release.until_ready("region/local")
-        print(f"\nhelm install until all is ready: {time.monotonic() - began:.1f} s")
+    """One for all tests here."""
+    async with installed(charts, kubectl, kubeconfig, pod_image) as release:
         yield release
-    finally:  # also what was not wholly installed: its operator would disturb all tests to come
-        await release.uninstall()
-        await kubectl("delete", "region", "local", "--ignore-not-found")
-        await kubectl("delete", "namespace", namespace, "--timeout=120s")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -79,7 +83,22 @@ async def test_a_pod_that_is_linked_to_a_secret_needs_nothing_else(
     said = await release.try_linked(tenant, "photos", pod_image)
     assert said.splitlines()[-1] == "deleted it"
     values = await _values(release, tenant, "photos")
-    assert values["ENDPOINT"] == f"http://{NAME}-cooper-gateway.{release.namespace}.svc:9000"
+    assert values["ENDPOINT"] == f"http://{FULL_NAME}-gateway.{release.namespace}.svc:9000"
+
+
+async def test_stock_clients_need_the_secret_and_no_flag(release: Release, tenant: str, client_image: str) -> None:
+    """All is applied at once: the Pod starts by itself as soon as there is a Secret."""
+    spec = {"bucketName": f"{tenant}-aws", "credentials": {"secretProfiles": ["Cooper", "AWS"]}}
+    bucket = manifest("Bucket", tenant, "aws", spec)
+    linked = {"image": client_image, "command": ["sh", "-ec", CLIENTS], "envFrom": [{"secretRef": {"name": "aws"}}]}
+    container = {"name": "clients", **linked}
+    pod = manifest("Pod", tenant, "clients", {"containers": [container], "restartPolicy": "Never"}, "v1")
+    began = time.monotonic()
+    await release.kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": [pod, bucket]})
+    said = (await release.said(tenant, "clients")).splitlines()
+    print(f"\nkubectl apply until aws-cli and boto3 are done: {time.monotonic() - began:.1f} s", *said, sep="\n")
+    endpoint = f"http://{FULL_NAME}-gateway.{release.namespace}.svc:9000"
+    assert said[-2:] == ["hello", f"by boto3 {endpoint}"]
 
 
 async def test_how_long_keys_take(release: Release, tenant: str, pytestconfig: pytest.Config) -> None:
@@ -118,7 +137,7 @@ async def test_another_operator_takes_over(release: Release, tenant: str) -> Non
 
 
 async def test_a_gateway_that_is_killed_comes_back_with_all_it_had(release: Release, tenant: str) -> None:
-    values, pod = await _values(release, tenant, "photos"), f"{NAME}-cooper-gateway-0"
+    values, pod = await _values(release, tenant, "photos"), f"{FULL_NAME}-gateway-0"
     await release.kubectl("-n", release.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
     await _until_served(release, pod)
     await _is_kept(release, tenant, values)
@@ -155,7 +174,7 @@ async def test_what_is_uninstalled_and_installed_again_goes_on(release: Release,
 
 async def test_a_key_that_is_lost_is_not_replaced(release: Release, tenant: str, kubectl: Kubectl) -> None:
     """A store that was written with a key is never opened, and never begun anew, with another."""
-    secret, pod = "secret/kek-local", f"{NAME}-cooper-gateway-0"
+    secret, pod = "secret/kek-local", f"{FULL_NAME}-gateway-0"
     kept = await release.get(secret, release.namespace)
     await kubectl("-n", release.namespace, "patch", secret, "--type=json", "-p", '[{"op":"remove","path":"/data"}]')
     await kubectl("-n", release.namespace, "delete", "pod", pod, "--grace-period=0", "--force")

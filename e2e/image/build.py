@@ -38,7 +38,7 @@ def image() -> str:
         name = _name(images.run if images else "")
         if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode:
             with step(f"building {name}"):
-                _build_offline(name, images) if images else _build(name, ROOT)
+                _build_offline(name, images) if images else build(name, ROOT)
         return name
 
 
@@ -49,13 +49,15 @@ def _name(base_image: str) -> str:
     return f"cooper:{digest(files, f'{paths} {base_image}')}"
 
 
-def _build(name: str, context: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+def build(name: str, context: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    """`docker build` with these options. Raises StepFailed."""
     run("image", ["docker", "build", *options, "--tag", name, context], env={**os.environ, **(environment or {})})
 
 
 def _build_offline(name: str, images: base.Base) -> None:
     salt = f"{base.PYTHON} {_NEWEST_GLIBC} {platform.machine()}"
-    wheels = cached("image-wheels", [ROOT / each for each in _LOCKS], _download, salt)
+    locks = [ROOT / each for each in _LOCKS]
+    wheels = cached("image-wheels", locks, lambda folder: download(folder, *locks), salt)
     given = {"BASE_IMAGE": images.run, "BUILD_IMAGE": images.build, "PIP_NO_INDEX": "1"}
     options = [word for argument, value in given.items() for word in ("--build-arg", f"{argument}={value}")]
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,7 +65,7 @@ def _build_offline(name: str, images: base.Base) -> None:
         _stage(context)
         shutil.copytree(wheels, context / "wheels", ignore=shutil.ignore_patterns("complete"))
         # Debian's Docker comes without BuildKit's client.
-        _build(name, context, *options, environment={"DOCKER_BUILDKIT": "0"})
+        build(name, context, *options, environment={"DOCKER_BUILDKIT": "0"})
 
 
 def _files() -> Iterator[Path]:
@@ -81,13 +83,13 @@ def _stage(context: Path) -> None:
         shutil.copy2(path, target)
 
 
-def _download(folder: Path) -> None:
-    """What the locks name, for the image's Python, which need not be this one."""
+def download(folder: Path, *requirements: Path) -> None:
+    """The wheels that requirements name, for the image's Python, which need not be this one."""
     machine = platform.machine()
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, 4, -1)]
     tags += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")]
     target = ["--implementation", "cp", "--python-version", base.PYTHON, *(f"--platform={tag}" for tag in tags)]
-    locks = [word for each in _LOCKS for word in ("--requirement", str(ROOT / each))]
+    named = [word for each in requirements for word in ("--requirement", str(each))]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     with step("fetching the image's wheels"):
-        run("image", [*command, "--require-hashes", "--only-binary=:all:", *target, *locks, "--dest", folder])
+        run("image", [*command, "--require-hashes", "--only-binary=:all:", *target, *named, "--dest", folder])

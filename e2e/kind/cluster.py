@@ -21,6 +21,7 @@ _LABEL: Final = "io.x-k8s.kind.cluster"
 _HERE: Final = Path(__file__).parent
 _MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _AWAY: Final = "/etc/kubernetes/kube-apiserver.yaml"
+_PODS: Final = "10.244.0.0/16"  # kind's default
 
 
 class Cluster:
@@ -79,6 +80,12 @@ class Cluster:
         with step(f"loading {image} into the cluster {self.name}"):
             run("load", [self.home / "kind", "load", "docker-image", "--name", self.name, image])
 
+    def keep_to_itself(self) -> None:
+        """Have the node refuse what is sent to a Pod that is gone; otherwise it leaves the cluster, and who knows who
+        answers there. To be done anew when the node has restarted.
+        """
+        self._exec("ip", "route", "replace", "unreachable", _PODS)
+
     @contextmanager
     def api_server_away(self) -> Generator[None]:
         """Without API server, as when its node restarts: what talks to it is cut off. It is back, and ready, after."""
@@ -89,7 +96,15 @@ class Cluster:
             yield
         finally:
             self._exec("mv", _AWAY, _MANIFEST)
-            self._wait_until_ready(120)
+            self.wait_until_ready(120)
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until its API server answers. Raises StepFailed."""
+        deadline = time.monotonic() + seconds
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise StepFailed(f"the API server of {self.name} is not back after {seconds:.0f} s")
+            time.sleep(0.2)
 
     def audit_log(self) -> str:
         """Every write since the cluster was made, one JSON event a line."""
@@ -111,6 +126,7 @@ class Cluster:
             command = [kind, "create", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig, *options]
             run("create", [*command, "--config", file.name, "--wait", "180s", "--retain"])
             run("create", ["docker", "cp", f"{self.node}:/usr/bin/kubectl", self.kubectl])
+            self.keep_to_itself()
             self._kubectl("-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=120s")
         (self.home / "kind").symlink_to(kind)
 
@@ -136,10 +152,3 @@ class Cluster:
             return False
         command = [self.kubectl, "--kubeconfig", self.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
         return subprocess.run(command, capture_output=True, env={**os.environ}).returncode == 0
-
-    def _wait_until_ready(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not self._answers():
-            if time.monotonic() > deadline:
-                raise StepFailed(f"the API server of {self.name} is not back after {seconds:.0f} s")
-            time.sleep(0.2)

@@ -16,7 +16,9 @@ from e2e.system.workload import Workload
 class Deliveries:
     """Watches a tenant's Secrets. Use as an asynchronous context manager; its end waits for what is being tried."""
 
-    def __init__(self, server: Server, workload: Workload, endpoints: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, server: Server, workload: Workload, endpoints: Callable[[], list[str]], client: type[S3] = S3
+    ) -> None:
         self.keys: dict[str, dict[str, str]] = {}  # all that were ever delivered, by id
         self.tried = 0
         self.withdrawn = 0  # refused, since it was revoked meanwhile
@@ -24,6 +26,7 @@ class Deliveries:
         self._server = server
         self._workload = workload
         self._endpoints = endpoints
+        self._client = client
         self._tries: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Deliveries":
@@ -39,7 +42,7 @@ class Deliveries:
 
     def clients(self, key: dict[str, str]) -> list[S3]:
         """A key at each gateway."""
-        return [S3(self._session, endpoint, key) for endpoint in self._endpoints()]
+        return [self._client(self._session, endpoint, key) for endpoint in self._endpoints()]
 
     async def _follow(self) -> None:
         seen: set[tuple[str, ...]] = set()

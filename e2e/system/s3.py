@@ -1,7 +1,9 @@
 """S3 requests one by one, signed by botocore: as boto3 sends them, without the 50 ms that making one takes."""
 
+import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +13,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
-_TIMEOUT = aiohttp.ClientTimeout(total=20)
+#: A Pod that is gone does not answer: who sends to it is not to wait for long.
+_TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=2)
+_PATIENCE = 60.0  # seconds
+
+
+#: Statuses of a gateway that is not there, or has not read its records yet: nothing was done.
+AWAY = (0, 503)
 
 
 @dataclass(frozen=True)
@@ -59,3 +67,14 @@ class S3:
     async def accepted(self) -> bool:
         """Whether the key is told anything but that it is no key (any more)."""
         return (await self.ask("GET", "/")).code not in ("InvalidAccessKeyId", "KeyAccessRevoked")
+
+
+class PatientS3(S3):
+    """Asks again where nobody answers, or one who cannot yet: as SDKs do, and for longer."""
+
+    async def ask(self, method: str, target: str, body: bytes = b"") -> Answer:
+        """One request, sent until it is answered; the last answer after a minute."""
+        deadline = time.monotonic() + _PATIENCE
+        while (answer := await super().ask(method, target, body)).status in AWAY and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+        return answer

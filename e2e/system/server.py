@@ -11,7 +11,7 @@ from cooper_crds.kubernetes import LEASE
 from cooper_operator.cluster.kubernetes_api import MERGE_PATCH, Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, Request, from_kubeconfig
 from cooper_operator.cluster.kubernetes_objects import core_path, resource_path
-from cooper_operator.cluster.port import Ref
+from cooper_operator.cluster.port import NotFound, Ref
 
 Object = dict[str, Any]
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -54,6 +54,19 @@ class Server:
     async def list(self, path: str, **selector: str) -> list[Object]:
         """All objects at a path."""
         return (await self._api.list(Collection(path, path, selector))).items
+
+    async def get(self, path: str) -> Object | None:
+        """An object; None when there is none."""
+        try:
+            return await self._api.get(path, path)
+        except NotFound:
+            return None
+
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Object | None:
+        """Merge what is given into an object, at whatever version; None when that could not be."""
+        request = Request("PATCH", path, body, _TENANT, MERGE_PATCH)
+        async with await self._connection.send(request, _TIMEOUT) as response:
+            return await response.json() if response.status == 200 else None
 
     async def secrets(self, namespace: str) -> AsyncGenerator[Object]:
         """Every Secret of a namespace as it is, then as it is whenever it changes. Ends when the server ends it."""

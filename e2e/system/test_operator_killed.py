@@ -8,14 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from e2e.system.audit import try_all, until_settled
 from e2e.system.deliveries import Deliveries
-from e2e.system.findings import findings, read_state
-from e2e.system.server import Server, values
+from e2e.system.server import Server
 from e2e.system.system import System
 from e2e.system.workload import Workload
 from support.operator_rig import OperatorProcess
-
-_CONVERGES = 60.0  # seconds
 
 
 async def test_killed_and_started_anew(
@@ -103,7 +101,7 @@ async def _work_through(
     endpoints = [each.endpoint for each in system.gateways]
     async with Deliveries(server, workload, lambda: endpoints) as deliveries:
         await workload.prepare()
-        await _until_settled(system, workload, server)
+        await until_settled(system.namespace, workload, server)
         for fault in faults:
             running = asyncio.create_task(fault())
             for _ in range(acts // len(faults)):
@@ -111,9 +109,9 @@ async def _work_through(
                 await asyncio.sleep(pause)
             await running
         began = time.monotonic()
-        await _until_settled(system, workload, server)
+        await until_settled(system.namespace, workload, server)
         took = time.monotonic() - began
-        await _try_all(workload, server, deliveries)
+        await try_all(workload, server, deliveries)
     print(
         f"{sum(workload.done.values())} acts ({dict(workload.done)}), {len(faults)} faults; settled after {took:.1f} s"
     )
@@ -121,29 +119,3 @@ async def _work_through(
         f"{len(deliveries.keys)} keys were delivered, tried {deliveries.tried} times, {deliveries.withdrawn} too late"
     )
     assert deliveries.problems == []
-
-
-async def _until_settled(system: System, workload: Workload, server: Server) -> None:
-    deadline = time.monotonic() + _CONVERGES
-    while found := findings(await read_state(server, system.namespace), workload):
-        assert time.monotonic() < deadline, "\n".join(found)
-        await asyncio.sleep(0.25)
-
-
-async def _try_all(workload: Workload, server: Server, deliveries: Deliveries) -> None:
-    """What is in use works everywhere, and there only what is granted; what was in use is refused everywhere."""
-    secrets = {
-        each["metadata"]["name"]: values(each)
-        for each in await server.list(f"/api/v1/namespaces/{workload.namespace}/secrets")
-    }
-    current = {name: secrets[each.secret] for name, each in workload.wanted().items()}
-    for name, wanted in workload.wanted().items():
-        for client in deliveries.clients(current[name]):
-            assert await client.problem(wanted.buckets) == ""
-            if workload.closed not in wanted.buckets:
-                assert (await client.ask("GET", f"/{workload.closed}?list-type=2")).code == "AccessDenied"
-    former = set(deliveries.keys) - {each["ACCESS_KEY"] for each in current.values()}
-    for key in former:
-        for client in deliveries.clients(deliveries.keys[key]):
-            assert not await client.accepted(), f"{key} is still accepted"
-    print(f"{len(current)} keys work at both gateways, {len(former)} former ones are refused")

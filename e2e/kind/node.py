@@ -1,0 +1,52 @@
+"""What befalls a cluster's node: it is restarted, programs on it are killed, its etcd forgets what was."""
+
+import json
+from typing import Any, Final
+
+from e2e.kind.cluster import Cluster
+from e2e.kind.steps import StepFailed, output
+
+#: Kills what runs in a Pod but for the sandbox, which the kubelet would make anew with another address.
+_KILL: Final = """
+for each in /proc/[0-9]*; do
+    grep -q "$1" $each/cgroup 2>/dev/null || continue
+    read -r name < $each/comm && [ "$name" != pause ] && kill -9 ${each#/proc/} && echo $name
+done
+true
+"""
+_PKI: Final = "/etc/kubernetes/pki"
+
+
+class Node:
+    """The one node of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def restart(self) -> None:
+        """Restart its container, and wait until the API server answers."""
+        output(["docker", "restart", self._cluster.node])
+        self._cluster.keep_to_itself()
+        self._cluster.wait_until_ready(180)
+
+    def kill_pod(self, uid: str) -> None:
+        """`kill -9` all that runs in a Pod: its containers are begun anew, in the same Pod. Raises StepFailed."""
+        # Names of control groups have the UID with one or the other.
+        if not self._run("sh", "-c", _KILL, "sh", uid.replace("-", "[-_]")).split():
+            raise StepFailed(f"nothing runs in the Pod {uid}")
+
+    def compact(self) -> int:
+        """Have etcd forget all that was: no watch goes on from before. The revision that is the oldest now."""
+        revision = int(self._etcd("maintenance/status", {})["header"]["revision"])
+        self._etcd("kv/compaction", {"revision": str(revision), "physical": True})
+        return revision
+
+    def _etcd(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A call of etcd's own API, as its JSON gateway takes it."""
+        key = ["--cacert", f"{_PKI}/etcd/ca.crt", "--cert", f"{_PKI}/apiserver-etcd-client.crt"]
+        key += ["--key", f"{_PKI}/apiserver-etcd-client.key"]
+        options = ["--silent", "--show-error", "--fail", "--data", json.dumps(request)]
+        return json.loads(self._run("curl", *options, *key, f"https://127.0.0.1:2379/v3/{method}"))
+
+    def _run(self, *command: str) -> str:
+        return output(["docker", "exec", self._cluster.node, *command])
