@@ -45,6 +45,10 @@ class Service:
     telemetry: Telemetry = field(default_factory=Telemetry)
     health: Health = field(default_factory=Health)
 
+    def __post_init__(self) -> None:
+        # Who waits for another's Lease to end counts from when he saw it first: until then he is no second one.
+        self.health.note("Lease", "the Lease was not looked at yet")
+
     async def run(self) -> None:
         """Lead whenever that is possible, until cancelled."""
         # A connection of its own: renewing never waits behind other requests.

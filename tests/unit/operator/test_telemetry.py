@@ -8,6 +8,7 @@ import pytest
 from cooper_operator.cluster.port import Ref
 from cooper_operator.health import Health
 from cooper_operator.reconcile.telemetry import Telemetry
+from cooper_operator.service import Service
 
 PHOTOS = Ref("Bucket", "default", "photos")
 
@@ -106,3 +107,12 @@ def test_what_keeps_it_from_work_is_no_death() -> None:
     assert (health.dead, health.problems) == ([], ["the API server does not answer"])
     health.note("Lease", "")
     assert health.problems == []
+
+
+def test_who_has_not_looked_at_the_lease_is_not_ready() -> None:
+    """A roll-out would end the former leader, and this one waits from when it sees his Lease."""
+
+    async def load(_: Any) -> None: ...
+
+    service = Service(load)
+    assert (service.health.dead, service.health.problems) == ([], ["the Lease was not looked at yet"])
