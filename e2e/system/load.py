@@ -14,7 +14,9 @@ import aiohttp
 from e2e.system.s3 import AWAY, S3, Answer, PatientS3
 
 _CLIENTS = 3  # at each gateway
-_PAUSE = 0.02  # seconds: the machine has others to serve
+#: Seconds: the machine has others to serve, and him who comes back above all.
+_PAUSE = 0.02
+_PAUSE_AWAY = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Load:
             name = f"{number}-{dice.randrange(20)}"
             body = dice.randbytes(dice.choice((100, 4_000, 100_000)))
             put = await s3.ask("PUT", f"{bucket}/{name}", body)
+            if put.status in AWAY:
+                await asyncio.sleep(_PAUSE_AWAY)
             if self._note(endpoint, "put", put, put.status == 200):
                 stored[name] = (body,)
                 self.written.append(time.monotonic())

@@ -30,7 +30,7 @@ async def _upgrade(going_on: Trial, release: Release, version: str) -> float:
     before, began = await release.pods(), time.monotonic()
     upgrade = asyncio.create_task(release.install(**_changed(release, version)))
     while not upgrade.done():
-        await going_on.work(1, pause=0.2)
+        await going_on.work(1, pause=0.5)
     await upgrade
     await going_on.until_served()
     assert not set(_uids(before)) & set(_uids(await release.pods()))
