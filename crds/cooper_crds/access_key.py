@@ -8,6 +8,7 @@ from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import AccessKeyId, ActionSet, RegionName, ResourceName, Timestamp, unix_seconds
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
 #: Most grants of a key. That each names another Bucket is checked in CEL by comparing all with all, which may cost only
@@ -94,6 +95,8 @@ class AccessKeySpec(Model):
     ] = None
     secret_profiles: SecretProfiles = ["Cooper"]
     secret_keys: SecretKeysField = None
+    rotation: RotationField = None
+    restart: Restart = None
 
     @field_validator("grants")
     @classmethod
@@ -124,15 +127,29 @@ class AccessKeyStatus(Status):
         Conditions,
         Field(
             description="What is true of the AccessKey. Ready: the key works and is delivered. Delivered: the Secret "
-            "holds it. Revoked: every gateway refuses it."
+            "holds it. Revoked: every gateway refuses it. Rotated: a rotation has ended, or how it stands. RolledOut: "
+            "the workloads in restart run with what the Secret holds."
         ),
     ] = []
     state: Annotated[
-        Literal["Pending", "Active", "Revoked", "Expired"] | None,
-        Field(description="Pending: the key is being issued. Active: it works. Revoked, Expired: it works no more."),
+        Literal["Pending", "Active", "Rotating", "Revoked", "Expired"] | None,
+        Field(
+            description="Pending: the key is being issued. Active: it works. Rotating: another one takes its place. "
+            "Revoked, Expired: it works no more."
+        ),
     ] = None
     access_key_id: Annotated[
         AccessKeyId | None, Field(description="The key's id: the accessKeyId in the Secret. It is no secret.")
+    ] = None
+    retiring_access_key_id: Annotated[
+        AccessKeyId | None, Field(description="Id of the former key, while it works beside the one in the Secret.")
+    ] = None
+    retire_at: Annotated[
+        Timestamp | None,
+        Field(description="When the former key is refused, or later where workloads are still being restarted."),
+    ] = None
+    rotated_at: Annotated[
+        Timestamp | None, Field(description="When the last rotation ended: every gateway refuses the former key.")
     ] = None
     region: Annotated[RegionName | None, Field(description="Name of the Region whose gateways honour the key.")] = None
     secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None

@@ -21,6 +21,7 @@ from cooper_crds.fields import (
     size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
 
@@ -53,6 +54,8 @@ class BucketCredentials(Model):
     ] = list(DEFAULT_ACTIONS)
     secret_profiles: SecretProfiles = ["Cooper"]
     secret_keys: SecretKeysField = None
+    rotation: RotationField = None
+    restart: Restart = None
 
     @model_validator(mode="after")
     def _own_keys_are_free(self) -> Self:

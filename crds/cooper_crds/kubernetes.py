@@ -50,6 +50,12 @@ CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
 #: Annotation of credentials: the id of the key that they hold. It is no secret.
 CREDENTIALS_KEY_ANNOTATION: Final = "cooper.dev/access-key-id"
 
+#: Annotation of credentials: a digest of what was put into them last, whatever is in them now.
+CREDENTIALS_DIGEST_ANNOTATION: Final = "cooper.dev/content-digest"
+#: Before the name of a Secret: annotation of a workload and of its Pods, which tells what the Secret held when the
+#: workload was restarted for it, or first seen.
+ROLLED_ANNOTATION_PREFIX: Final = "rolled.cooper.dev"
+
 #: Type of the Secret with a gateway's key-encryption key, and its one data key: the content of a key file.
 KEK_TYPE: Final = "cooper.dev/key-encryption-key"
 KEK_KEY: Final = "kek.json"

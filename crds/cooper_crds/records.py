@@ -46,6 +46,9 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     state: Literal["Active", "Revoked"] = "Active"
     revoked_at: float | None = None  # Unix seconds: when the record was first to say Revoked; None: not known
     not_after: float | None = None  # Unix seconds; gateways enforce it by themselves
+    issued_at: float = 0.0  # Unix seconds; 0: not known
+    replaces: str = ""  # id of the key that it takes the place of, which works beside it for a while
+    superseded_at: float | None = None  # Unix seconds: when the Secret was first to hold its successor
     system: bool = False  # the operator's own key: cooper:Operate and nothing else
     region: str = ""  # name of the Region that honours it, for good; every one honours a system key
     version: int = RECORD_VERSION

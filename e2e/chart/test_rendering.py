@@ -199,7 +199,8 @@ def test_the_rights_are_those_that_the_tests_get_by_with(charts: Helm) -> None:
     # In its own namespace it may do to Secrets what it may everywhere.
     own = {each for each in operator if each[0] == NAMESPACE and each[2] == "secrets"}
     assert {("", *each[1:]) for each in own} <= operator
-    assert operator - own == _of(rights.EVERYWHERE, "") | _of(rights.WITH_RECORDS, NAMESPACE)
+    everywhere = _of(rights.EVERYWHERE, "") | _of(rights.ROLL_OUTS, "")
+    assert operator - own == everywhere | _of(rights.WITH_RECORDS, NAMESPACE)
     assert _rules(objects, kinds, "release-cooper-gateway") == _of(rights.GATEWAY, NAMESPACE)
 
 
@@ -208,7 +209,7 @@ def test_without_the_whole_cluster_nothing_is_granted_but_where_it_was_named(cha
     granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")
     assert {each[2] for each in granted if each[0] == ""} == {"regions", "regions/status"}
     assert {each[0] for each in granted if each[2] == "secrets"} == {"default", "kube-public", NAMESPACE}
-    everywhere = _of(rights.EVERYWHERE, "")
+    everywhere = _of(rights.EVERYWHERE, "") | _of(rights.ROLL_OUTS, "")
     for namespace in ("default", "kube-public"):
         here = {("", *each[1:]) for each in granted if each[0] == namespace}
         assert here == {each for each in everywhere if not each[2].startswith("regions")}
@@ -286,3 +287,11 @@ def test_cert_manager_is_asked_for_every_name(charts: Helm) -> None:
     }
     annotations = _found(objects, "Ingress", "release-cooper-gateway")["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+
+
+@pytest.mark.parametrize("namespaces", [[], ["default"]])
+def test_restarting_workloads_is_a_role_that_can_be_left_out(charts: Helm, namespaces: list[str]) -> None:
+    objects = charts.rendered({"watchNamespaces": namespaces, "operator": {"restartWorkloads": False}})
+    granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")
+    assert not {each for each in granted if each[1] == "apps"}
+    assert {each[2] for each in granted} >= {"buckets", "secrets"}

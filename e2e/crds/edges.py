@@ -170,6 +170,13 @@ _SECRET_KEYS: Final = (
     [{"accessKeyId": "A"}], "A",
 )  # fmt: skip
 
+_WORKLOADS: Final = (
+    [], [{"kind": "DaemonSet", "name": "a"}], [{"kind": "Deployment", "name": "a"}] * 2, [{"kind": "Deployment"}],
+    [{"kind": "Deployment", "name": "a"}, {"kind": "StatefulSet", "name": "a"}], [{"name": "a"}], [{}], [None], ["a"],
+    [{"kind": "Job", "name": "a"}], [{"kind": "deployment", "name": "a"}], [{"kind": "Deployment", "name": "A"}],
+    [{"kind": "Deployment", "name": "a", "namespace": "b"}], {"kind": "Deployment", "name": "a"}, "Deployment/a",
+)  # fmt: skip
+
 #: Values of a field, by its name, beside those of all fields.
 BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "bucketName": _BUCKET_NAMES,
@@ -182,6 +189,8 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "maxObjectSize": _SIZES,
     "maxMetadataSize": _SIZES,
     "maxRecordAge": _DURATIONS,
+    "overlap": _DURATIONS,
+    "restart": _WORKLOADS,
     "expiresAt": _TIMES,
     "internal": tuple(_endpoints()),
     "bucketNameTemplate": _TEMPLATES,

@@ -133,6 +133,12 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         ["29s", "0s", "0h0m0s", "720h1s", "721h", "43201m", "999999h", "999999h9999999m9999999s"],
         ["30s", "1m", "720h", "43200m", "2592000s", "719h59m60s", "000030s"],
     ),
+    **{
+        (kind, f"{at}.rotation.overlap", "must be from 0s to 720h"): Values(
+            ["720h1s", "721h", "43201m", "999999h9999999m9999999s"], ["0s", "0h0m0s", "1s", "720h", "43200m"]
+        )
+        for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
+    },
     ("Region", "spec.bucketNameTemplate", "must contain {name}"): Values(
         ["photos", "{namespace}"], ["{name}", "{namespace}-{name}", "{name}{name}", "x.{name}-y"]
     ),

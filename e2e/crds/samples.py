@@ -32,6 +32,8 @@ _SECRET: Final = {
         "bucket": "MY_BUCKET",
         "caBundle": "MY_CERTIFICATES",
     },
+    "rotation": {"overlap": "30m"},
+    "restart": [{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "db"}],
 }
 #: The shortest text that is a certificate for both judges: the same at each run, since names of tests are made of it.
 CERTIFICATE: Final = (Path(__file__).parent / "certificate.pem").read_text()
@@ -84,6 +86,9 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             **_OBSERVED,
             "state": "Active",
             "accessKeyId": "AKIA234567ABCDEFGHIJ",
+            "retiringAccessKeyId": "AKIA234567ABCDEFGHIK",
+            "retireAt": TIME,
+            "rotatedAt": TIME,
             "secretName": "my-secret",
             "provenRecord": "1234",
             "region": "local",
@@ -189,5 +194,6 @@ LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
     "grants": _grants,
     "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
+    "restart": lambda count: [{"kind": "Deployment", "name": f"web-{index}"} for index in range(count)],
     "conditions": lambda count: [{**CONDITION, "type": f"Type{index}"} for index in range(count)],
 }

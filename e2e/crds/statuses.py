@@ -68,6 +68,7 @@ def of_tables() -> list[Found]:
             (tables.BUCKETS, tables.test_bucket),
             (tables.API_ACCESS, tables.test_api_access),
             (tables.ACCESS_KEYS, tables.test_access_key),
+            (tables.ROTATIONS, tables.test_rotation),
             (tables.DELETIONS, tables.test_access_key_deletion),
             (tables.REGIONS, tables.test_region),
         ):

@@ -27,6 +27,7 @@ NOT_IN_STATUS = {
     "DeletionCalledOff",
     "InvalidResource",
     "KeyReissued",
+    "KeyRotated",
     "RecordRebuilt",
     "SecretRewritten",
     "SweepHalted",

@@ -18,6 +18,8 @@ EVERYWHERE: Final = (
     ("", ("secrets",), (*_READ, "create", "patch", "delete")),
     ("", ("events",), ("get", "create", "patch")),
 )
+#: Where tenants are, for `restart`: a role of its own that can be left out.
+ROLL_OUTS: Final = (("apps", ("deployments", "statefulsets", "daemonsets"), ("get", "patch")),)
 #: In the gateways' namespace.
 WITH_RECORDS: Final = (
     ("", ("configmaps",), ("get", "create", "patch")),
@@ -41,12 +43,12 @@ Rows = Sequence[tuple[str, Sequence[str], Sequence[str]]]
 
 def rights(namespace: str) -> dict[str, Any]:
     """The operator's account in the gateways' namespace with its roles and what the behaviour suite needs."""
-    return _account("operator", namespace, (*EVERYWHERE, *_FOR_TESTS), WITH_RECORDS)
+    return _account("operator", namespace, (*EVERYWHERE, *ROLL_OUTS, *_FOR_TESTS), WITH_RECORDS)
 
 
 def operator_rights(namespace: str) -> dict[str, Any]:
     """The operator's account with its roles, and nothing more."""
-    return _account("operator", namespace, EVERYWHERE, WITH_RECORDS)
+    return _account("operator", namespace, (*EVERYWHERE, *ROLL_OUTS), WITH_RECORDS)
 
 
 def gateway_rights(namespace: str) -> dict[str, Any]:

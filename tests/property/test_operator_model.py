@@ -28,7 +28,14 @@ def spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 _SECRET_NAME = st.sampled_from([None, "app"])
 _SECRET_PROFILES = st.sampled_from([None, ["AWS"], ["S3Env", "CredentialsFile"]])
 _SECRET_KEYS = st.sampled_from([None, {"accessKeyId": "SECRET_KEY", "secretAccessKey": "PASSWORD"}])
-_SECRET = {"secretName": _SECRET_NAME, "secretProfiles": _SECRET_PROFILES, "secretKeys": _SECRET_KEYS}
+_SECRET: dict[str, st.SearchStrategy[Any]] = {
+    "secretName": _SECRET_NAME,
+    "secretProfiles": _SECRET_PROFILES,
+    "secretKeys": _SECRET_KEYS,
+}
+_ROTATION = st.sampled_from([None, {"overlap": "0s"}, {"overlap": "5s"}, {"overlap": "40s"}])
+_RESTART = st.sampled_from([None, [{"kind": "Deployment", "name": "web"}]])
+_SECRET |= {"rotation": _ROTATION, "restart": _RESTART}
 _ACTIONS = st.sampled_from([None, ["s3:GetObject"]])
 BUCKET_SPEC = spec(
     apiAccess=st.sampled_from(["Allowed", "Revoked"]),
@@ -50,7 +57,9 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (4, st.tuples(st.just("bucket"), st.sampled_from(BUCKETS), BUCKET_SPEC)),
     (5, st.tuples(st.just("key"), st.sampled_from(KEYS), KEY_SPEC)),
     (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
-    (3, st.tuples(st.just("recall"), st.sampled_from(NAMED), RECALLED_AFTER)),
+    (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
+    (1, st.tuples(st.just("roll out"), st.booleans())),
+    (4, st.tuples(st.just("recall"), st.sampled_from(NAMED), RECALLED_AFTER)),
     (1, st.tuples(st.just("region"), st.booleans())),
     (1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS))),
     (1, st.tuples(st.just("spoil"), st.sampled_from(SECRETS), st.booleans())),
@@ -76,6 +85,10 @@ async def act(model: Model, step: Act) -> None:
         expires = how[1].get("expiresAt")
         timed = {} if expires is None else {"expiresAt": timestamp(model.now() + expires)}
         await model.apply("AccessKey", how[0], how[1] | timed)
+    elif what == "rotate":
+        await model.rotate(*how[0])
+    elif what == "roll out":
+        model.roll_out(how[0])
     elif what == "delete":
         await model.delete(*how[0])
     elif what == "recall":

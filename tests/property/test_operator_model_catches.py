@@ -71,6 +71,7 @@ def overwrites_secrets(patch: pytest.MonkeyPatch) -> None:
 BREAKS: dict[str, tuple[Break, str]] = {
     "delivers before the proof": (left_out("_prove_works"), "delivered key"),
     "does not wait for refusals": (left_out("_prove_denied"), "a worker honours its key"),
+    "does not wait for the end of a rotation": (left_out("_prove_denied"), "a worker honours its former key"),
     "does not prove API access": (left_out("_prove_api_access"), "is said to be revoked, and a worker serves it"),
     "revokes no record": (revokes_no_record, "is deleted and still there"),
     "overwrites Secrets of others": (overwrites_secrets, "a Secret of somebody else was changed"),

@@ -5,14 +5,18 @@ import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import Condition, find_condition
+from cooper_crds.fields import timestamp
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, Record
-from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref
+from cooper_crds.rotation import ROTATE_AT, WorkloadName
+from cooper_crds.stored import Workload
+from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref, StoredRecord
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.plan.keys import reaches
 from cooper_operator.reconcile.operator import Intervals, Operator
@@ -35,7 +39,9 @@ LASTING = {
     "Revoked",
     "Expired",
 }
-_WRITES = ("create", "update", "delete", "replace")
+_WRITES = ("create", "update", "delete", "replace", "annotate")
+#: A workload that uses a Secret.
+WEB = WorkloadName(kind="Deployment", name="web")
 
 
 class Ports:
@@ -89,7 +95,7 @@ class _Port:
         method = getattr(self._port, name)
         if name in ("watch", "serves"):  # they ask nobody
             return method
-        return lambda *args: self._ports.call(name, lambda: method(*args))
+        return lambda *args, **more: self._ports.call(name, lambda: method(*args, **more))
 
 
 class _Watched(LoggedCluster):
@@ -99,6 +105,12 @@ class _Watched(LoggedCluster):
         super().__init__(*args)
         self.delivered: Callable[[Mapping[str, str], str], None]
         self.said: Callable[[Object], None]
+        self.issued: Callable[[Record], None]
+
+    async def create_record(self, name: str, record: Record) -> StoredRecord:
+        stored = await super().create_record(name, record)
+        self.issued(record)
+        return stored
 
     async def create_credentials(
         self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
@@ -141,6 +153,8 @@ class Model:
         self.cluster = _Watched(self.now, lambda: f"00000000-0000-4000-8000-{next(numbers):012d}")
         self.cluster.delivered = self._check_delivered
         self.cluster.said = self._check_said
+        self.cluster.issued = self._check_issued
+        self.cluster.workloads["default", WEB] = Workload(WEB, "1")
         self.gateways = LaggingGateways(self.cluster)
         self.foreign: set[str] = set()
         self._delivered: set[str] = set()
@@ -207,6 +221,22 @@ class Model:
         except ClusterError:
             pass
 
+    async def rotate(self, kind: Any, name: str) -> None:
+        """Somebody wants a new key now."""
+        try:
+            obj = await self.cluster.get(Ref(kind, "default", name))
+            if obj is not None:
+                metadata = dict(obj["metadata"])
+                metadata["annotations"] = {**metadata.get("annotations", {}), ROTATE_AT: timestamp(self.now())}
+                await self.cluster.update({**obj, "metadata": metadata})
+        except ClusterError:
+            pass
+
+    def roll_out(self, ended: bool) -> None:
+        """The Pods of the workload are as its template says, or they cannot be."""
+        found = self.cluster.workloads["default", WEB]
+        self.cluster.workloads["default", WEB] = replace(found, waiting="" if ended else "0 of 1 Pods are new")
+
     async def recall(self, kind: Any, name: str) -> None:
         """Somebody puts back the manifest of a resource, if it is being deleted."""
         ref = Ref(kind, "default", name)
@@ -256,10 +286,20 @@ class Model:
         if not all(any(_knows(view, key_id, value) for value in data.values()) for view in self.gateways.views()):
             self.violations.append(f"delivered key {key_id} that not every worker accepts")
 
+    def _check_issued(self, record: Record) -> None:
+        if not isinstance(record, KeyRecord) or record.system:
+            return
+        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        keys = [each for each in stored if isinstance(each, KeyRecord) and each.owner.uid == record.owner.uid]
+        live = [each for each in keys if each.state == "Active" and (each.not_after or EPOCH * 2) > self.now()]
+        if len(live) > 2:
+            self.violations.append(f"{record.owner.name} has {len(live)} keys that work")
+
     def _check_said(self, obj: Object) -> None:
         self._check_refusal(obj)
         if obj["kind"] == "AccessKey":
             self._check_accepted(read(obj, AccessKey))
+            self._check_rotated(read(obj, AccessKey))
         elif obj["kind"] == "Bucket":
             self._check_served(read(obj, Bucket))
 
@@ -276,6 +316,16 @@ class Model:
         for key in (key for view in self.gateways.views() for key in _keys(view)):
             if key.owner.uid == meta.uid and self._could_be_used(key):
                 self.violations.append(f"{meta.name} is said to be revoked, and a worker honours its key")
+
+    def _check_rotated(self, access_key: AccessKey) -> None:
+        meta, status = access_key.metadata, access_key.status
+        if status is None or not _holds(status.conditions, "Rotated", meta.generation):
+            return
+        record = self.cluster.stored(key_record_name(status.access_key_id or ""))
+        former = record.replaces if isinstance(record, KeyRecord) else ""
+        for key in (key for view in self.gateways.views() for key in _keys(view)):
+            if key.access_key_id == former and self._could_be_used(key):
+                self.violations.append(f"{meta.name} is said to be rotated, and a worker honours its former key")
 
     def _check_accepted(self, access_key: AccessKey, *, always: bool = False) -> None:
         """A key that is said to be ready works everywhere, and serves nowhere what was withdrawn."""
@@ -347,6 +397,7 @@ class Model:
             await self.stop()
             self.start()
         self.ports.left = None
+        self.roll_out(True)
         await asyncio.sleep(130)
         self.check_refusals()
         damaged = (await self.cluster.list_records()).damaged
@@ -383,7 +434,8 @@ class Model:
         for name in self.cluster._records:
             record = self.cluster.stored(name)
             if isinstance(record, KeyRecord) and not record.system:
-                active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active")
+                overlaps = record.superseded_at is not None and (record.not_after or 0) > self.now()
+                active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active" and not overlaps)
                 if record.owner.uid not in live:
                     yield f"record {name} has no owner left"
         yield from (f"{uid} has {count} keys" for uid, count in active.items() if count > 1)

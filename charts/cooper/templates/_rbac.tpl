@@ -26,6 +26,12 @@
   verbs: [get, create, patch]
 {{- end -}}
 
+{{- define "cooper.rules.workloads" -}}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, patch]
+{{- end -}}
+
 {{- define "cooper.rules.own" -}}
 - apiGroups: [""]
   resources: [secrets]

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from cooper_crds.records import Box, Record
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import Workload
 from cooper_operator.cluster.env_text import Owner
 from cooper_operator.cluster.event_log import Event, EventLog
 from cooper_operator.cluster.folder_report import Remark
@@ -24,7 +26,7 @@ from cooper_operator.cluster.folder_watch import FolderWatch
 from cooper_operator.cluster.objects import ref_of
 from cooper_operator.cluster.open_folder import OpenFolder, Sources, new_uid
 from cooper_operator.cluster.owners import record_owner
-from cooper_operator.cluster.port import Credentials, Kind, Object, Ref, StoredRecord
+from cooper_operator.cluster.port import Credentials, Kind, NotFound, Object, Ref, StoredRecord
 from cooper_operator.cluster.problems import Problem
 from cooper_operator.cluster.record_listing import RecordListing
 from cooper_operator.cluster.watch_hub import WatchHub
@@ -150,6 +152,16 @@ class FolderCluster:
         owner = self._open.credentials.delete(current)
         if owner:
             self._hub.notify(owner)
+
+    async def get_workload(self, namespace: str, name: WorkloadName) -> Workload:
+        """See the port. Nothing runs here: there is none."""
+        return Workload(name)
+
+    async def annotate_workload(
+        self, namespace: str, current: Workload, annotation: str, value: str, *, roll: bool
+    ) -> Workload:
+        """See the port."""
+        raise NotFound(f"{current.name} does not exist: nothing is run from a folder")
 
     async def get_record(self, name: str) -> StoredRecord | None:
         """See the port."""

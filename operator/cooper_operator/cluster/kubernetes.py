@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
 from cooper_crds.kubernetes import secret_name as record_secret_name
 from cooper_crds.records import Record, RecordError
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import Workload
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_credentials import (
     credentials_of,
@@ -39,6 +41,7 @@ from cooper_operator.cluster.kubernetes_records import (
 )
 from cooper_operator.cluster.kubernetes_revision import RevisionWriter
 from cooper_operator.cluster.kubernetes_watch import OwnerOf, OwnerWatch
+from cooper_operator.cluster.kubernetes_workloads import workload_of, workload_patch, workload_path
 from cooper_operator.cluster.objects import ref_of
 from cooper_operator.cluster.own_writes import OwnWrites
 from cooper_operator.cluster.port import (
@@ -46,6 +49,7 @@ from cooper_operator.cluster.port import (
     Conflict,
     Credentials,
     Kind,
+    NotAllowed,
     NotFound,
     Object,
     Ref,
@@ -196,6 +200,24 @@ class KubernetesCluster:
         if current.owner_uid is None:
             raise Conflict(f"{about} is not one of ours")
         await self._delete_secret(current.namespace, current.name, about, current.version)
+
+    # Workloads
+
+    async def get_workload(self, namespace: str, name: WorkloadName) -> Workload:
+        """See the port."""
+        try:
+            return workload_of(name, await self._api.get(workload_path(namespace, name), f"{name} in {namespace}"))
+        except NotFound:
+            return Workload(name)
+        except NotAllowed as error:
+            return Workload(name, problem=str(error))
+
+    async def annotate_workload(
+        self, namespace: str, current: Workload, annotation: str, value: str, *, roll: bool
+    ) -> Workload:
+        """See the port."""
+        path, patch = workload_path(namespace, current.name), workload_patch(current, annotation, value, roll)
+        return workload_of(current.name, await self._api.patch(path, f"{current.name} in {namespace}", patch))
 
     # Records
 

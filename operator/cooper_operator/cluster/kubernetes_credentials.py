@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from cooper_crds.kubernetes import (
+    CREDENTIALS_DIGEST_ANNOTATION,
     CREDENTIALS_KEY_ANNOTATION,
     CREDENTIALS_LABEL,
     CREDENTIALS_OWNER_LABEL,
     MAX_LABEL_LENGTH,
 )
-from cooper_crds.stored import Credentials
+from cooper_crds.stored import Credentials, content_digest
 from cooper_operator.cluster.kubernetes_objects import controller_of, controller_reference
 from cooper_operator.cluster.port import Object, Ref
 
@@ -31,7 +32,7 @@ def new_secret(namespace: str, name: str, data: Mapping[str, str], owner: Object
         "namespace": namespace,
         "name": name,
         "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
-        "annotations": {CREDENTIALS_KEY_ANNOTATION: access_key_id},
+        "annotations": _annotations(data, access_key_id),
         "ownerReferences": [controller_reference(owner)],
     }
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _encoded(data)}
@@ -44,7 +45,7 @@ def secret_patch(current: Credentials, data: Mapping[str, str], owner: Object, a
     """
     labels = credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"])
     removed = dict.fromkeys(current.data.keys() - data.keys())
-    annotations = {CREDENTIALS_KEY_ANNOTATION: access_key_id}
+    annotations = _annotations(data, access_key_id)
     metadata = {"resourceVersion": current.version, "labels": labels, "annotations": annotations}
     return {"metadata": metadata, "data": {**removed, **_encoded(data)}}
 
@@ -64,6 +65,7 @@ def credentials_of(secret: Mapping[str, Any]) -> Credentials:
         metadata["resourceVersion"],
         access_key_id=controller and annotations.get(CREDENTIALS_KEY_ANNOTATION),
         intact=controller is None or credentials_labels(*controller).items() <= labels.items(),
+        delivered=controller and annotations.get(CREDENTIALS_DIGEST_ANNOTATION),
     )
 
 
@@ -71,6 +73,10 @@ def credentials_owner(metadata: Mapping[str, Any]) -> Ref | None:
     """The AccessKey whose credentials a Secret holds, by its metadata."""
     controller = controller_of(metadata, "AccessKey")
     return controller and Ref("AccessKey", metadata["namespace"], controller[0])
+
+
+def _annotations(data: Mapping[str, str], access_key_id: str) -> dict[str, str]:
+    return {CREDENTIALS_KEY_ANNOTATION: access_key_id, CREDENTIALS_DIGEST_ANNOTATION: content_digest(data)}
 
 
 def _encoded(data: Mapping[str, str]) -> dict[str, str]:

@@ -4,10 +4,12 @@ import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cooper_crds.records import Record, RecordError
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import Workload
 from cooper_operator.cluster.event_log import Event, EventLog
 from cooper_operator.cluster.objects import Entry, Objects, copied, ref_of
 from cooper_operator.cluster.owners import record_owner
@@ -62,6 +64,8 @@ class MemoryCluster:
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
+        self.workloads: dict[tuple[str, WorkloadName], Workload] = {}  # who puts some here runs them as well
+        self.restarts: list[tuple[str, str]] = []  # namespace and workload, as they came
         self._events = EventLog()
         #: Set it to a reason to make every call raise Unavailable, as an API server that cannot be reached.
         self.unavailable: str | None = None
@@ -169,6 +173,29 @@ class MemoryCluster:
         for waiting, awaited in self._waiting.items():
             if (waiting.namespace, awaited) == (namespace, name):
                 self._hub.notify(waiting)
+
+    async def get_workload(self, namespace: str, name: WorkloadName) -> Workload:
+        """See the port."""
+        self._reach()
+        return self.workloads.get((namespace, name), Workload(name))
+
+    async def annotate_workload(
+        self, namespace: str, current: Workload, annotation: str, value: str, *, roll: bool
+    ) -> Workload:
+        """See the port. A restart is over when somebody says so in `workloads`."""
+        self._reach()
+        found = self.workloads.get((namespace, current.name))
+        if found is None:
+            raise NotFound(f"{current.name} does not exist")
+        if found.version != current.version:
+            raise Conflict(f"{current.name} changed")
+        marks = {**found.marks, annotation: value}
+        waiting = "0 of 1 Pods are new" if roll else found.waiting
+        changed = replace(found, version=str(next(self._versions)), marks=marks, waiting=waiting)
+        self.workloads[namespace, current.name] = changed
+        if roll:
+            self.restarts.append((namespace, str(current.name)))
+        return changed
 
     async def get_record(self, name: str) -> StoredRecord | None:
         """See the port."""

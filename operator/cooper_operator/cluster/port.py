@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from cooper_crds.records import Record
-from cooper_crds.stored import Credentials, StoredRecord
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.record_listing import RecordListing
 
 Kind = Literal["Region", "Bucket", "AccessKey"]
@@ -117,6 +118,19 @@ class Cluster(Protocol):
 
     async def delete_credentials(self, current: Credentials) -> None:
         """Delete one that is ours. Raises Conflict."""
+        ...
+
+    async def get_workload(self, namespace: str, name: WorkloadName) -> Workload:
+        """Read a workload, live. One that is not there has no version; one that may not be read tells its `problem`."""
+        ...
+
+    async def annotate_workload(
+        self, namespace: str, current: Workload, annotation: str, value: str, *, roll: bool
+    ) -> Workload:
+        """Annotate a workload, and with `roll` the template of its Pods, which restarts them. Returns it as it is then.
+
+        Raises Conflict, NotFound, Invalid, NotAllowed.
+        """
         ...
 
     async def get_record(self, name: str) -> StoredRecord | None:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from cooper_crds.access_key import AccessKeyStatus
+from cooper_crds.conditions import drop_condition
 from cooper_crds.records import RegionRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import own_secrets
@@ -125,10 +126,15 @@ def _status(
     before = snapshot.access_key.status or AccessKeyStatus()
     generation = snapshot.access_key.metadata.generation
     gone = any(say.type == "Delivered" and say.status == "False" for say in said)
+    found = before.conditions
+    for type_ in ("Rotated", "RolledOut"):
+        found = drop_condition(found, type_)
     update = {
         "observed_generation": generation,
-        "conditions": conditions(before.conditions, said, snapshot.now, generation),
+        "conditions": conditions(found, said, snapshot.now, generation),
         "state": state or before.state,
+        "retiring_access_key_id": None,
+        "retire_at": None,
     }
     if gone:
         update |= {"secret_name": None, "binding": None}

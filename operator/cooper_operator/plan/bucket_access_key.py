@@ -7,6 +7,7 @@ from cooper_crds.access_key import AccessKey, AccessKeySpec
 from cooper_crds.bucket import Bucket, BucketCredentials
 from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.meta import API_VERSION
+from cooper_crds.rotation import ROTATE_AT
 from cooper_operator.plan.plan import Say
 from cooper_operator.plan.reasons import (
     ACCESS_KEY_CONFLICT,
@@ -119,10 +120,10 @@ def _standing(bucket: Bucket, ours: AccessKey, hold: bool, blocked: Blocked | No
     if not _lives(ours):
         text = f"AccessKey {ours.metadata.name} is being deleted; a new one follows"
         return Credentials((), _waiting(text), None)
-    wanted = _managed_spec(bucket)
-    if not hold and _managed_of(ours) != wanted:
+    wanted, annotations = _managed_spec(bucket), _annotations(bucket)
+    if not hold and (_managed_of(ours) != wanted or not annotations.items() <= ours.metadata.annotations.items()):
         meta = ours.metadata
-        steps: tuple[Step, ...] = (UpdateAccessKey(meta.name, meta.uid, meta.resource_version, wanted),)
+        steps: tuple[Step, ...] = (UpdateAccessKey(meta.name, meta.uid, meta.resource_version, wanted, annotations),)
         said = _refused(meta.name, blocked) or _waiting(f"AccessKey {meta.name} is being changed")
         return Credentials(steps, said, None)
     ready = find_condition(ours.status.conditions if ours.status is not None else [], "Ready")
@@ -150,6 +151,12 @@ def _managed_spec(bucket: Bucket) -> dict[str, Any]:
     return {"grants": grants, **_secret(credentials)}
 
 
+def _annotations(bucket: Bucket) -> dict[str, str]:
+    """The Bucket's word on when its key is rotated, where it has one: else the AccessKey's own stands."""
+    at = bucket.metadata.annotations.get(ROTATE_AT)
+    return {} if at is None else {ROTATE_AT: at}
+
+
 def _managed_of(access_key: AccessKey) -> dict[str, Any]:
     spec = access_key.spec
     grants = [{"bucket": grant.bucket, "actions": list(grant.actions)} for grant in spec.grants]
@@ -163,4 +170,6 @@ def _secret(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
         "secretName": asked.secret_name,
         "secretProfiles": list(asked.secret_profiles),
         "secretKeys": keys or None,
+        "rotation": asked.rotation and asked.rotation.model_dump(by_alias=True),
+        "restart": [each.model_dump(by_alias=True) for each in asked.restart or ()] or None,
     }

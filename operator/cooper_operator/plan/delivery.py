@@ -36,16 +36,26 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     return None
 
 
-def delivery(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> list[Step]:
-    """Bring the Secret to what it is to hold; then take away ours of other names."""
+def content_for(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> SecretContent | None:
+    """What the Secret is to hold with this key. None: that cannot be told, or the Secret's name is not ours."""
     if obstacle(snapshot, home) is not None or home.region is None:
-        return withdrawal(snapshot, key.access_key_id)
-    steps: list[Step] = []
+        return None
     spec = snapshot.access_key.spec
     # With several grants none is the one, also while the others' Buckets are not there.
     buckets = [grant.bucket for grant in key.grants] if len(spec.grants) == 1 else []
     region = home.region.spec
-    content = secret_content(spec, key.access_key_id, home.endpoint, region.tag, buckets, region.ca_bundle)
+    return secret_content(spec, key.access_key_id, home.endpoint, region.tag, buckets, region.ca_bundle)
+
+
+def delivery(snapshot: AccessKeySnapshot, content: SecretContent | None, *keys: KeyRecord) -> list[Step]:
+    """Bring the Secret to what it is to hold, with the first of `keys`; then take away ours of other names.
+
+    The others of `keys` work as well: a Secret that holds one stays where it cannot be brought to another.
+    """
+    if content is None:
+        return withdrawal(snapshot, *(each.access_key_id for each in keys))
+    key = keys[0]
+    steps: list[Step] = []
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, content, key.secret_key):
         steps.append(DeliverCredentials(secret_name(snapshot), content, key, found, _rewrites(snapshot, content, key)))
@@ -72,9 +82,11 @@ def _rewrites(snapshot: AccessKeySnapshot, content: SecretContent, key: KeyRecor
     return f"Secret {name} was not as it is to be, in {', '.join(differ[:_NAMED])}{more}"
 
 
-def withdrawal(snapshot: AccessKeySnapshot, in_use: str | None) -> list[Step]:
-    """Take away our Secrets that hold another key than the one in use, where no other content can be put into them."""
-    return [DeleteCredentials(each) for each in own_secrets(snapshot) if not tells_key(each, in_use)]
+def withdrawal(snapshot: AccessKeySnapshot, *in_use: str) -> list[Step]:
+    """Take away our Secrets that hold none of the keys in use, where no other content can be put into them."""
+    return [
+        DeleteCredentials(each) for each in own_secrets(snapshot) if not any(tells_key(each, key) for key in in_use)
+    ]
 
 
 def holder(snapshot: AccessKeySnapshot, access_key_id: str) -> str | None:

@@ -37,9 +37,12 @@ def usable_key(keys: list[StoredRecord], now: float) -> StoredRecord | None:
     """The key that is in use. One that gateways have refused never comes to life again: a new one is made instead."""
     if not keys:
         return None
-    key = key_in(keys[0])
-    spent = key.state == "Revoked" or (key.not_after is not None and key.not_after <= now)
-    return None if spent else keys[0]
+    return None if spent(key_in(keys[0]), now) else keys[0]
+
+
+def spent(key: KeyRecord, now: float) -> bool:
+    """Whether gateways refuse a key for good."""
+    return key.state == "Revoked" or (key.not_after is not None and key.not_after <= now)
 
 
 def tombstone(key: KeyRecord, now: float) -> KeyRecord:
@@ -52,7 +55,7 @@ def tombstone(key: KeyRecord, now: float) -> KeyRecord:
 
 def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
     """Whether a key can show how a bucket's API access stands: it is in use, and granted something there."""
-    if key.state != "Active" or (key.not_after is not None and key.not_after <= now):
+    if spent(key, now):
         return False
     return any(grant.bucket == bucket.name and grant.data_id == bucket.data_id for grant in key.grants)
 
@@ -70,13 +73,20 @@ def wanted_region(access_key: AccessKey, records: Iterable[StoredRecord]) -> str
 
 
 def wanted_key(
-    snapshot: AccessKeySnapshot, keys: list[StoredRecord], region: str, grants: tuple[Grant, ...]
+    snapshot: AccessKeySnapshot,
+    keys: list[StoredRecord],
+    newest: StoredRecord | None,
+    beside: StoredRecord | None,
+    region: str,
+    grants: tuple[Grant, ...],
 ) -> KeyRecord:
-    """What the record of the key in use is to say. A new key has no secret yet: that is made when it is issued."""
+    """What the record of the newest key is to say: of `newest`, or of one that is to be issued, beside another or not.
+
+    That has no secret yet: it is made when the key is issued.
+    """
     not_after = snapshot.access_key.spec.not_after
-    usable = usable_key(keys, snapshot.now)
-    if usable is not None:
-        return msgspec.structs.replace(key_in(usable), region=region, grants=grants, not_after=not_after)
+    if newest is not None:
+        return msgspec.structs.replace(key_in(newest), region=region, grants=grants, not_after=not_after)
     meta = snapshot.access_key.metadata
     serial = _next_serial(snapshot, keys)
     return KeyRecord(
@@ -87,6 +97,8 @@ def wanted_key(
         region=region,
         grants=grants,
         not_after=not_after,
+        issued_at=snapshot.now,
+        replaces="" if beside is None else key_in(beside).access_key_id,
     )
 
 

@@ -75,6 +75,37 @@ KEY_REISSUED = _normal(
     "The Secret holds the new key; the former one stays revoked. Programs that read the Secret only when they start "
     "have to be started again.",
 )
+KEY_ROTATED = _normal(
+    "KeyRotated",
+    "The annotation cooper.dev/rotate-at named a time that has come, and a new key was issued beside the one in use.",
+    "The former key works until the overlap is over and workloads are restarted: see the condition Rotated.",
+)
+ROTATED = _normal(
+    "Rotated",
+    "A rotation has ended: the Secret holds the new key, and every worker refuses the former one.",
+    "Nothing to do: every worker of every gateway refuses the former key.",
+)
+OVERLAPPING = _normal(
+    "Overlapping",
+    "The Secret holds a new key, and the former one works on beside it.",
+    "Programs that read the Secret only when they start have to be started again before the overlap is over.",
+)
+ROLLING_OUT = _normal(
+    "RollingOut",
+    "Workloads that `restart` names are being restarted, because what the Secret holds has changed.",
+    "Wait: the workloads that the message names are being restarted. When that does not end look at their Pods.",
+)
+ROLLED_OUT = _normal(
+    "RolledOut",
+    "Every Pod of the workloads that `restart` names runs with what the Secret holds.",
+    "Nothing to do: every Pod runs with what the Secret holds.",
+)
+WORKLOAD_NOT_FOUND = _normal(
+    "WorkloadNotFound",
+    "A workload that `restart` names is not there.",
+    "Once it is there it starts with what the Secret holds. Without a cluster there are no workloads: start programs "
+    "again yourself.",
+)
 SECRET_REWRITTEN = _normal(
     "SecretRewritten",
     "The Secret was changed or deleted by somebody, or what it is to hold is another; it was written again.",
@@ -213,6 +244,26 @@ SECRET_REFUSED = _warning(
     "SecretRefused",
     "The cluster does not let Cooper write the Secret.",
     "See in the message why the cluster refused it. Another secretName may help.",
+)
+INVALID_ROTATE_AT = _warning(
+    "InvalidRotateAt",
+    "The annotation cooper.dev/rotate-at is no time.",
+    "Set the annotation cooper.dev/rotate-at to a time such as 2030-01-31T12:00:00Z, or take it off.",
+)
+ROTATION_WAITS = _warning(
+    "RotationWaits",
+    "The annotation cooper.dev/rotate-at names a time that has come, and a new key could not be delivered now.",
+    "The key in use is left as it is. The condition Ready says what is in the way; the rotation follows by itself.",
+)
+ROLLOUT_REFUSED = _warning(
+    "RolloutRefused",
+    "The cluster does not let Cooper restart a workload that `restart` names.",
+    "Let Cooper restart workloads (the chart's value operator.restartWorkloads), or restart it yourself.",
+)
+ROLLOUT_INCOMPLETE = _warning(
+    "RolloutIncomplete",
+    "Twice the overlap has passed, and workloads that `restart` names have not all been restarted.",
+    "The former key is refused by now. Look why the Pods that the message names do not start, or restart them.",
 )
 BUCKET_NOT_FOUND = _warning(
     "BucketNotFound",

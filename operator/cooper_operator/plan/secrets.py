@@ -64,7 +64,7 @@ def holds_key(found: Credentials, content: SecretContent, secret_key: str) -> bo
     return found.access_key_id == content.access_key_id and dict(found.data) == content.data(secret_key)
 
 
-def tells_key(found: Credentials, access_key_id: str | None) -> bool:
+def tells_key(found: Credentials, access_key_id: str) -> bool:
     """Whether a Secret of ours holds the key of this id, by its mark.
 
     One without a mark lost it, or was written by an earlier version: then by its values. No two keys share an id.

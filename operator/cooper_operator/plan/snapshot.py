@@ -9,7 +9,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.meta import DELETION, DELETION_FINAL, DELETION_RECALLED, ObjectMetadata
 from cooper_crds.records import RegionRecord
 from cooper_crds.region import Region
-from cooper_crds.stored import Credentials, StoredRecord
+from cooper_crds.stored import Credentials, StoredRecord, Workload
 
 FINALIZER = "cooper.dev/finalizer"
 
@@ -99,6 +99,7 @@ class AccessKeySnapshot:
     other_credentials: tuple[Credentials, ...]  # ours under other names: of a former spec, or left by a crash
     now: float  # Unix seconds
     blocked: Blocked | None = None
+    workloads: tuple[Workload, ...] = ()  # those that the spec names, in its order
 
 
 Snapshot = RegionSnapshot | BucketSnapshot | AccessKeySnapshot

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
-from cooper_crds.stored import Credentials, StoredRecord
+from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.plan.secrets import SecretContent
 
 
@@ -109,6 +109,24 @@ class DeleteCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkWorkload:
+    """Annotate a workload, and not its Pods: nothing is restarted by it."""
+
+    workload: Workload
+    annotation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollWorkload:
+    """Annotate a workload and the template of its Pods, which restarts them. What refuses that stops no other step."""
+
+    workload: Workload
+    annotation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateAccessKey:
     """Create the bucket's AccessKey, create-only."""
 
@@ -123,6 +141,7 @@ class UpdateAccessKey:
     uid: str
     version: str
     spec: Mapping[str, Any]
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])  # put beside those that are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +190,8 @@ Step = (
     | ProveApiAccess
     | DeliverCredentials
     | DeleteCredentials
+    | MarkWorkload
+    | RollWorkload
     | CreateAccessKey
     | UpdateAccessKey
     | DeleteAccessKey

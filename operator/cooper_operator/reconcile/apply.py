@@ -11,12 +11,22 @@ import msgspec
 from cooper_crds.conditions import Condition
 from cooper_crds.meta import DELETION, DELETION_FINAL
 from cooper_crds.records import KeyRecord
-from cooper_crds.stored import StoredRecord
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Invalid, NotAllowed, NotFound, Object, Ref
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.plan import Plan, Status
-from cooper_operator.plan.reasons import DELETION_CALLED_OFF, KEY_REISSUED, REASONS, SECRET_REWRITTEN, Reason
+from cooper_operator.plan.reasons import (
+    DELETION_CALLED_OFF,
+    KEY_REISSUED,
+    KEY_ROTATED,
+    REASONS,
+    ROLLING_OUT,
+    ROLLOUT_REFUSED,
+    SECRET_REWRITTEN,
+    Reason,
+)
 from cooper_operator.plan.snapshot import FINALIZER, Blocked
 from cooper_operator.reconcile.reading import ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
@@ -38,6 +48,7 @@ class Work:
     obj: Object | None
     touched: list[Ref] = field(default_factory=list[Ref])  # resources that it made or changed
     records: dict[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])  # as they are by now
+    workloads: dict[WorkloadName, Workload] = field(default_factory=dict[WorkloadName, Workload])  # the same
     # Secrets of keys issued here, by key id.
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -77,6 +88,8 @@ class Applier:
             do.ProveApiAccess: self._prove_api_access,
             do.DeliverCredentials: self._deliver_credentials,
             do.DeleteCredentials: self._delete_credentials,
+            do.MarkWorkload: self._mark_workload,
+            do.RollWorkload: self._roll_workload,
             do.CreateAccessKey: self._create_access_key,
             do.UpdateAccessKey: self._update_access_key,
             do.DeleteAccessKey: self._delete_access_key,
@@ -167,7 +180,10 @@ class Applier:
         work.records[step.name] = await self._cluster.create_record(step.name, key)
         work.secrets[key.access_key_id] = key.secret_key
         self._index.wrote(step.name, key)
-        if key.serial:
+        if key.replaces:
+            text = f"a new key {key.access_key_id} was issued, to take the place of {key.replaces}"
+            await self._emit(work.resource, KEY_ROTATED, text)
+        elif key.serial:
             await self._emit(work.resource, KEY_REISSUED, f"a new key {key.access_key_id} was issued")
 
     async def _update_record(self, step: do.UpdateRecord, work: Work) -> None:
@@ -209,6 +225,28 @@ class Applier:
     async def _delete_credentials(self, step: do.DeleteCredentials, work: Work) -> None:
         await self._cluster.delete_credentials(step.current)
 
+    # Workloads
+
+    async def _mark_workload(self, step: do.MarkWorkload, work: Work) -> None:
+        await self._annotate_workload(step, work, roll=False)
+
+    async def _roll_workload(self, step: do.RollWorkload, work: Work) -> None:
+        if await self._annotate_workload(step, work, roll=True):
+            text = f"{step.workload.name} is restarted: what the Secret holds has changed"
+            await self._emit(work.resource, ROLLING_OUT, text)
+
+    async def _annotate_workload(self, step: do.MarkWorkload | do.RollWorkload, work: Work, *, roll: bool) -> bool:
+        """Whether it could be done. What may not be done is told, and tried again later: the rest goes on."""
+        known = work.workloads.get(step.workload.name, step.workload)
+        namespace: str = work.resource["metadata"]["namespace"]
+        try:
+            done = await self._cluster.annotate_workload(namespace, known, step.annotation, step.value, roll=roll)
+        except (Invalid, NotAllowed) as error:
+            await self._emit(work.resource, ROLLOUT_REFUSED, f"{step.workload.name}: {error}")
+            return False
+        work.workloads[step.workload.name] = done
+        return True
+
     # A Bucket's AccessKey
 
     async def _create_access_key(self, step: do.CreateAccessKey, work: Work) -> None:
@@ -221,7 +259,9 @@ class Applier:
             raise NotFound(f"{ref} is gone")
         spec = {**found["spec"], **step.spec}
         spec = {name: value for name, value in spec.items() if value is not None}
-        metadata = {**found["metadata"], "resourceVersion": step.version}
+        metadata: dict[str, Any] = {**found["metadata"], "resourceVersion": step.version}
+        if step.annotations:
+            metadata["annotations"] = {**section(metadata, "annotations"), **step.annotations}
         await self._cluster.update({**found, "metadata": metadata, "spec": spec})
         work.touched.append(ref)
 

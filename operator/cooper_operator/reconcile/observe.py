@@ -9,7 +9,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
 from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
-from cooper_crds.stored import Credentials, StoredRecord
+from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
@@ -146,7 +146,13 @@ class Observer:
             other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
             blocked=blocked,
+            workloads=await self._workloads(key),
         )
+
+    async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
+        """What is to be restarted for a key that is to be in use."""
+        names = key.spec.restart or () if is_to_work(key, self._clock()) else ()
+        return tuple([await self._cluster.get_workload(key.metadata.namespace, name) for name in names])
 
     async def _look(self, ref: Ref, observed: Observed) -> Object | None:
         obj = await observed.look.resource(ref)

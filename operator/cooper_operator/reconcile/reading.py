@@ -7,6 +7,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.manifest import ManifestError, parse
 from cooper_crds.meta import DELETION
 from cooper_crds.region import Region
+from cooper_crds.rotation import ROTATE_AT
 from cooper_operator.cluster.port import Object, Ref
 from cooper_operator.plan.snapshot import FINALIZER
 
@@ -45,11 +46,11 @@ def read_any(obj: Object) -> Region | Bucket | AccessKey:
 
 
 def _what_plans_read(metadata: dict[str, Any]) -> dict[str, Any]:
-    deletion = section(metadata, "annotations").get(DELETION)
+    annotations = section(metadata, "annotations")
     owners = cast(list[dict[str, Any]], metadata.get("ownerReferences") or [])
     return {
         **{name: metadata[name] for name in _SAID_BY_THE_CLUSTER if name in metadata},
-        "annotations": {} if deletion is None else {DELETION: deletion},
+        "annotations": {name: annotations[name] for name in (DELETION, ROTATE_AT) if name in annotations},
         "finalizers": [each for each in metadata.get("finalizers") or () if each == FINALIZER],
         "ownerReferences": [each for each in owners if each.get("controller") is True],
     }

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cooper_crds.kubernetes import (
+    CREDENTIALS_DIGEST_ANNOTATION,
     CREDENTIALS_KEY_ANNOTATION,
     CREDENTIALS_LABEL,
     CREDENTIALS_OWNER_LABEL,
@@ -22,7 +23,7 @@ from cooper_crds.kubernetes import (
 )
 from cooper_crds.names import DNS_SUBDOMAIN, bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, Owner, Record, RegionRecord
-from cooper_crds.stored import StoredRecord
+from cooper_crds.stored import StoredRecord, content_digest
 from cooper_operator.cluster.kubernetes_credentials import (
     credentials_of,
     credentials_owner,
@@ -213,7 +214,9 @@ def test_patch_gives_exactly_the_content_and_leaves_others_metadata() -> None:
     assert patch["metadata"]["resourceVersion"] == "7"
     patched = merged(secret, patch)
     assert dict(credentials_of(patched).data) == CREDENTIALS
-    assert patched["metadata"]["annotations"] == {**theirs, CREDENTIALS_KEY_ANNOTATION: KEY_ID}
+    marks = {CREDENTIALS_KEY_ANNOTATION: KEY_ID, CREDENTIALS_DIGEST_ANNOTATION: content_digest(CREDENTIALS)}
+    assert patched["metadata"]["annotations"] == {**theirs, **marks}
+    assert credentials_of(patched).delivered == content_digest(CREDENTIALS)
     assert patched["metadata"]["ownerReferences"] == secret["metadata"]["ownerReferences"]
 
 

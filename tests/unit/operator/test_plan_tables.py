@@ -13,13 +13,16 @@ from cooper_crds.manifest import parse
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_crds.region import Region
-from cooper_crds.stored import Credentials, StoredRecord
+from cooper_crds.rotation import ROTATE_AT, WorkloadName
+from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
 from cooper_operator.plan.intents import IntentSnapshot, decide
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
+from cooper_operator.plan.rollout import content_mark
+from cooper_operator.plan.secrets import secret_content
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
     Blocked,
@@ -844,6 +847,140 @@ def test_access_key(case: str) -> None:
     assert plan.status is not None
     assert plan.status.state == state
     assert text
+
+
+NEXT_ID = access_key_id(KEY_UID, 1)
+NEXT = msgspec.structs.replace(KEY, access_key_id=NEXT_ID, serial=1, replaces=KEY_ID, issued_at=NOW - 10)
+NEXT_KNOWN = StoredRecord("key-1", NEXT, "1")
+HOLDS_NEXT = replace(OURS, data={**DATA, "ACCESS_KEY": NEXT_ID}, access_key_id=NEXT_ID)
+WEB = WorkloadName(kind="Deployment", name="web")
+HELD_TEXT = content_mark(secret_content(access_key().spec, NEXT_ID, ENDPOINT, "us-east-1", ["photos"]))
+RUNS = Workload(WEB, "1", {"rolled.cooper.dev/ci": HELD_TEXT})
+
+
+def turned(rotate_at: str | None = None, state: dict[str, Any] | None = None, **fields: Any) -> AccessKey:
+    found = access_key(status={**READY, "accessKeyId": NEXT_ID, **(state or {})}, **fields)
+    annotations = {} if rotate_at is None else {ROTATE_AT: rotate_at}
+    return found.model_copy(update={"metadata": found.metadata.model_copy(update={"annotations": annotations})})
+
+
+def superseded(seconds: float) -> dict[str, Any]:
+    """The Secret has held the next key for so long; the overlap is an hour."""
+    since = msgspec.structs.replace(KEY, superseded_at=NOW - seconds, not_after=NOW - seconds + 7200)
+    return {"records": (NEXT_KNOWN, StoredRecord("key-0", since, "1")), "credentials": HOLDS_NEXT}
+
+
+RETIRING = {"retiringAccessKeyId": KEY_ID}
+NOW_PASSED = timestamp(NOW)
+#: What is done; what Rotated and RolledOut say, and the state.
+ROTATIONS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
+    "due": (
+        {**HELD, "access_key": turned(NOW_PASSED, {"accessKeyId": KEY_ID})},
+        ["IssueKey", "ProveWorks", "DeliverCredentials", "UpdateRecord"],
+        "Overlapping",
+        "",
+        "Rotating",
+    ),
+    "due, and not yet proven": (
+        {
+            **HELD,
+            "records": (NEXT_KNOWN, KNOWN),
+            "access_key": turned(NOW_PASSED, {"accessKeyId": KEY_ID}),
+            "blocked": Blocked(do.ProveWorks, "incomplete", DETAIL),
+        },
+        [],
+        "WaitingForGateways",
+        "",
+        "Rotating",
+    ),
+    "no time": ({**HELD, "access_key": turned("soon", {"accessKeyId": KEY_ID})}, [], "InvalidRotateAt", "", "Active"),
+    "due, and nothing can be delivered": (
+        {**HELD, "credentials": None, "other_credentials": (replace(OURS, name="x"),), "access_key": turned(NOW_PASSED)}
+        | {"around": Surroundings((region(),), None, "")},
+        ["ProveWorks"],
+        "RotationWaits",
+        "",
+        "Active",
+    ),
+    "delivered": (
+        {"records": (NEXT_KNOWN, KNOWN), "credentials": HOLDS_NEXT, "access_key": turned(state=RETIRING)},
+        ["UpdateRecord"],
+        "Overlapping",
+        "",
+        "Rotating",
+    ),
+    "overlap": (superseded(3599) | {"access_key": turned(state=RETIRING)}, [], "Overlapping", "", "Rotating"),
+    "overlap over": (
+        superseded(3600) | {"access_key": turned(state=RETIRING)},
+        ["UpdateRecord", "ProveDenied"],
+        "Rotated",
+        "",
+        "Active",
+    ),
+    "overlap over, and not yet refused": (
+        superseded(3600)
+        | {"access_key": turned(state=RETIRING), "blocked": Blocked(do.ProveDenied, "incomplete", DETAIL)},
+        ["UpdateRecord"],
+        "WaitingForGateways",
+        "",
+        "Rotating",
+    ),
+    "overlap over, roll-out is not": (
+        superseded(3600) | {"access_key": turned(state=RETIRING), "workloads": (replace(RUNS, waiting="1 of 2"),)},
+        [],
+        "RollingOut",
+        "RollingOut",
+        "Rotating",
+    ),
+    "twice the overlap": (
+        superseded(7200) | {"access_key": turned(state=RETIRING), "workloads": (replace(RUNS, waiting="1 of 2"),)},
+        ["UpdateRecord", "ProveDenied"],
+        "Rotated",
+        "RolloutIncomplete",
+        "Active",
+    ),
+    "over, as records tell": (superseded(9000) | {"access_key": turned()}, ["UpdateRecord"], "", "", "Active"),
+    "not restarted yet": (
+        superseded(10) | {"access_key": turned(state=RETIRING), "workloads": (Workload(WEB, "1", {"a": "b"}),)},
+        ["MarkWorkload"],
+        "Overlapping",
+        "RolledOut",
+        "Rotating",
+    ),
+    "started with another": (
+        superseded(10)
+        | {"access_key": turned(state=RETIRING), "workloads": (replace(RUNS, marks={"rolled.cooper.dev/ci": "x"}),)},
+        ["RollWorkload"],
+        "Overlapping",
+        "RollingOut",
+        "Rotating",
+    ),
+    "no workload": (
+        superseded(10) | {"access_key": turned(state=RETIRING), "workloads": (Workload(WEB),)},
+        [],
+        "Overlapping",
+        "WorkloadNotFound",
+        "Rotating",
+    ),
+    "no right": (
+        superseded(10) | {"access_key": turned(state=RETIRING), "workloads": (Workload(WEB, problem="no"),)},
+        [],
+        "Overlapping",
+        "RolloutRefused",
+        "Rotating",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROTATIONS)
+def test_rotation(case: str) -> None:
+    fields, steps, rotated, rolled_out, state = ROTATIONS[case]
+    plan = plan_access_key(key_snapshot(**fields))
+    assert plan.status is not None
+    reasons = {each.type: each.reason for each in plan.status.conditions}
+    assert names(plan) == steps
+    assert (reasons.get("Rotated", ""), reasons.get("RolledOut", "")) == (rotated, rolled_out)
+    assert plan.status.state == state
 
 
 #: How the Secret is, and what its being written tells.

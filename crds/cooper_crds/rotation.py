@@ -1,0 +1,69 @@
+"""Rotation of a key, and restart of the workloads that use it: fields of an AccessKey and of a Bucket's credentials."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from cooper_crds.fields import Duration, ResourceName, duration_between
+from cooper_crds.meta import Model
+
+#: Annotation of an AccessKey or a Bucket: replace the key at this time, an RFC 3339 one.
+ROTATE_AT: Final = "cooper.dev/rotate-at"
+
+WorkloadKind = Literal["Deployment", "StatefulSet", "DaemonSet"]
+
+#: Seconds that a key works beside its successor where nothing else is said.
+DEFAULT_OVERLAP: Final = 3600.0
+_LONGEST_OVERLAP: Final = 30 * 86400.0
+_MAX_WORKLOADS: Final = 16
+
+
+class Rotation(Model):
+    """How a key is replaced by a new one while programs go on using it."""
+
+    overlap: Annotated[
+        Duration,
+        duration_between(0, _LONGEST_OVERLAP),
+        Field(
+            description="How long the former key works beside the new one, as a duration such as 24h. It goes on "
+            "until the workloads in restart have been restarted, at most twice as long.",
+            json_schema_extra={"default": "1h"},
+        ),
+    ] = DEFAULT_OVERLAP
+
+
+class WorkloadName(Model):
+    """A workload in the resource's namespace."""
+
+    kind: Annotated[WorkloadKind, Field(description="Deployment, StatefulSet or DaemonSet.")]
+    name: Annotated[ResourceName, Field(description="Its name.")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def _each_workload_once(value: list[WorkloadName] | None) -> list[WorkloadName] | None:
+    named = [str(each) for each in value or ()]
+    if repeated := sorted({each for each in named if named.count(each) > 1}):
+        raise ValueError(f"names {', '.join(repeated)} more than once")
+    return value
+
+
+RotationField = Annotated[
+    Rotation | None,
+    Field(
+        description="How the key is replaced when the annotation cooper.dev/rotate-at (of the AccessKey, or of the "
+        "Bucket for its own key) names a time, such as 2030-01-31T12:00:00Z: then a new key is issued beside the one "
+        "in use, delivered in the same Secret, and the former one is refused when the overlap is over."
+    ),
+]
+Restart = Annotated[
+    list[WorkloadName] | None,
+    Field(
+        max_length=_MAX_WORKLOADS,
+        description="Workloads in this namespace that are restarted once whenever what the Secret holds has changed, "
+        "as `kubectl rollout restart` does: programs read a Secret's environment variables only when they start.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["kind", "name"]},
+    ),
+    AfterValidator(_each_workload_once),
+]
