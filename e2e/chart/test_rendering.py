@@ -1,6 +1,7 @@
 """What the chart makes of values: objects that the API server takes, and clear words where it cannot."""
 
 import itertools
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "more replicas than the embedded store can have": ({"gateway": {"replicas": 3}}, "replicas"),
     "no operator": ({"operator": {"replicas": 0}}, "/operator/replicas"),
     "a Region's name that is none": ({"region": {"name": "North"}}, "/region/name"),
+    "a field of a Region that is none": ({"region": {"spec": {"maxRecordsAge": "1h"}}}, "maxRecordsAge"),
     "no tag": ({"region": {"tag": ""}}, "/region/tag"),
     "an endpoint that is none": ({"region": {"publicEndpoint": "s3.example.com"}}, "/region/publicEndpoint"),
     "a size that is none": ({"gateway": {"persistence": {"size": "ten"}}}, "/gateway/persistence/size"),
@@ -158,6 +160,14 @@ def test_the_kinds_stay_when_the_release_goes(charts: Helm) -> None:
     kinds = [each for each in charts.rendered() if each["kind"] == "CustomResourceDefinition"]
     assert {each["spec"]["names"]["kind"] for each in kinds} == {"Region", "Bucket", "AccessKey"}
     assert {each["metadata"]["annotations"]["helm.sh/resource-policy"] for each in kinds} == {"keep"}
+
+
+def test_any_field_of_a_region_may_be_set() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    named = schema["properties"]["region"]["properties"]["spec"]["propertyNames"]["enum"]
+    kind = yaml.safe_load((CHART / "files" / "crds" / "cooper.dev_regions.yaml").read_text())
+    fields = kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert set(named) == set(fields)
 
 
 @pytest.mark.parametrize("case", WRONG)
