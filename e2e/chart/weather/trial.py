@@ -76,7 +76,7 @@ async def trial(release: Release, server: Server, namespace: str, dice: random.R
         assert await load.audit() == []
     _tell(going_on)
     assert load.wrong == [], load.wrong[:5]
-    assert deliveries.problems == []
+    assert deliveries.problems == [], deliveries.problems[:5]
 
 
 async def _credentials(server: Server, workload: Workload) -> dict[str, str]:
