@@ -12,7 +12,6 @@ from e2e.system.s3 import S3
 from e2e.system.server import Object, Server, values
 from e2e.system.workload import Workload
 
-
 _TRIED = ("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION", "BUCKET")
 
 
