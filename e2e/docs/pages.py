@@ -14,8 +14,8 @@ _SAVED = re.compile(r"# (\S+\.yaml)\n")
 _MANIFEST = re.compile(r"apiVersion: (?!servicebinding\.io/)")
 
 
-def script(page: str, *sections: str, registry: str, but: str = "\0") -> str:
-    """One bash script, of some sections or of all. `registry` stands for REGISTRY; no line begins with `but`."""
+def script(page: str, *sections: str, registry: str, but: tuple[str, ...] = ()) -> str:
+    """One bash script, of some sections or of all. `registry` stands for REGISTRY; no line begins with one of `but`."""
     text = (ROOT / "docs" / page).read_text().replace("REGISTRY", registry)
     found = {part.partition("\n")[0]: part for part in _SECTION.split(text)}
     blocks = _BLOCK.findall("".join(found[each] for each in sections) if sections else text)
