@@ -6,11 +6,11 @@ from typing import Any, Final
 from e2e.kind.cluster import Cluster
 from e2e.kind.steps import StepFailed, output
 
-#: Kills what runs in a Pod but for the sandbox, which the kubelet would make anew with another address.
+#: Kills what runs in a Pod but for the sandbox, which the kubelet would make anew with another address. Prints when.
 _KILL: Final = """
 for each in /proc/[0-9]*; do
     grep -q "$1" $each/cgroup 2>/dev/null || continue
-    read -r name < $each/comm && [ "$name" != pause ] && kill -9 ${each#/proc/} && echo $name
+    read -r name < $each/comm && [ "$name" != pause ] && kill -9 ${each#/proc/} && date +%s.%N
 done
 true
 """
@@ -29,11 +29,15 @@ class Node:
         self._cluster.keep_to_itself()
         self._cluster.wait_until_ready(180)
 
-    def kill_pod(self, uid: str) -> None:
-        """`kill -9` all that runs in a Pod: its containers are begun anew, in the same Pod. Raises StepFailed."""
+    def kill_pod(self, uid: str) -> float:
+        """`kill -9` all that runs in a Pod: its containers are begun anew, in the same Pod. When the first one was
+        killed, in Unix seconds: to get there may take a while. Raises StepFailed.
+        """
         # Names of control groups have the UID with one or the other.
-        if not self._run("sh", "-c", _KILL, "sh", uid.replace("-", "[-_]")).split():
+        killed = self._run("sh", "-c", _KILL, "sh", uid.replace("-", "[-_]")).split()
+        if not killed:
             raise StepFailed(f"nothing runs in the Pod {uid}")
+        return float(killed[0])
 
     def compact(self) -> int:
         """Have etcd forget all that was: no watch goes on from before. The revision that is the oldest now."""

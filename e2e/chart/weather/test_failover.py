@@ -33,14 +33,13 @@ async def _kill_leader(release: Release, node: Node) -> float:
     """How long nobody led, in seconds."""
     holder, pods = await release.holder(), await release.pods("operator")
     pod = holder.rpartition("_")[0]
-    began = time.monotonic()
-    await asyncio.to_thread(node.kill_pod, pods[pod]["metadata"]["uid"])
+    killed = await asyncio.to_thread(node.kill_pod, pods[pod]["metadata"]["uid"])
     # A new Pod instead of one whose next restart the kubelet would put off.
     await release.kubectl("-n", release.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
     async with asyncio.timeout(2 * _LONGEST):
         while await release.holder() in ("", holder):
             await asyncio.sleep(0.1)
-    return time.monotonic() - began
+    return time.time() - killed
 
 
 async def _until_two(release: Release) -> None:
