@@ -43,8 +43,15 @@ async def _kill_leader(release: Release, node: Node) -> float:
 
 
 async def _until_two(release: Release) -> None:
-    """One leads and one waits."""
-    await release.until_rolled_out()
-    async with asyncio.timeout(30):
-        while await release.leader() not in await release.pods("operator"):
-            await asyncio.sleep(0.1)
+    """One leads and one waits. The Deployment's status would not do: its controller may be away as well."""
+    async with asyncio.timeout(90):
+        while len(ready := await _ready(release)) < 2 or await release.leader() not in ready:
+            await asyncio.sleep(0.2)
+
+
+async def _ready(release: Release) -> list[str]:
+    return [
+        name
+        for name, pod in (await release.pods("operator")).items()
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
+    ]
