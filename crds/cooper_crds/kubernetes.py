@@ -3,6 +3,7 @@
 Secret     records, in the gateways' namespace       operator writes, gateways watch
 ConfigMap  records-revision, in the same namespace   operator writes after records, gateways read every 2 s
 Secret     credentials, in the tenant's namespace    operator writes, workloads mount
+ConfigMap  of the same name, under profile OBC       the same
 Secret     a gateway's key-encryption key, in its namespace   operator makes it empty, the gateway fills it in once
 Secret     a gateway's certificate, and one with its authority   operator, where it is to make them
 Lease      cooper-operator, in the gateways' namespace
@@ -49,6 +50,8 @@ CREDENTIALS_LABEL: Final = "cooper.dev/credentials"
 CREDENTIALS_OWNER_LABEL: Final = "cooper.dev/owner-uid"
 #: Annotation of credentials: the id of the key that they hold. It is no secret.
 CREDENTIALS_KEY_ANNOTATION: Final = "cooper.dev/access-key-id"
+#: Annotation of credentials: `true` where a part of their values lies in a ConfigMap of their name.
+CREDENTIALS_CONFIG_MAP_ANNOTATION: Final = "cooper.dev/config-map"
 
 #: Annotation of credentials: a digest of what was put into them last, whatever is in them now.
 CREDENTIALS_DIGEST_ANNOTATION: Final = "cooper.dev/content-digest"

@@ -104,9 +104,11 @@ SecretProfiles = Annotated[
         "ENDPOINT, REGION, BUCKET, CA_BUNDLE): always there, under the keys that secretKeys names. AWS "
         "(AWS_ACCESS_KEY_ID and so on): with envFrom, aws-cli and boto3 need nothing else. S3Env: S3_ACCESS_KEY and so "
         "on. ServiceBinding: the entries of the Service Binding specification, of type s3. CredentialsFile: the files "
-        "credentials (for aws-cli and boto3), rclone.conf (remote cooper) and ca.crt, to be mounted. BUCKET and "
-        "S3_BUCKET are there when the key serves exactly one bucket; CA_BUNDLE, certificates and ca.crt when the "
-        "Region has a caBundle.",
+        "credentials (for aws-cli and boto3), rclone.conf (remote cooper) and ca.crt, to be mounted. OBC: what an "
+        "ObjectBucketClaim gives: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and in a ConfigMap of the Secret's name "
+        "BUCKET_HOST, BUCKET_NAME, BUCKET_PORT, BUCKET_REGION and BUCKET_SUBREGION. BUCKET, S3_BUCKET and BUCKET_NAME "
+        "are there when the key serves exactly one bucket; CA_BUNDLE, certificates and ca.crt when the Region has a "
+        "caBundle.",
     ),
     AfterValidator(each_once),
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
-Profile = Literal["Cooper", "AWS", "S3Env", "ServiceBinding", "CredentialsFile"]
+Profile = Literal["Cooper", "AWS", "S3Env", "ServiceBinding", "CredentialsFile", "OBC"]
 #: What a key of a Secret can hold. Those of profile Cooper are called so in `secretKeys` as well.
 Value = Literal[
     "accessKeyId",
@@ -16,6 +16,7 @@ Value = Literal[
     "bindingProvider",
     "host",
     "port",
+    "subregion",
     "awsConfig",
     "rcloneConfig",
 ]
@@ -60,4 +61,16 @@ OTHER_PROFILES: Final[Mapping[Profile, Mapping[str, Value]]] = {
         "certificates": "caBundle",
     },
     "CredentialsFile": {"credentials": "awsConfig", "rclone.conf": "rcloneConfig", "ca.crt": "caBundle"},
+    # An ObjectBucketClaim's Secret and ConfigMap (lib-bucket-provisioner, as Rook and NooBaa have them).
+    "OBC": {
+        "AWS_ACCESS_KEY_ID": "accessKeyId",
+        "AWS_SECRET_ACCESS_KEY": "secretAccessKey",
+        "BUCKET_HOST": "host",
+        "BUCKET_NAME": "bucket",
+        "BUCKET_PORT": "port",
+        "BUCKET_REGION": "region",
+        "BUCKET_SUBREGION": "subregion",
+    },
 }
+#: Of profile OBC: the keys that are in a ConfigMap of the Secret's name, where the cluster has such. None is secret.
+CONFIG_MAP_KEYS: Final = frozenset(key for key in OTHER_PROFILES["OBC"] if key.startswith("BUCKET_"))

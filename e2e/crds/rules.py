@@ -101,9 +101,10 @@ def _profiles_and_keys(spec: Mapping[str, Any]) -> Values:
         (key, profile) for profile, keys in OTHER_PROFILES.items() for key in keys if key.isidentifier()
     ]  # no value can be given the key rclone.conf
     others = {profile: [each for each in PROFILES if each != profile] for profile in PROFILES}
+    without = {key: [each for each in PROFILES if key not in OTHER_PROFILES.get(each, {})] for key, _ in keys}
     return Values(
         [having(key, *also, profile) for key, profile in keys for also in ((), others[profile])],
-        [having(key, *others[profile]) for key, profile in keys]
+        [having(key, *profiles) for key, profiles in without.items()]
         + [{**spec, "secretProfiles": list(PROFILES)}, having("REGION", *PROFILES)],
     )
 

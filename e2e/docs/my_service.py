@@ -43,11 +43,20 @@ def files(variables: Mapping[str, str]) -> Login:
     return *key, found["endpoint_url"], found["region"], bucket
 
 
+def claim(variables: Mapping[str, str]) -> Login:
+    """Read what an ObjectBucketClaim's Secret and ConfigMap have."""
+    assert variables["BUCKET_SUBREGION"] == ""
+    key = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
+    endpoint = f"http://{variables['BUCKET_HOST']}:{variables['BUCKET_PORT']}"
+    return *key, endpoint, variables["BUCKET_REGION"], variables["BUCKET_NAME"]
+
+
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "BUCKET")
 #: By a variable that is there. The first one counts.
 WAYS: Mapping[str, Callable[[Mapping[str, str]], Login]] = {
     "SERVICE_BINDING_ROOT": binding,
     "AWS_SHARED_CREDENTIALS_FILE": files,
+    "BUCKET_HOST": claim,
     "AWS_ACCESS_KEY_ID": named(*AWS),
     "STORAGE_USER": named("STORAGE_USER", "STORAGE_PASSWORD", "STORAGE_URL", "STORAGE_REGION", "STORAGE_BUCKET"),
     "S3_USER": named("S3_USER", "S3_PASSWORD", "S3_URL", "S3_REGION", "S3_BUCKET"),

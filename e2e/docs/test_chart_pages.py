@@ -31,6 +31,7 @@ LINKED = {
     "viewer": "STORAGE_USER",
     "backup": "AWS_SHARED_CREDENTIALS_FILE",
     "gallery": "SERVICE_BINDING_ROOT",
+    "archive": "BUCKET_HOST",
 }
 #: The kinds may have come otherwise, as other tests bring them.
 _HELM = 'helm() { if [ "$1" = install ]; then set -- "$@" --take-ownership; fi; command helm "$@"; }\n'

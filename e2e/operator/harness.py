@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 
-from cooper_crds.kubernetes import RECORD_KEY, secret_name
+from cooper_crds.kubernetes import CREDENTIALS_LABEL, RECORD_KEY, secret_name
 from cooper_operator.cluster.kubernetes import KubernetesCluster
 from cooper_operator.cluster.kubernetes_api import MERGE_PATCH, Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, Request, from_kubeconfig
@@ -43,6 +43,8 @@ class Sweep:
             await self._send(Request("DELETE", path))
         for path in (core_path("secrets", TENANT), core_path("secrets", self._records), core_path("events", TENANT)):
             await self._send(Request("DELETE", path))
+        beside = {"labelSelector": CREDENTIALS_LABEL}
+        await self._send(Request("DELETE", core_path("configmaps", TENANT), None, beside))
 
     async def close(self) -> None:
         await self._connection.close()

@@ -16,6 +16,7 @@ EVERYWHERE: Final = (
     (GROUP, ("accesskeys",), ("create", "delete")),  # Buckets' own
     (GROUP, ("buckets",), ("delete",)),  # asked for over S3
     ("", ("secrets",), (*_READ, "create", "patch", "delete")),
+    ("", ("configmaps",), (*_READ, "create", "patch", "delete")),  # beside Secrets of profile OBC
     ("", ("events",), ("get", "create", "patch")),
 )
 #: Where tenants are, for `restart`: a role of its own that can be left out.

@@ -138,6 +138,66 @@ async def test_secret_that_its_tenant_made_immutable_is_refused_in_words(harness
     assert base64.b64encode(b"another-secret").decode() not in str(refused.value)
 
 
+PLACE = {"BUCKET_HOST": "s3.example.com", "BUCKET_NAME": "photos"}
+PARTS = {**CREDENTIALS, **PLACE}
+
+
+async def test_config_map_beside_a_secret_is_the_keys_and_has_no_secret(harness: KubernetesHarness) -> None:
+    key = await harness.cluster.create(access_key())
+    await harness.cluster.create_credentials("default", "app", PARTS, key, KEY_ID, PLACE.keys())
+    secret, config_map = await read(harness, "secret", "app"), await read(harness, "configmap", "app")
+    assert secret["data"].keys() == CREDENTIALS.keys()
+    assert config_map["data"] == PLACE
+    assert config_map["metadata"]["labels"] == secret["metadata"]["labels"]
+    assert config_map["metadata"]["ownerReferences"] == secret["metadata"]["ownerReferences"]
+    await harness.cluster.delete(KEY, key["metadata"]["uid"])
+    await harness.kubectl("-n", "default", "wait", "--for=delete", "configmap/app", "--timeout=30s")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("patch", "configmap", "app", "-p", '{"data":{"BUCKET_HOST":"elsewhere","MORE":"1"}}'),
+        ("label", "configmap", "app", f"{CREDENTIALS_LABEL}-"),
+        ("delete", "configmap", "app"),
+    ],
+)
+async def test_config_map_that_is_changed_is_told_and_put_back(
+    harness: KubernetesHarness, change: tuple[str, ...]
+) -> None:
+    key = await harness.cluster.create(access_key())
+    await harness.cluster.create_credentials("default", "app", PARTS, key, KEY_ID, PLACE.keys())
+    told = Told(harness.cluster.watch())
+    await told.quiet()
+    await asyncio.gather(told.again(), harness.kubectl("-n", "default", *change))
+    found = await harness.cluster.get_credentials("default", "app")
+    assert found
+    assert not (found.intact and dict(found.data) == PARTS)
+    await harness.cluster.update_credentials(found, PARTS, key, KEY_ID, PLACE.keys())
+    mended = await harness.cluster.get_credentials("default", "app")
+    assert mended
+    assert (mended.intact, dict(mended.data)) == (True, PARTS)
+    assert (await read(harness, "configmap", "app"))["data"] == PLACE
+
+
+async def test_foreign_config_map_is_left_alone_and_then_nothing_is_written(harness: KubernetesHarness) -> None:
+    key = await harness.cluster.create(access_key())
+    await harness.kubectl("-n", "default", "create", "configmap", "app", "--from-literal=a=b")
+    try:
+        with pytest.raises(Invalid, match="ConfigMap default/app is there"):
+            await harness.cluster.create_credentials("default", "app", PARTS, key, KEY_ID, PLACE.keys())
+        assert await harness.cluster.get_credentials("default", "app") is None
+        await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)
+        found = await harness.cluster.get_credentials("default", "app")
+        assert found
+        with pytest.raises(Invalid, match="ConfigMap default/app is there"):
+            await harness.cluster.update_credentials(found, PARTS, key, KEY_ID, PLACE.keys())
+        await harness.cluster.delete_credentials(found)
+        assert (await read(harness, "configmap", "app"))["data"] == {"a": "b"}
+    finally:
+        await harness.kubectl("-n", "default", "delete", "configmap", "app")
+
+
 async def test_update_of_a_secret_that_is_gone_conflicts(harness: KubernetesHarness) -> None:
     key = await harness.cluster.create(access_key())
     await harness.cluster.create_credentials("default", "app", CREDENTIALS, key, KEY_ID)

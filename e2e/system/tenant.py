@@ -86,6 +86,11 @@ class Tenant:
         assert found is not None, f"there is no Secret {name}"
         return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
 
+    async def config_map(self, name: str) -> dict[str, str] | None:
+        """The data of a ConfigMap; None when there is none."""
+        found = await self._read(core_path("configmaps", self.namespace, name))
+        return None if found is None else found["data"]
+
     async def condition(self, kind: Kind, name: str, type_: str = "Ready") -> dict[str, Any]:
         """A condition, when it is of the resource's generation; else nothing."""
         found = await self.get(kind, name) or {}

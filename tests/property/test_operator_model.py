@@ -26,7 +26,7 @@ def spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 _SECRET_NAME = st.sampled_from([None, "app"])
-_SECRET_PROFILES = st.sampled_from([None, ["AWS"], ["S3Env", "CredentialsFile"]])
+_SECRET_PROFILES = st.sampled_from([None, ["AWS"], ["S3Env", "CredentialsFile"], ["OBC"]])
 _SECRET_KEYS = st.sampled_from([None, {"accessKeyId": "SECRET_KEY", "secretAccessKey": "PASSWORD"}])
 _SECRET: dict[str, st.SearchStrategy[Any]] = {
     "secretName": _SECRET_NAME,

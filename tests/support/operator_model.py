@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -113,15 +113,26 @@ class _Watched(LoggedCluster):
         return stored
 
     async def create_credentials(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
-        await super().create_credentials(namespace, name, data, owner, access_key_id)
+        await super().create_credentials(namespace, name, data, owner, access_key_id, in_config_map)
         self.delivered(data, access_key_id)
 
     async def update_credentials(
-        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        current: Credentials,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
-        await super().update_credentials(current, data, owner, access_key_id)
+        await super().update_credentials(current, data, owner, access_key_id, in_config_map)
         self.delivered(data, access_key_id)
 
     async def update_status(self, obj: Object) -> Object:

@@ -11,7 +11,7 @@ Every file is replaced as a whole, so a crash at any point leaves a state from w
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
@@ -133,7 +133,13 @@ class FolderCluster:
         return self._open.credentials.owned(namespace, owner_uid)
 
     async def create_credentials(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port. Invalid: no files can hold the data, or one beside the `.env` file would be somebody else's."""
         self._open.credentials.create(namespace, name, data, _owner(owner), access_key_id)
@@ -141,7 +147,12 @@ class FolderCluster:
         self._hub.notify(ref_of(owner))
 
     async def update_credentials(
-        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        current: Credentials,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port; Invalid as for `create_credentials`."""
         self._open.credentials.update(current, data, _owner(owner), access_key_id)

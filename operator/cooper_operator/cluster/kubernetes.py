@@ -6,7 +6,7 @@ Resources are the tenants', credentials are Secrets beside them, records are Sec
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, Literal
 
 from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
@@ -15,6 +15,7 @@ from cooper_crds.records import Record, RecordError
 from cooper_crds.rotation import WorkloadName
 from cooper_crds.stored import Workload
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
+from cooper_operator.cluster.kubernetes_config_maps import ConfigMaps, of_secret
 from cooper_operator.cluster.kubernetes_credentials import (
     credentials_of,
     credentials_owner,
@@ -23,7 +24,7 @@ from cooper_operator.cluster.kubernetes_credentials import (
 )
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
 from cooper_operator.cluster.kubernetes_foreign import ForeignSecrets
-from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, Ledger, RecordLedger
+from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, EchoLedger, IsEcho, Ledger, RecordLedger
 from cooper_operator.cluster.kubernetes_objects import (
     CLUSTER_SCOPED,
     PLURALS,
@@ -85,6 +86,7 @@ class KubernetesCluster:
         self._namespaces = _ALL if namespaces is None else tuple(namespaces)
         self._hub = WatchHub()
         self._writes = OwnWrites()
+        self._config_maps = ConfigMaps(api, self._writes)
         self.seen = Seen()
         self._echoes = echoes
         self._events = EventRecorder(api, clock)
@@ -156,9 +158,10 @@ class KubernetesCluster:
     async def get_credentials(self, namespace: str, name: str) -> Credentials | None:
         """See the port."""
         try:
-            return credentials_of(await self._api.get(core_path("secrets", namespace, name), _secret(namespace, name)))
+            secret = await self._api.get(core_path("secrets", namespace, name), _secret(namespace, name))
         except NotFound:
             return None
+        return await self._config_maps.join(secret, credentials_of(secret))
 
     async def follow_foreign_credentials(self, waiting: Ref, name: str) -> None:
         """See the port."""
@@ -168,28 +171,48 @@ class KubernetesCluster:
         """See the port. Those whose label was taken off are not among them: a watch tells of that."""
         selector = {"labelSelector": f"{CREDENTIALS_OWNER_LABEL}={owner_uid}"}
         of = Collection(core_path("secrets", namespace), f"credentials in namespace {namespace}", selector)
-        found = [credentials_of(each) for each in (await self._api.list(of)).items]
-        return [each for each in found if each.owner_uid == owner_uid]
+        found = [(each, credentials_of(each)) for each in (await self._api.list(of)).items]
+        ours = [(secret, each) for secret, each in found if each.owner_uid == owner_uid]
+        return [await self._config_maps.join(secret, each) for secret, each in ours]
 
     async def create_credentials(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port."""
-        made = new_secret(namespace, name, data, owner, access_key_id)
+        beside = {key: data[key] for key in in_config_map & data.keys()}
+        if beside:
+            await self._config_maps.bring(namespace, name, beside, owner)
+        made = new_secret(namespace, name, data, owner, access_key_id, beside.keys())
         written = await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
         self._writes.wrote(core_path("secrets", namespace, name), written)
         self.seen.saw_credentials(namespace, name, owner["metadata"]["uid"])
 
     async def update_credentials(
-        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        current: Credentials,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port. Labels and annotations that others put on the Secret stay."""
         about = _secret(current.namespace, current.name)
         if current.owner_uid != owner["metadata"]["uid"]:
             raise Conflict(f"{about} is not that of {ref_of(owner)}")
+        beside = {key: data[key] for key in in_config_map & data.keys()}
+        if beside:
+            await self._config_maps.bring(current.namespace, current.name, beside, owner, current)
+        else:
+            await self._config_maps.remove(current)
         path = core_path("secrets", current.namespace, current.name)
         try:
-            patch = secret_patch(current, data, owner, access_key_id)
+            patch = secret_patch(of_secret(current), data, owner, access_key_id, beside.keys())
             self._writes.wrote(path, await self._api.patch(path, about, patch))
         except NotFound as error:
             raise Conflict(str(error)) from None
@@ -199,7 +222,8 @@ class KubernetesCluster:
         about = _secret(current.namespace, current.name)
         if current.owner_uid is None:
             raise Conflict(f"{about} is not one of ours")
-        await self._delete_secret(current.namespace, current.name, about, current.version)
+        await self._config_maps.remove(current)
+        await self._delete_secret(current.namespace, current.name, about, of_secret(current).version)
 
     # Workloads
 
@@ -321,35 +345,32 @@ class KubernetesCluster:
     def _start_watches(self) -> None:
         if self._watches:
             return
-        records = {"fieldSelector": RECORD_SELECTOR}
-        credentials = {"labelSelector": CREDENTIALS_LABEL}
-        of: list[tuple[str, str, dict[str, str], OwnerOf, Ledger]] = [
-            (
-                self._namespace,
-                "records",
-                records,
-                record_secret_owner,
-                RecordLedger(self.seen, self._is_echo_of_secret),
-            ),
-            *(
-                (each, "credentials", credentials, credentials_owner, self._credentials_ledger(each))
-                for each in self._namespaces
-            ),
-        ]
-        for namespace, about, selector, owner_of, ledger in of:
-            collection = Collection(core_path("secrets", namespace), about, selector, metadata_only=True)
-            watch = OwnerWatch(self._api, collection, owner_of, self.notify, ledger)
+        for of, owner_of, ledger in self._watched():
+            watch = OwnerWatch(self._api, of, owner_of, self.notify, ledger)
             self._watches[watch] = asyncio.create_task(watch.run())
 
-    def _credentials_ledger(self, namespace: str) -> Ledger:
-        return CredentialsLedger(self.seen, namespace, self._is_echo_of_secret)
+    def _watched(self) -> Iterator[tuple[Collection, OwnerOf, Ledger]]:
+        def all_of(plural: str, namespace: str, about: str, selector: dict[str, str]) -> Collection:
+            return Collection(core_path(plural, namespace), about, selector, metadata_only=True)
+
+        records, ours = {"fieldSelector": RECORD_SELECTOR}, {"labelSelector": CREDENTIALS_LABEL}
+        ledger = RecordLedger(self.seen, self._is_echo_of("secrets"))
+        yield all_of("secrets", self._namespace, "records", records), record_secret_owner, ledger
+        for each in self._namespaces:
+            noted = CredentialsLedger(self.seen, each, self._is_echo_of("secrets"))
+            yield all_of("secrets", each, "credentials", ours), credentials_owner, noted
+            beside = EchoLedger(self._is_echo_of("configmaps"))
+            yield all_of("configmaps", each, "ConfigMaps of credentials", ours), credentials_owner, beside
 
     def _is_echo(self, path: str, version: str | None) -> bool:
         return self._writes.is_echo(path, version) and not self._echoes
 
-    def _is_echo_of_secret(self, metadata: Mapping[str, Any], deleted: bool) -> bool:
-        path = core_path("secrets", metadata["namespace"], metadata["name"])
-        return self._is_echo(path, None if deleted else metadata["resourceVersion"])
+    def _is_echo_of(self, plural: str) -> IsEcho:
+        def is_echo(metadata: Mapping[str, Any], deleted: bool) -> bool:
+            path = core_path(plural, metadata["namespace"], metadata["name"])
+            return self._is_echo(path, None if deleted else metadata["resourceVersion"])
+
+        return is_echo
 
     def _wrote_resource(self, ref: Ref, written: dict[str, Any]) -> Object:
         self._writes.wrote(resource_path(ref), written)

@@ -5,10 +5,11 @@ removed are put back: such a Secret is not `intact`. An annotation tells which k
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from cooper_crds.kubernetes import (
+    CREDENTIALS_CONFIG_MAP_ANNOTATION,
     CREDENTIALS_DIGEST_ANNOTATION,
     CREDENTIALS_KEY_ANNOTATION,
     CREDENTIALS_LABEL,
@@ -26,28 +27,42 @@ def credentials_labels(owner_name: str, owner_uid: str) -> dict[str, str]:
     return {CREDENTIALS_LABEL: label, CREDENTIALS_OWNER_LABEL: owner_uid}
 
 
-def new_secret(namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str) -> dict[str, Any]:
-    """The Secret to create."""
+def new_secret(
+    namespace: str,
+    name: str,
+    data: Mapping[str, str],
+    owner: Object,
+    access_key_id: str,
+    in_config_map: Set[str] = frozenset(),
+) -> dict[str, Any]:
+    """The Secret to create. Values `in_config_map` are left out."""
     metadata = {
         "namespace": namespace,
         "name": name,
         "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
-        "annotations": _annotations(data, access_key_id),
+        "annotations": {**_annotations(data, access_key_id), **_mark(in_config_map)},
         "ownerReferences": [controller_reference(owner)],
     }
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _encoded(data)}
+    encoded = _encoded(data, in_config_map)
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
 
 
-def secret_patch(current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str) -> dict[str, Any]:
+def secret_patch(
+    current: Credentials,
+    data: Mapping[str, str],
+    owner: Object,
+    access_key_id: str,
+    in_config_map: Set[str] = frozenset(),
+) -> dict[str, Any]:
     """The merge patch (RFC 7396) that gives a Secret of ours exactly this content, at the version it was read at.
 
-    Labels and annotations that others put on it stay.
+    Labels and annotations that others put on it stay. Values `in_config_map` are left out.
     """
     labels = credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"])
-    removed = dict.fromkeys(current.data.keys() - data.keys())
-    annotations = _annotations(data, access_key_id)
+    removed = dict.fromkeys(current.data.keys() - (data.keys() - in_config_map))
+    annotations = {**_annotations(data, access_key_id), CREDENTIALS_CONFIG_MAP_ANNOTATION: None, **_mark(in_config_map)}
     metadata = {"resourceVersion": current.version, "labels": labels, "annotations": annotations}
-    return {"metadata": metadata, "data": {**removed, **_encoded(data)}}
+    return {"metadata": metadata, "data": {**removed, **_encoded(data, in_config_map)}}
 
 
 def credentials_of(secret: Mapping[str, Any]) -> Credentials:
@@ -69,6 +84,12 @@ def credentials_of(secret: Mapping[str, Any]) -> Credentials:
     )
 
 
+def is_marked(secret: Mapping[str, Any]) -> bool:
+    """Whether a part of the values is in a ConfigMap."""
+    annotations: dict[str, str] = secret["metadata"].get("annotations") or {}
+    return CREDENTIALS_CONFIG_MAP_ANNOTATION in annotations
+
+
 def credentials_owner(metadata: Mapping[str, Any]) -> Ref | None:
     """The AccessKey whose credentials a Secret holds, by its metadata."""
     controller = controller_of(metadata, "AccessKey")
@@ -79,5 +100,9 @@ def _annotations(data: Mapping[str, str], access_key_id: str) -> dict[str, str]:
     return {CREDENTIALS_KEY_ANNOTATION: access_key_id, CREDENTIALS_DIGEST_ANNOTATION: content_digest(data)}
 
 
-def _encoded(data: Mapping[str, str]) -> dict[str, str]:
-    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+def _mark(in_config_map: Set[str]) -> dict[str, str]:
+    return {CREDENTIALS_CONFIG_MAP_ANNOTATION: "true"} if in_config_map else {}
+
+
+def _encoded(data: Mapping[str, str], but: Set[str]) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items() if key not in but}

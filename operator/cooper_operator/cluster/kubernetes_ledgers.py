@@ -42,6 +42,17 @@ class NoLedger:
         """Nothing to note."""
 
 
+class EchoLedger(NoLedger):
+    """Of what nothing is to be noted but our own writes."""
+
+    def __init__(self, is_echo: IsEcho) -> None:
+        self._is_echo = is_echo
+
+    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+        """See Ledger."""
+        return not self._is_echo(metadata, deleted)
+
+
 class RecordLedger:
     """Of records: one that was written by somebody else is read anew."""
 

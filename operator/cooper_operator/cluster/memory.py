@@ -3,7 +3,7 @@
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -134,7 +134,13 @@ class MemoryCluster:
         ]
 
     async def create_credentials(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port."""
         self._reach()
@@ -144,7 +150,12 @@ class MemoryCluster:
         self._collect_credentials()
 
     async def update_credentials(
-        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        current: Credentials,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """See the port."""
         self._reach()

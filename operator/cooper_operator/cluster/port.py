@@ -5,7 +5,7 @@ passes them through, the folder and memory adapters behave like a small API serv
 carries the resourceVersion it was decided on, so a late write fails or changes nothing.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -105,13 +105,29 @@ class Cluster(Protocol):
         ...
 
     async def create_credentials(
-        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
-        """Create-only, controlled by `owner` (its UID), marked to hold that key. Raises AlreadyExists, Invalid."""
+        """Create-only, controlled by `owner` (its UID), marked to hold that key. Raises AlreadyExists, Invalid.
+
+        `in_config_map`: keys of values that are no secrets and belong in a ConfigMap of that name, where the cluster
+        has such. It is one with the Secret: read, written, told of and deleted together. One that is there and not the
+        owner's is left alone, and then nothing is written: Invalid.
+        """
         ...
 
     async def update_credentials(
-        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str
+        self,
+        current: Credentials,
+        data: Mapping[str, str],
+        owner: Object,
+        access_key_id: str,
+        in_config_map: Set[str] = frozenset(),
     ) -> None:
         """Replace content and mark of one that is ours. Raises Conflict, Invalid."""
         ...

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from cooper_crds.access_key import AccessKeySpec
 from cooper_crds.secret_keys import SecretKeys
-from cooper_crds.secret_profiles import OTHER_PROFILES, Profile, Value
+from cooper_crds.secret_profiles import CONFIG_MAP_KEYS, OTHER_PROFILES, Profile, Value
 from cooper_crds.stored import Credentials
 from cooper_operator.plan.client_files import Login, aws_config, rclone_config
 
@@ -37,6 +37,11 @@ class SecretContent:
                 wanted += keys.items()
         found = ((key, _VALUES[value](self, secret_key)) for key, value in wanted)
         return {key: value for key, value in found if value is not None}
+
+    @property
+    def in_config_map(self) -> frozenset[str]:
+        """The keys of `data` that belong in a ConfigMap beside the Secret, where the cluster has such."""
+        return CONFIG_MAP_KEYS if "OBC" in self.profiles else frozenset()
 
 
 def secret_content(
@@ -99,6 +104,7 @@ _VALUES: Final[Mapping[Value, Callable[[SecretContent, str], str | None]]] = {
     "bindingProvider": lambda _, __: "cooper",
     "host": lambda content, _: urlsplit(content.endpoint).hostname,
     "port": lambda content, _: _port(content.endpoint),
+    "subregion": lambda _, __: "",
     "awsConfig": lambda content, secret_key: aws_config(_login(content, secret_key)),
     "rcloneConfig": lambda content, secret_key: rclone_config(_login(content, secret_key)),
 }

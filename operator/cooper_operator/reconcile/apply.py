@@ -213,12 +213,12 @@ class Applier:
 
     async def _deliver_credentials(self, step: do.DeliverCredentials, work: Work) -> None:
         key = work.with_secret(step.key)
-        data = step.content.data(key.secret_key)
+        data, owner, beside = step.content.data(key.secret_key), work.resource, step.content.in_config_map
         if step.current is None:
-            namespace = cast(str, work.resource["metadata"]["namespace"])
-            await self._cluster.create_credentials(namespace, step.name, data, work.resource, key.access_key_id)
+            namespace = cast(str, owner["metadata"]["namespace"])
+            await self._cluster.create_credentials(namespace, step.name, data, owner, key.access_key_id, beside)
         else:
-            await self._cluster.update_credentials(step.current, data, work.resource, key.access_key_id)
+            await self._cluster.update_credentials(step.current, data, owner, key.access_key_id, beside)
         if step.rewrites:
             await self._emit(work.resource, SECRET_REWRITTEN, f"{step.rewrites}; it was written again")
 

@@ -286,6 +286,32 @@ async def test_credentials_have_values_of_several_lines(harness: Harness) -> Non
     assert dict(again.data) == CREDENTIALS
 
 
+async def test_values_in_a_config_map_are_read_and_written_as_all_others(harness: Harness) -> None:
+    key = await harness.cluster.create(access_key())
+    place = {"BUCKET_HOST": "s3.example.com", "BUCKET_SUBREGION": ""}
+    both: dict[str, str] = {**CREDENTIALS, **place}
+    moved = {**both, "BUCKET_HOST": "s3.example.org"}
+    await harness.cluster.create_credentials("default", "photos", both, key, KEY_ID, place.keys())
+    for data in (both, moved, CREDENTIALS, both):
+        current = await harness.cluster.get_credentials("default", "photos")
+        assert current
+        beside = place.keys() & data.keys()
+        await harness.cluster.update_credentials(current, data, key, KEY_ID, beside)
+        if data != current.data:
+            with pytest.raises(Conflict):
+                await harness.cluster.update_credentials(current, both, key, KEY_ID, place.keys())
+        found = await harness.cluster.get_credentials("default", "photos")
+        assert found
+        assert (dict(found.data), found.intact, found.access_key_id) == (data, True, KEY_ID)
+        assert await harness.cluster.list_credentials("default", key["metadata"]["uid"]) == [found]
+    await harness.cluster.delete_credentials(found)
+    assert await harness.cluster.get_credentials("default", "photos") is None
+    await harness.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
+    again = await harness.cluster.get_credentials("default", "photos")
+    assert again
+    assert dict(again.data) == CREDENTIALS
+
+
 async def test_credentials_are_create_only(harness: Harness) -> None:
     key = await harness.cluster.create(access_key())
     await harness.set_credentials("default", "photos", {"THEIRS": "1"})

@@ -62,6 +62,15 @@ OF_PROFILE = {
         "username": KEY_ID,
         "password": SECRET,
     },
+    "OBC": {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "BUCKET_HOST": "s3.example.com",
+        "BUCKET_NAME": "photos",
+        "BUCKET_PORT": "9000",
+        "BUCKET_REGION": "eu-1",
+        "BUCKET_SUBREGION": "",
+    },
 }
 
 
@@ -89,9 +98,20 @@ def test_certificates_are_there_where_the_region_has_some() -> None:
     assert (own["SSL_CERTS"], "CA_BUNDLE" in own) == (CA_BUNDLE, False)
 
 
-def test_no_two_profiles_have_a_key_in_common() -> None:
+def test_a_key_that_several_profiles_have_is_of_one_value() -> None:
     keys = [*COOPER.values(), *itertools.chain(*OTHER_PROFILES.values())]
-    assert len(keys) == len(set(keys))
+    shared = {key for key in keys if keys.count(key) > 1}
+    assert shared == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    for key in shared:
+        assert len({of[key] for of in OTHER_PROFILES.values() if key in of}) == 1
+
+
+def test_what_is_in_a_config_map_is_no_secret() -> None:
+    assert content().in_config_map == frozenset()
+    made = content(secretProfiles=["OBC", "AWS"])
+    beside = {key: value for key, value in made.data(SECRET).items() if key in made.in_config_map}
+    assert beside == {key: value for key, value in OF_PROFILE["OBC"].items() if key.startswith("BUCKET_")}
+    assert not any(KEY_ID in value or SECRET in value for value in beside.values())
 
 
 @pytest.mark.parametrize("buckets", [(), ("photos", "films")])
