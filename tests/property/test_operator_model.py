@@ -57,8 +57,6 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (4, st.tuples(st.just("bucket"), st.sampled_from(BUCKETS), BUCKET_SPEC)),
     (5, st.tuples(st.just("key"), st.sampled_from(KEYS), KEY_SPEC)),
     (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
-    (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
-    (1, st.tuples(st.just("roll out"), st.booleans())),
     (4, st.tuples(st.just("recall"), st.sampled_from(NAMED), RECALLED_AFTER)),
     (1, st.tuples(st.just("region"), st.booleans())),
     (1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS))),
@@ -71,10 +69,20 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("fill"), st.sampled_from([0, 0, 3]))),
     (5, st.tuples(st.just("crash"), st.integers(1, 10))),
 ]
-STEP = st.sampled_from([each for weight, each in ACTS for _ in range(weight)]).flatmap(lambda each: each)
+ROTATIONS: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
+    (1, st.tuples(st.just("roll out"), st.booleans())),
+]
 PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])
-#: Lists of lists are long on average, and short ones can still be tried when a failure is being narrowed down.
-STEPS = st.lists(st.lists(st.tuples(STEP, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
+
+
+def steps_of(acts: list[tuple[int, st.SearchStrategy[Act]]]) -> st.SearchStrategy[list[tuple[Act, float]]]:
+    """Lives. Lists of lists are long on average, and short ones can still be tried when a failure is narrowed down."""
+    step = st.sampled_from([each for weight, each in acts for _ in range(weight)]).flatmap(lambda each: each)
+    return st.lists(st.lists(st.tuples(step, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
+
+
+STEPS = steps_of([*ACTS, *ROTATIONS])
 
 
 async def act(model: Model, step: Act) -> None:

@@ -70,13 +70,12 @@ def holds_key(found: Credentials, content: SecretContent, secret_key: str) -> bo
 
 
 def tells_key(found: Credentials, access_key_id: str) -> bool:
-    """Whether a Secret of ours holds the key of this id, by its mark.
+    """Whether a Secret of ours holds the key of this id: by its values, and by its mark where it has one.
 
-    One without a mark lost it, or was written by an earlier version: then by its values. No two keys share an id.
+    One without a mark lost it, or was written by an earlier version. One whose values somebody took away holds nothing,
+    whatever its mark says. No two keys share an id.
     """
-    if found.access_key_id is not None:
-        return found.access_key_id == access_key_id
-    return access_key_id in found.data.values()
+    return found.access_key_id in (None, access_key_id) and access_key_id in found.data.values()
 
 
 def is_foreign(found: Credentials | None, uid: str) -> bool:
