@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cooper_crds.stored import content_digest
 from e2e.system.tenant import Tenant, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -37,7 +38,7 @@ async def test_an_edit_is_put_back_and_what_others_added_stays(team: Tenant) -> 
     await put_back(team, values)
     metadata = (await team.secret("photos") or {})["metadata"]
     assert metadata["labels"]["team"] == "pictures"
-    marked = {"cooper.dev/access-key-id": values["ACCESS_KEY"]}
+    marked = {"cooper.dev/access-key-id": values["ACCESS_KEY"], "cooper.dev/content-digest": content_digest(values)}
     assert metadata["annotations"] == {"example.com/note": "mine", **marked}
     assert metadata["finalizers"] == ["example.com/hold"]
     text = "Secret photos was not as it is to be, in BUCKET, MORE, SECRET_KEY; it was written again"
