@@ -5,7 +5,6 @@ value that one of them does not have is an error.
 """
 
 import argparse
-import difflib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from cooper_crds.generated import settle
 
 _HEAD: Final = """\
 # {name}
@@ -141,13 +142,7 @@ def main(arguments: Sequence[str]) -> int:
     except Undescribed as error:
         sys.stdout.write(f"{chart}: {error}\n")
         return 1
-    if not options.check:
-        path.write_text(wanted)
-        return 0
-    found = path.read_text() if path.exists() else ""
-    diff = "".join(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(path), "generated"))
-    sys.stdout.write(diff + (f"{path} is stale: run `make generate`.\n" if diff else ""))
-    return 1 if diff else 0
+    return settle(path, wanted, check=options.check)
 
 
 if __name__ == "__main__":

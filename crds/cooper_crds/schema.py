@@ -5,7 +5,6 @@ written. The reference page belongs to a run from the repository, where `docs/` 
 """
 
 import argparse
-import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from cooper_crds.generated import difference
 from cooper_crds.manifest import KINDS
 from cooper_crds.meta import API_VERSION
 from cooper_crds.reference import reference_page
@@ -126,9 +126,7 @@ def _differences(files: Mapping[Path, str], directory: Path) -> str:
     """How the files on disk differ from what they should be, as a diff; empty when they do not."""
     report = ""
     for path, wanted in files.items():
-        found = path.read_text() if path.exists() else ""
-        diff = difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(path), f"{path} (generated)")
-        report += "".join(diff)
+        report += difference(path, wanted, f"{path} (generated)")
     for path in sorted(set(directory.glob(f"{GROUP}_*.yaml")) - files.keys()):
         report += f"{path}: no model makes this file: remove it\n"
     return report

@@ -1,12 +1,12 @@
 """Writes the page of reasons, or checks it: `python -m cooper_operator.troubleshooting [--check] FILE`."""
 
 import argparse
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from cooper_crds.generated import settle
 from cooper_operator.plan.reasons import REASONS, Reason
 
 _HEAD: Final = """\
@@ -53,15 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("file", type=Path, metavar="FILE", help="the page (docs/troubleshooting.md in the repository)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and say what differs")
     options = parser.parse_args(arguments)
-    path: Path = options.file
-    wanted = page(REASONS.values())
-    if not options.check:
-        path.write_text(wanted)
-        return 0
-    found = path.read_text() if path.exists() else ""
-    diff = "".join(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(path), "generated"))
-    sys.stdout.write(diff + (f"{path} is stale: run `make generate`.\n" if diff else ""))
-    return 1 if diff else 0
+    return settle(options.file, page(REASONS.values()), check=options.check)
 
 
 if __name__ == "__main__":
