@@ -102,6 +102,6 @@ def _with_room(conditions: Sequence[Condition]) -> list[Condition]:
     return kept
 
 
-def drop_condition(conditions: Sequence[Condition], type_: str) -> list[Condition]:
-    """The conditions without one that no longer means anything."""
-    return [each for each in conditions if each.type != type_]
+def drop_conditions(conditions: Sequence[Condition], *types: str) -> list[Condition]:
+    """The conditions without those that no longer mean anything."""
+    return [each for each in conditions if each.type not in types]

@@ -10,8 +10,8 @@ from typing import Any
 
 from cooper_crds.stored import Credentials
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
-from cooper_operator.cluster.kubernetes_credentials import credentials_labels, is_marked
-from cooper_operator.cluster.kubernetes_objects import controller_of, controller_reference, core_path
+from cooper_operator.cluster.kubernetes_credentials import credentials_labels, is_labelled, is_marked, owned, owner_uid
+from cooper_operator.cluster.kubernetes_objects import core_path
 from cooper_operator.cluster.own_writes import OwnWrites
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Object
 
@@ -30,13 +30,13 @@ class ConfigMaps:
         if found.owner_uid is None or not is_marked(secret):
             return found
         beside = await self._get(found.namespace, found.name)
-        if beside is None or _owner_uid(beside) != found.owner_uid:
+        if beside is None or owner_uid(beside["metadata"]) != found.owner_uid:
             return replace(found, version=f"{found.version}{_JOINT}")
         return replace(
             found,
             data={**found.data, **(beside.get("data") or {})},
             version=f"{found.version}{_JOINT}{beside['metadata']['resourceVersion']}",
-            intact=found.intact and _is_labelled(beside),
+            intact=found.intact and is_labelled(beside["metadata"]),
         )
 
     async def bring(
@@ -54,7 +54,7 @@ class ConfigMaps:
             except AlreadyExists as error:
                 raise Conflict(str(error)) from None
             return
-        if _owner_uid(found) != owner["metadata"]["uid"]:
+        if owner_uid(found["metadata"]) != owner["metadata"]["uid"]:
             raise Invalid(f"{about} is there, is not that of this AccessKey and is left alone: move it away")
         read = "" if current is None else current.version.partition(_JOINT)[2]
         if read not in ("", found["metadata"]["resourceVersion"]):
@@ -88,12 +88,7 @@ def of_secret(current: Credentials) -> Credentials:
 
 
 def _config_map(namespace: str, name: str, data: Mapping[str, str], owner: Object) -> dict[str, Any]:
-    metadata = {
-        "namespace": namespace,
-        "name": name,
-        "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
-        "ownerReferences": [controller_reference(owner)],
-    }
+    metadata = owned(namespace, name, owner)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
 
 
@@ -105,17 +100,6 @@ def _patch(found: Mapping[str, Any], data: Mapping[str, str], owner: Object) -> 
     others: dict[str, str] = found.get("binaryData") or {}
     removed, binary = dict.fromkeys(there.keys() - data.keys()), dict.fromkeys(others)
     return {"metadata": metadata, "data": {**removed, **data}, **({"binaryData": binary} if binary else {})}
-
-
-def _owner_uid(config_map: Mapping[str, Any]) -> str | None:
-    controller = controller_of(config_map["metadata"], "AccessKey")
-    return controller and controller[1]
-
-
-def _is_labelled(config_map: Mapping[str, Any]) -> bool:
-    controller = controller_of(config_map["metadata"], "AccessKey")
-    labels: dict[str, str] = config_map["metadata"].get("labels") or {}
-    return controller is not None and credentials_labels(*controller).items() <= labels.items()
 
 
 def _path(namespace: str, name: str = "") -> str:

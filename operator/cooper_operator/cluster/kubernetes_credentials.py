@@ -27,6 +27,29 @@ def credentials_labels(owner_name: str, owner_uid: str) -> dict[str, str]:
     return {CREDENTIALS_LABEL: label, CREDENTIALS_OWNER_LABEL: owner_uid}
 
 
+def owned(namespace: str, name: str, owner: Object) -> dict[str, Any]:
+    """Metadata of an object that is an AccessKey's: controlled by it, and labelled so that it is found."""
+    return {
+        "namespace": namespace,
+        "name": name,
+        "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
+        "ownerReferences": [controller_reference(owner)],
+    }
+
+
+def owner_uid(metadata: Mapping[str, Any]) -> str | None:
+    """UID of the AccessKey whose an object is; None: it is no AccessKey's."""
+    controller = controller_of(metadata, "AccessKey")
+    return controller and controller[1]
+
+
+def is_labelled(metadata: Mapping[str, Any]) -> bool:
+    """Whether an object of an AccessKey has all labels that it was given."""
+    controller = controller_of(metadata, "AccessKey")
+    labels: dict[str, str] = metadata.get("labels") or {}
+    return controller is not None and credentials_labels(*controller).items() <= labels.items()
+
+
 def new_secret(
     namespace: str,
     name: str,
@@ -36,13 +59,8 @@ def new_secret(
     in_config_map: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """The Secret to create. Values `in_config_map` are left out."""
-    metadata = {
-        "namespace": namespace,
-        "name": name,
-        "labels": credentials_labels(owner["metadata"]["name"], owner["metadata"]["uid"]),
-        "annotations": {**_annotations(data, access_key_id), **_mark(in_config_map)},
-        "ownerReferences": [controller_reference(owner)],
-    }
+    annotations = {**_annotations(data, access_key_id), **_mark(in_config_map)}
+    metadata = {**owned(namespace, name, owner), "annotations": annotations}
     encoded = _encoded(data, in_config_map)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
 
@@ -69,18 +87,17 @@ def credentials_of(secret: Mapping[str, Any]) -> Credentials:
     """Read a Secret, whoever made it. Values that are not UTF-8 are none that we wrote: they come out changed."""
     metadata = secret["metadata"]
     data: dict[str, str] = secret.get("data") or {}
-    controller = controller_of(metadata, "AccessKey")
-    labels: dict[str, str] = metadata.get("labels") or {}
+    uid = owner_uid(metadata)
     annotations: dict[str, str] = metadata.get("annotations") or {}
     return Credentials(
         metadata["namespace"],
         metadata["name"],
         {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()},
-        controller and controller[1],
+        uid,
         metadata["resourceVersion"],
-        access_key_id=controller and annotations.get(CREDENTIALS_KEY_ANNOTATION),
-        intact=controller is None or credentials_labels(*controller).items() <= labels.items(),
-        delivered=controller and annotations.get(CREDENTIALS_DIGEST_ANNOTATION),
+        access_key_id=uid and annotations.get(CREDENTIALS_KEY_ANNOTATION),
+        intact=uid is None or is_labelled(metadata),
+        delivered=uid and annotations.get(CREDENTIALS_DIGEST_ANNOTATION),
     )
 
 

@@ -57,7 +57,7 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
 def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> Plan[AccessKeyStatus]:
     use = _use(snapshot, home)
     steps = [*first, *revoke_records(use.turn.former, snapshot.now)]
-    to_deliver = withdrawal(snapshot) if use.key is None else _issue_and_deliver(snapshot, home, use)
+    to_deliver = _issue_and_deliver(snapshot, home, use)
     rollout = plan_rollout(snapshot, use.content, to_deliver)
     steps += [*rollout.before, *to_deliver, *rollout.after, *_end(snapshot, home, use.turn)]
     blocked = snapshot.blocked
@@ -96,9 +96,9 @@ def _use(snapshot: AccessKeySnapshot, home: Home) -> Use:
 
 
 def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: Use) -> list[Step]:
-    """Record, proof, Secret; nothing of it where it is so already."""
+    """Record, proof, Secret; nothing of it where it is so already. Without a key no Secret is to hold one."""
     if use.key is None:
-        return []
+        return withdrawal(snapshot)
     steps: list[Step] = []
     newest, beside = use.turn.newest, use.turn.beside
     if beside is not None and use.beside is not None and beside.record != use.beside:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from cooper_crds.access_key import AccessKeyStatus
-from cooper_crds.conditions import drop_condition
+from cooper_crds.conditions import drop_conditions
 from cooper_crds.records import RegionRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import own_secrets
@@ -21,6 +21,7 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home
+from cooper_operator.plan.rotation import OF_ROTATION
 from cooper_operator.plan.snapshot import FINALIZER, AccessKeySnapshot
 from cooper_operator.plan.steps import DeleteCredentials, DeleteRecord, ProveDenied, RemoveFinalizer, Step, UpdateRecord
 
@@ -126,9 +127,7 @@ def _status(
     before = snapshot.access_key.status or AccessKeyStatus()
     generation = snapshot.access_key.metadata.generation
     gone = any(say.type == "Delivered" and say.status == "False" for say in said)
-    found = before.conditions
-    for type_ in ("Rotated", "RolledOut"):
-        found = drop_condition(found, type_)
+    found = drop_conditions(before.conditions, *OF_ROTATION)
     update = {
         "observed_generation": generation,
         "conditions": conditions(found, said, snapshot.now, generation),

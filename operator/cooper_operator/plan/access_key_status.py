@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cooper_crds.access_key import AccessKeyStatus
-from cooper_crds.conditions import drop_condition, find_condition
+from cooper_crds.conditions import drop_conditions, find_condition
 from cooper_crds.meta import Binding
 from cooper_crds.records import KeyRecord
 from cooper_operator.plan import rotation
@@ -148,10 +148,7 @@ def _state(delivered: _Delivered, rotates: bool) -> dict[str, str]:
 def _status(snapshot: AccessKeySnapshot, home: Home, said: tuple[Say, ...], delivered: _Delivered) -> AccessKeyStatus:
     before = snapshot.access_key.status or AccessKeyStatus()
     generation = snapshot.access_key.metadata.generation
-    found = before.conditions
-    for type_ in ("Rotated", "RolledOut"):  # said only where there is something to say
-        if all(say.type != type_ for say in said):
-            found = drop_condition(found, type_)
+    found = drop_conditions(before.conditions, *(rotation.OF_ROTATION - {say.type for say in said}))
     return AccessKeyStatus(
         observed_generation=generation,
         conditions=conditions(found, said, snapshot.now, generation),

@@ -8,6 +8,7 @@ are never more than two keys that work: none is begun before the last one has en
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,9 @@ from cooper_operator.plan.reasons import (
 )
 from cooper_operator.plan.snapshot import AccessKeySnapshot
 from cooper_operator.plan.steps import Step, UpdateRecord
+
+#: Types of conditions that are said only where there is something to say.
+OF_ROTATION: Final = frozenset({"Rotated", "RolledOut"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ class Observer:
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
         """What is to be restarted for a key that is to be in use."""
         names = key.spec.restart or () if is_to_work(key, self._clock()) else ()
-        return tuple([await self._cluster.get_workload(key.metadata.namespace, name) for name in names])
+        found = await asyncio.gather(*(self._cluster.get_workload(key.metadata.namespace, name) for name in names))
+        return tuple(found)
 
     async def _look(self, ref: Ref, observed: Observed) -> Object | None:
         obj = await observed.look.resource(ref)

@@ -6,7 +6,7 @@ from cooper_crds.conditions import (
     MAX_MESSAGE,
     OURS,
     Condition,
-    drop_condition,
+    drop_conditions,
     find_condition,
     set_condition,
 )
@@ -69,7 +69,7 @@ def test_what_is_no_condition(type_, status, reason, now):
 def test_finding_and_dropping():
     assert find_condition([OTHER, ready()], "Ready") == ready()
     assert find_condition([OTHER], "Ready") is None
-    assert drop_condition([OTHER, ready()], "Other") == [ready()]
+    assert drop_conditions([OTHER, ready()], "Other") == [ready()]
 
 
 def test_conditions_of_others_leave_room_for_ours() -> None:
