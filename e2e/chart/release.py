@@ -13,6 +13,7 @@ from typing import Any
 
 from e2e.chart.helm import CHART, Helm
 from e2e.kubectl import Kubectl
+from e2e.system.server import values as values_of
 from e2e.system.system import manifest
 from support.rig import s3_client
 
@@ -69,6 +70,10 @@ class Release:
         """An object."""
         within = ("-n", namespace) if namespace else ()
         return json.loads(await self.kubectl(*within, "get", what, "-o", "json"))
+
+    async def secret(self, namespace: str, name: str) -> dict[str, str]:
+        """What a Secret holds."""
+        return values_of(await self.get(f"secret/{name}", namespace))
 
     async def holder(self) -> str:
         """Who holds the Lease, as it names itself; empty: nobody."""
@@ -154,6 +159,16 @@ class Release:
         finally:
             forward.terminate()
             await forward.wait()
+
+
+@asynccontextmanager
+async def team(release: Release, kinds: str = "bucket,accesskey") -> AsyncIterator[str]:
+    """A namespace of an application team. Resources of these `kinds` go before it does."""
+    name = f"team-{secrets.token_hex(4)}"
+    await release.kubectl("create", "namespace", name)
+    yield name
+    await release.kubectl("-n", name, "delete", kinds, "--all", "--timeout=60s")
+    await release.kubectl("delete", "namespace", name, "--timeout=120s")
 
 
 @asynccontextmanager

@@ -1,9 +1,7 @@
 """The chart installed: Cooper in Pods, used, troubled, upgraded, taken away and installed again."""
 
 import asyncio
-import base64
 import re
-import secrets
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.chart.helm import CHART, Helm
-from e2e.chart.release import FULL_NAME, NAME, Release, installed
+from e2e.chart.release import FULL_NAME, NAME, Release, installed, team
 from e2e.kubectl import Kubectl
 from e2e.system.system import manifest
 from support.rig import error_code
@@ -46,27 +44,19 @@ async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: s
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def tenant(release: Release) -> AsyncIterator[str]:
     """A namespace of an application team, with the Bucket `photos`, which holds an object."""
-    name = f"team-{secrets.token_hex(4)}"
-    await release.kubectl("create", "namespace", name)
-    await release.apply("Bucket", name, "photos", bucketName=f"{name}-photos")
-    await release.until_ready("bucket/photos", name)
-    async with release.client(await _values(release, name, "photos")) as s3:
-        s3.put_object(Bucket=f"{name}-photos", Key="kept", Body=b"kept")
-    yield name
-    async with release.client(await _values(release, name, "photos")) as s3:
-        s3.delete_object(Bucket=f"{name}-photos", Key="kept")
-    await release.kubectl("-n", name, "delete", "bucket,accesskey", "--all", "--timeout=60s")
-    await release.kubectl("delete", "namespace", name, "--timeout=120s")
-
-
-async def _values(release: Release, namespace: str, name: str) -> dict[str, str]:
-    secret = await release.get(f"secret/{name}", namespace)
-    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    async with team(release) as name:
+        await release.apply("Bucket", name, "photos", bucketName=f"{name}-photos")
+        await release.until_ready("bucket/photos", name)
+        async with release.client(await release.secret(name, "photos")) as s3:
+            s3.put_object(Bucket=f"{name}-photos", Key="kept", Body=b"kept")
+        yield name
+        async with release.client(await release.secret(name, "photos")) as s3:
+            s3.delete_object(Bucket=f"{name}-photos", Key="kept")
 
 
 async def _is_kept(release: Release, tenant: str, values: dict[str, str]) -> None:
     """The object is there, and the key that was delivered before works as it is."""
-    assert await _values(release, tenant, "photos") == values
+    assert await release.secret(tenant, "photos") == values
     async with release.client(values) as s3:
         assert s3.get_object(Bucket=values["BUCKET"], Key="kept")["Body"].read() == b"kept"
 
@@ -82,7 +72,7 @@ async def test_a_pod_that_is_linked_to_a_secret_needs_nothing_else(
 ) -> None:
     said = await release.try_linked(tenant, "photos", pod_image)
     assert said.splitlines()[-1] == "deleted it"
-    values = await _values(release, tenant, "photos")
+    values = await release.secret(tenant, "photos")
     assert values["ENDPOINT"] == f"http://{FULL_NAME}-gateway.{release.namespace}.svc:9000"
 
 
@@ -137,14 +127,14 @@ async def test_another_operator_takes_over(release: Release, tenant: str) -> Non
 
 
 async def test_a_gateway_that_is_killed_comes_back_with_all_it_had(release: Release, tenant: str) -> None:
-    values, pod = await _values(release, tenant, "photos"), f"{FULL_NAME}-gateway-0"
+    values, pod = await release.secret(tenant, "photos"), f"{FULL_NAME}-gateway-0"
     await release.kubectl("-n", release.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
     await _until_served(release, pod)
     await _is_kept(release, tenant, values)
 
 
 async def test_an_upgrade_changes_settings_and_loses_nothing(release: Release, tenant: str) -> None:
-    values, secret = await _values(release, tenant, "photos"), "secret/kek-local"
+    values, secret = await release.secret(tenant, "photos"), "secret/kek-local"
     key = (await release.get(secret, release.namespace))["data"]
     await release.install(region={"tag": "us-east-1", "spec": {"maxRecordAge": "1h"}})
     async with asyncio.timeout(30):
@@ -155,13 +145,13 @@ async def test_an_upgrade_changes_settings_and_loses_nothing(release: Release, t
 
 
 async def test_what_is_uninstalled_and_installed_again_goes_on(release: Release, tenant: str, kubectl: Kubectl) -> None:
-    values = await _values(release, tenant, "photos")
+    values = await release.secret(tenant, "photos")
     await release.uninstall()
     what = ("get", "pods,deployments,statefulsets,services", "-o", "name")
     async with asyncio.timeout(60):  # the Pod of `helm test` is kept for its log
         while (await kubectl("-n", release.namespace, *what)).split() != [f"pod/{NAME}-cooper-test"]:
             await asyncio.sleep(0.5)
-    assert await _values(release, tenant, "photos") == values
+    assert await release.secret(tenant, "photos") == values
     await release.install(watchNamespaces=[tenant])
     await _is_kept(release, tenant, values)
     await release.apply("AccessKey", tenant, "again", grants=[{"bucket": "photos"}])
@@ -185,7 +175,7 @@ async def test_a_key_that_is_lost_is_not_replaced(release: Release, tenant: str,
     await kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", manifest=kept)
     await kubectl("-n", release.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
     await _until_served(release, pod)
-    async with release.client(await _values(release, tenant, "photos")) as s3:
+    async with release.client(await release.secret(tenant, "photos")) as s3:
         assert error_code(lambda: s3.get_object(Bucket=f"{tenant}-photos", Key="missing")) == "NoSuchKey"
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from e2e.chart.enforcer import policies_enforced
 from e2e.chart.helm import Helm
-from e2e.chart.release import NAME, Release
+from e2e.chart.release import NAME, Release, installed
 from e2e.kind.cluster import Cluster
 from e2e.kubectl import Kubectl
 from e2e.system.system import manifest
@@ -42,17 +42,8 @@ _PRIVATE = {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: str) -> AsyncIterator[Release]:
     """Without policies as yet."""
-    namespace = f"policy-{secrets.token_hex(4)}"
-    release = Release(charts, kubectl, kubeconfig, namespace, pod_image)
-    await kubectl("create", "namespace", namespace)
-    try:
-        await release.install(operator={"replicas": 1})
-        await release.until_ready("region/local")
+    async with installed(charts, kubectl, kubeconfig, pod_image, operator={"replicas": 1}) as release:
         yield release
-    finally:
-        await release.uninstall()
-        await kubectl("delete", "region", "local", "--ignore-not-found")
-        await kubectl("delete", "namespace", namespace, "--timeout=120s")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -1,10 +1,8 @@
 """A key is rotated while a Deployment uses it: the Deployment is restarted, the former key works until then only."""
 
 import asyncio
-import base64
 import datetime
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from e2e.chart.helm import Helm
-from e2e.chart.release import Release, installed
+from e2e.chart.release import Release, installed, team
 from e2e.kubectl import Kubectl
 from support.rig import error_code
 
@@ -56,16 +54,8 @@ async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: s
 @pytest_asyncio.fixture(loop_scope="module")
 async def tenant(release: Release) -> AsyncIterator[str]:
     """A namespace of an application team."""
-    name = f"team-{secrets.token_hex(4)}"
-    await release.kubectl("create", "namespace", name)
-    yield name
-    await release.kubectl("-n", name, "delete", "deployment,bucket,accesskey", "--all", "--timeout=60s")
-    await release.kubectl("delete", "namespace", name, "--timeout=120s")
-
-
-async def _values(release: Release, namespace: str, name: str) -> dict[str, str]:
-    secret = await release.get(f"secret/{name}", namespace)
-    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    async with team(release, "deployment,bucket,accesskey") as name:
+        yield name
 
 
 async def _key_ids(release: Release, namespace: str) -> set[str]:
@@ -88,7 +78,7 @@ async def test_a_rotation_restarts_what_uses_the_secret_and_then_ends_the_former
     await release.until_ready("bucket/turning", tenant)
     await release.kubectl("apply", "-f", "-", manifest=_deployment(tenant, pod_image, "turning"))
     await release.kubectl("-n", tenant, "rollout", "status", "deployment/web", "--timeout=60s")
-    first = await _values(release, tenant, "turning")
+    first = await release.secret(tenant, "turning")
     assert await _key_ids(release, tenant) == {first["ACCESS_KEY"]}
     await asyncio.sleep(1.1)  # a time is given to the second, and the key was issued in one
 
@@ -98,7 +88,7 @@ async def test_a_rotation_restarts_what_uses_the_secret_and_then_ends_the_former
     second = first
     async with asyncio.timeout(30):
         while second["ACCESS_KEY"] == first["ACCESS_KEY"]:
-            second = await _values(release, tenant, "turning")
+            second = await release.secret(tenant, "turning")
     delivered = time.monotonic() - began
     async with release.client(first) as former, release.client(second) as new:
         for s3 in (former, new):
@@ -126,7 +116,7 @@ async def _restarts_nothing_else(release: Release, tenant: str) -> None:
     """It was restarted once; a Secret that is edited and put back restarts nothing."""
     await release.kubectl("-n", tenant, "patch", "secret", "turning", "--type=merge", "-p", '{"data":{"ENDPOINT":""}}')
     async with asyncio.timeout(20):
-        while not (await _values(release, tenant, "turning"))["ENDPOINT"]:
+        while not (await release.secret(tenant, "turning"))["ENDPOINT"]:
             await asyncio.sleep(0.1)
     await asyncio.sleep(1)
     rollouts = await release.kubectl("-n", tenant, "get", "replicasets", "-l", "app=web", "-o", "name")

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from cryptography import x509
 
 from cooper_operator.certificates.x509 import Pair, new_certificate
 from e2e.chart.helm import Helm
-from e2e.chart.release import NAME, Release
+from e2e.chart.release import NAME, Release, installed, team
 from e2e.kubectl import Kubectl
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,46 +27,27 @@ _DAY = 86400.0
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: str) -> AsyncIterator[Release]:
-    """Installed where only the most restricted Pods may run."""
-    namespace = f"tls-{secrets.token_hex(4)}"
-    release = Release(charts, kubectl, kubeconfig, namespace, pod_image)
-    await kubectl("create", "namespace", namespace)
-    await kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        began = time.monotonic()
-        await release.install(gateway={"persistence": {"size": "1Gi"}, "tls": {"mode": "generated"}})
-        await release.until_ready("region/local")
-        print(f"\nhelm install with TLS until all is ready: {time.monotonic() - began:.1f} s")
+    """One for all tests here."""
+    gateway = {"persistence": {"size": "1Gi"}, "tls": {"mode": "generated"}}
+    async with installed(charts, kubectl, kubeconfig, pod_image, gateway=gateway) as release:
         yield release
-    finally:
-        await release.uninstall()
-        await kubectl("delete", "region", "local", "--ignore-not-found")
-        await kubectl("delete", "namespace", namespace, "--timeout=120s")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def tenant(release: Release) -> AsyncIterator[str]:
     """A namespace of an application team, with the Bucket `photos`."""
-    name = f"team-{secrets.token_hex(4)}"
-    await release.kubectl("create", "namespace", name)
-    await release.apply("Bucket", name, "photos", bucketName=f"{name}-photos")
-    await release.until_ready("bucket/photos", name)
-    yield name
-    async with release.client(await _text(release, "photos", name)) as s3:
-        for found in s3.list_objects_v2(Bucket=f"{name}-photos").get("Contents", ()):
-            s3.delete_object(Bucket=f"{name}-photos", Key=found["Key"])
-    await release.kubectl("-n", name, "delete", "bucket,accesskey", "--all", "--timeout=60s")
-    await release.kubectl("delete", "namespace", name, "--timeout=120s")
-
-
-async def _text(release: Release, name: str, namespace: str) -> dict[str, str]:
-    secret = await release.get(f"secret/{name}", namespace)
-    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    async with team(release) as name:
+        await release.apply("Bucket", name, "photos", bucketName=f"{name}-photos")
+        await release.until_ready("bucket/photos", name)
+        yield name
+        async with release.client(await release.secret(name, "photos")) as s3:
+            for found in s3.list_objects_v2(Bucket=f"{name}-photos").get("Contents", ()):
+                s3.delete_object(Bucket=f"{name}-photos", Key=found["Key"])
 
 
 async def test_a_linked_pod_does_the_main_job(release: Release, tenant: str, pod_image: str) -> None:
-    values = await _text(release, "photos", tenant)
-    made = await _text(release, SECRET, release.namespace)
+    values = await release.secret(tenant, "photos")
+    made = await release.secret(release.namespace, SECRET)
     assert values["ENDPOINT"] == f"https://{NAME}-cooper-gateway.{release.namespace}.svc:9000"
     assert values["CA_BUNDLE"] == made["ca.crt"]
     assert (await release.get("region/local"))["spec"]["caBundle"] == made["ca.crt"]
@@ -80,20 +60,20 @@ async def test_helm_test_does_the_main_job(release: Release) -> None:
 
 
 async def test_the_key_of_the_authority_is_not_in_the_gateways_pod(release: Release) -> None:
-    authority = await _text(release, f"{SECRET}-ca", release.namespace)
-    assert authority["tls.key"] not in str(await _text(release, SECRET, release.namespace))
+    authority = await release.secret(release.namespace, f"{SECRET}-ca")
+    assert authority["tls.key"] not in str(await release.secret(release.namespace, SECRET))
     listed = await release.kubectl("-n", release.namespace, "exec", POD, "-c", "gateway", "--", "ls", "/tls")
     assert listed.split() == ["tls.crt", "tls.key"]
 
 
 async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, tenant: str) -> None:
-    values = await _text(release, "photos", tenant)
+    values = await release.secret(tenant, "photos")
     async with release.client(values) as s3, release.forwarded() as port:
         working = asyncio.create_task(_work(s3, values["BUCKET"]))
         began = time.monotonic()
         aged = await _age(release)
         async with asyncio.timeout(30):
-            while (renewed := _serial((await _text(release, SECRET, release.namespace))["tls.crt"])) == aged:
+            while (renewed := _serial((await release.secret(release.namespace, SECRET))["tls.crt"])) == aged:
                 await asyncio.sleep(0.5)
         print(f"\nan aged certificate was renewed after {time.monotonic() - began:.1f} s")
         await _have_kubelet_look(release)
@@ -104,22 +84,22 @@ async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, t
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
-    assert await _text(release, "photos", tenant) == values
+    assert await release.secret(tenant, "photos") == values
     assert (await release.get(POD, release.namespace))["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 async def test_another_authority_reaches_everybody(release: Release, tenant: str) -> None:
-    before = await _text(release, "photos", tenant)
+    before = await release.secret(tenant, "photos")
     await release.kubectl("-n", release.namespace, "delete", "secret", SECRET, f"{SECRET}-ca")
     began = time.monotonic()
     async with asyncio.timeout(30):
         while (await release.get("region/local"))["spec"]["caBundle"] == before["CA_BUNDLE"]:
             await asyncio.sleep(0.2)
-    made = await _text(release, SECRET, release.namespace)
+    made = await release.secret(release.namespace, SECRET)
     await _have_kubelet_look(release)
     # Delivered when the gateway serves what it is for, as everything is that is delivered.
     async with asyncio.timeout(60):
-        while (values := await _text(release, "photos", tenant))["CA_BUNDLE"] != made["ca.crt"]:
+        while (values := await release.secret(tenant, "photos"))["CA_BUNDLE"] != made["ca.crt"]:
             await asyncio.sleep(0.2)
     print(f"\nanother authority was delivered after {time.monotonic() - began:.1f} s")
     assert {**values, "CA_BUNDLE": ""} == {**before, "CA_BUNDLE": ""}
@@ -142,8 +122,8 @@ async def _work(s3: Any, bucket: str) -> None:
 
 async def _age(release: Release) -> int:
     """Put a certificate into the Secret that is due: by the same authority, for the same names. Its serial number."""
-    made = await _text(release, SECRET, release.namespace)
-    authority = await _text(release, f"{SECRET}-ca", release.namespace)
+    made = await release.secret(release.namespace, SECRET)
+    authority = await release.secret(release.namespace, f"{SECRET}-ca")
     names = x509.load_pem_x509_certificate(made["tls.crt"].encode()).extensions.get_extension_for_class(
         x509.SubjectAlternativeName
     )
