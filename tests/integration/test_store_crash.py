@@ -205,6 +205,22 @@ async def test_a_worker_is_killed_and_its_garbage_collected(committer: Committer
     await store.close()
 
 
+def test_a_signal_that_interrupts_no_sleep_stops_it(committer: CommitterProcess) -> None:
+    """As one does that comes just before the loop sleeps: its handler would run at the next request."""
+    committer.kill()
+    script = (
+        "import os, sys, threading, time; from support.store_process import *\n"
+        "c = msgspec.json.decode(sys.argv[1], type=GatewayConfig)\n"
+        "store = Committer(c, Keyring.load(c.kek_file), refuse_revoked)\n"
+        "store.stop_on(signal.SIGTERM)\n"
+        "ask = lambda: (time.sleep(0.5), signal.pthread_kill(threading.get_ident(), signal.SIGTERM), time.sleep(60))\n"
+        "store.run(threading.Thread(target=ask, daemon=True).start)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [sys.executable, "-c", script, msgspec.json.encode(committer.config).decode()]
+    assert subprocess.run(argv, timeout=20, env=env, check=False).returncode == 0
+
+
 def test_every_sync_that_is_promised_is_made(committer: CommitterProcess) -> None:
     """A committed index is never opened without its durability: no flag that gives it up is set."""
     committer.stop()

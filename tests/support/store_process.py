@@ -74,7 +74,7 @@ def main() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     committer = Committer(config, Keyring.load(config.kek_file), refuse_revoked)
-    signal.signal(signal.SIGTERM, lambda *_: committer.stop())
+    committer.stop_on(signal.SIGTERM)
     committer.run(lambda: print("ready", flush=True))
 
 

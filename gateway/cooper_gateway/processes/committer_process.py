@@ -29,11 +29,7 @@ def commit(child: Child) -> None:
         committer = Committer(config, keyring, Recheck(records), measurements.counts)
     except (KeyringError, StoreUnusable) as error:
         raise Refusal(str(error)) from None
-
-    def stop(*_: object) -> None:
-        committer.stop()
-
-    signal.signal(signal.SIGTERM, stop)
+    committer.stop_on(signal.SIGTERM)
     threading.Thread(target=_keep_saving, args=(file, measurements), name="measurements", daemon=True).start()
     committer.run(child.ready)
 

@@ -1,7 +1,5 @@
 """The watcher: records source in, records table out."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -81,8 +79,10 @@ def watch(child: Child) -> None:
 
 
 def watch_folder(child: Child) -> NoReturn:
-    """Relist now and again, and what the kernel says in between."""
-    signal.signal(signal.SIGTERM, _exit)
+    """Relist now and again, and what the kernel says in between.
+
+    SIGTERM simply kills it, at any instant: a transaction that was not committed is no part of the table.
+    """
     config = child.handover.config
     file = MeasurementsFile(f"{config.run_dir}/metrics", child.handover.label)
     measurements = file.load()
@@ -125,7 +125,3 @@ def _events(path: str) -> FolderEvents | None:
         return FolderEvents(path)
     except OSError:
         return None  # not there, or no watch is left: the relist alone has to do
-
-
-def _exit(*_: object) -> NoReturn:
-    os._exit(0)  # a transaction that was not committed is no part of the table

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -102,13 +103,27 @@ class Committer:
         self._connections: dict[int, _Connection] = {}
         self._buffer = bytearray(wire.PACKET + 4096)
         self._wake, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
         self._stopping = False
         self._look_again: float | None = None
 
     def stop(self) -> None:
         """Have `run` return after the batch at hand. May be called from a signal handler or another thread."""
         self._stopping = True
-        self._waker.send(b"\0")
+        with contextlib.suppress(BlockingIOError):  # full of bytes that wake it just as well
+            self._waker.send(b"\0")
+
+    def stop_on(self, number: signal.Signals) -> None:
+        """Stop when a signal comes. To be called once, by the main thread.
+
+        A handler runs between two steps of Python code: one whose signal comes just before the loop sleeps, or to
+        another thread, would run when the loop wakes. The descriptor, which is written to at once, wakes it.
+        """
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(number, self._signalled)
+
+    def _signalled(self, *_: object) -> None:
+        self.stop()
 
     def run(self, ready: Callable[[], None] | None = None) -> None:
         """Serve until stopped. `ready` is called once workers can connect."""
