@@ -44,6 +44,14 @@ _KUBERNETES: Final = "kubernetes"
 @metrics_host_option
 @metrics_port_option(9100)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option(
+    "--drain",
+    type=click.IntRange(0, 3600),
+    default=5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests in progress may go on when the gateway stops.",
+)
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
 def gateway(
     region: str,
@@ -58,6 +66,7 @@ def gateway(
     metrics_host: str,
     metrics_port: int,
     workers: int,
+    drain: int,
     kek: Path | None,
 ) -> None:
     """Serve S3 for one Region.
@@ -81,6 +90,7 @@ def gateway(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         workers=workers,
+        drain=drain,
     )
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`python -m e2e.kind up|down [NAME]`: a real Kubernetes cluster for tests and for people."""
+"""`python -m e2e.kind up [NAME [NODES]]`, `down [NAME]`: a real Kubernetes cluster for tests and for people."""
 
 import sys
 
@@ -8,10 +8,10 @@ from e2e.kind.steps import StepFailed
 
 def main(arguments: list[str]) -> int:
     """Do it; the exit status."""
-    if not arguments or arguments[0] not in ("up", "down") or len(arguments) > 2:
+    cluster = _cluster(arguments)
+    if cluster is None:
         print(__doc__, file=sys.stderr)
         return 2
-    cluster = Cluster(*arguments[1:])
     try:
         cluster.up() if arguments[0] == "up" else cluster.down()
     except StepFailed as error:
@@ -24,6 +24,18 @@ def main(arguments: list[str]) -> int:
     elif cluster.name == NAME:
         print("The cluster is gone; what it was made from stays in the cache folder.")
     return 0
+
+
+def _cluster(arguments: list[str]) -> Cluster | None:
+    match arguments:
+        case ["up" | "down"]:
+            return Cluster()
+        case ["up" | "down", name]:
+            return Cluster(name)
+        case ["up", name, nodes] if nodes.isdecimal() and int(nodes) >= 1:
+            return Cluster(name, int(nodes) - 1)
+        case _:
+            return None
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ _PODS: Final = "10.244.0.0/16"  # kind's default
 
 
 class Cluster:
-    """A cluster of one node, by its name."""
+    """A cluster, by its name. It has one node, and as many more as are asked for, when it is made."""
 
-    def __init__(self, name: str = NAME) -> None:
+    def __init__(self, name: str = NAME, more_nodes: int = 0) -> None:
         self.name = name
+        self._more_nodes = more_nodes
         self.home = root() / f"kind-cluster-{name}"
 
     @property
@@ -43,7 +44,7 @@ class Cluster:
 
     @property
     def node(self) -> str:
-        """The container that is its node."""
+        """The container that is its node, or the first one."""
         return f"{self.name}-control-plane"
 
     @property
@@ -120,6 +121,7 @@ class Cluster:
         # The node keeps the folder mounted: it must not be one of a clone that goes away.
         shutil.copytree(_HERE / "audit", self.home / "audit")
         config = (_HERE / "cluster.yaml").read_text().replace("AUDIT_POLICY", str(self.home / "audit"))
+        config += "  - role: worker\n" * self._more_nodes
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file, step(f"creating the cluster {self.name}"):
             file.write(config)
             file.flush()
@@ -127,6 +129,8 @@ class Cluster:
             run("create", [*command, "--config", file.name, "--wait", "180s", "--retain"])
             run("create", ["docker", "cp", f"{self.node}:/usr/bin/kubectl", self.kubectl])
             self.keep_to_itself()
+            if self._more_nodes:  # Pods are for all nodes
+                self._kubectl("taint", "nodes", "--all", "node-role.kubernetes.io/control-plane-")
             self._kubectl("-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=120s")
         (self.home / "kind").symlink_to(kind)
 

@@ -26,6 +26,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_host: str = "127.0.0.1"  # where metrics and health are served: they ask for no credentials
     metrics_port: int = 9100
     workers: int = 2
+    drain: float = 5.0  # seconds that requests in progress get when the gateway stops
     map_size: int = 1 << 40  # bytes of address space for the index
     table_size: int = 256 << 20  # bytes; limit of the records table
 

@@ -1,5 +1,6 @@
 """A gateway of real processes: what starts, what dies, what comes back, and what is said about it."""
 
+import http.client
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -389,6 +391,35 @@ def test_a_signal_stops_everything_cleanly(home: Home, number: signal.Signals) -
         assert "killed" not in log, log
         assert not [pid for pid in children if lives(pid)]
         assert not Path(home.config.run_dir).exists()
+
+
+@pytest.mark.parametrize(("drain", "answer"), [(10.0, 200), (0.0, None)])
+def test_what_is_in_progress_at_the_end_gets_the_drain(home: Home, drain: float, answer: int | None) -> None:
+    with home.running(drain=drain) as supervisor:
+        target = client(supervisor.port).generate_presigned_url("put_object", {"Bucket": "photos", "Key": "late"})
+        link = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=10)
+        link.putrequest("PUT", target.partition(str(supervisor.port))[2])
+        link.putheader("Content-Length", "10")
+        link.endheaders(b"begin")
+        time.sleep(0.2)  # it is in progress
+        stopping = threading.Thread(target=supervisor.stop)
+        stopping.start()
+        time.sleep(1.0)
+        began = time.monotonic()
+        assert (stopping.is_alive(), _answer(link, b"ended")) == (answer is not None, answer)
+        stopping.join(15)
+        assert time.monotonic() - began < 5
+
+
+def _answer(link: http.client.HTTPConnection, rest: bytes) -> int | None:
+    """None: the connection was cut."""
+    try:
+        link.send(rest)
+        return link.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        link.close()
 
 
 def test_settings_that_are_not_valid_are_explained(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +12,19 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import SSLError
+from cryptography import x509
 
 from clients import cache
 from clients.aws import clean_env
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.records import Grant
 from cooper_gateway.crypto.keyring import Keyring
-from cooper_operator.certificates.x509 import Pair
+from cooper_operator.certificates.x509 import Pair, new_certificate
 from support.gateway_rig import Gateway, answer
 from support.records_fixtures import bucket, key, region, write_record
 from support.rig import COOPER, Rig, access_key, eventually, s3_client
 from support.rig import bucket as bucket_manifest
-from support.tls import Files, authority, serving
+from support.tls import Files, authority
 
 KEY = key(grants=(Grant("photos", bucket().data_id, DEFAULT_ACTIONS),))
 
@@ -45,8 +47,6 @@ def records(home: Path) -> tuple[str, ...]:
 
 def serial(gateway: Gateway) -> int:
     """Of the certificate that one of the workers serves a new connection with."""
-    from cryptography import x509
-
     pem = ssl.get_server_certificate((gateway.host, gateway.port))
     return x509.load_pem_x509_certificate(pem.encode()).serial_number
 
@@ -56,9 +56,11 @@ def _renewals(gateway: Gateway) -> int:
 
 
 def number_of(pair: Pair) -> int:
-    from cryptography import x509
-
     return x509.load_pem_x509_certificate(pair.certificate.encode()).serial_number
+
+
+def expires_at(pair: Pair) -> float:
+    return x509.load_pem_x509_certificate(pair.certificate.encode()).not_valid_after_utc.timestamp()
 
 
 def test_a_client_that_trusts_the_authority_works_and_no_other(tmp_path: Path) -> None:
@@ -84,7 +86,8 @@ def test_a_client_that_trusts_the_authority_works_and_no_other(tmp_path: Path) -
 
 
 def test_a_certificate_is_renewed_under_load_and_no_request_fails(tmp_path: Path) -> None:
-    pairs = [serving() for _ in range(4)]
+    names, now = ("localhost", "127.0.0.1"), time.time()
+    pairs = [new_certificate(authority(), names, now - 86400 * days) for days in range(4)]
     files = make_files(tmp_path, pairs[0])
     done, failures, stop = [0, 0], list[Exception](), threading.Event()
 
@@ -109,6 +112,8 @@ def test_a_certificate_is_renewed_under_load_and_no_request_fails(tmp_path: Path
                 files.put(pair)
                 eventually("the renewal in both workers", lambda n=count: _renewals(gateway) == 2 * n)
                 assert serial(gateway) == number_of(pair)
+            name = "cooper_certificate_expiration_timestamp_seconds"
+            eventually("the metric", lambda: gateway.metric(name) == expires_at(pairs[-1]))
         finally:
             stop.set()
             for thread in threads:

@@ -35,7 +35,9 @@ def _queries() -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
     """Every sample that there can be, with its labels."""
-    child = Measurements(gauges=dict.fromkeys(metrics._GAUGES, 0), counts=dict.fromkeys(metrics._COUNTS, 0))
+    child = Measurements(
+        gauges=dict.fromkeys((*metrics._GAUGES, *metrics._LEAST), 0), counts=dict.fromkeys(metrics._COUNTS, 0)
+    )
     child.observe("GetObject", 200, 0.1, 1, 1)
     collector = metrics.GatewayCollector(lambda: {"worker-1": child}, lambda: metrics.State(True, 1.0, {"worker": 1}))
     telemetry, ref = Telemetry(), Ref("Bucket", "default", "photos")

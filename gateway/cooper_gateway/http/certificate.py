@@ -13,6 +13,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from cryptography import x509
+
 from cooper_gateway.http.handshakes import ServingContext
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ class CertificateError(Exception):
 
 class ServingCertificate:
     """The pair in use, in a context for the listening socket."""
+
+    expires_at: float | None  # end of the certificate in use, in seconds since the epoch, where that can be told
 
     def __init__(self, certificate: str, key: str) -> None:
         """Load the pair. Raises CertificateError."""
@@ -94,6 +98,7 @@ class ServingCertificate:
         """Serve with a pair that was checked: nothing of it can fail half-way."""
         _load(self.context, certificate, key)
         self._digest = _digest(certificate, key)
+        self.expires_at = _expires_at(certificate)
 
 
 class _Protected(Exception):
@@ -124,6 +129,13 @@ def _file_of(content: bytes) -> Generator[str]:
         file.write(content)
         file.flush()
         yield f"/proc/self/fd/{file.fileno()}"
+
+
+def _expires_at(certificate: bytes) -> float | None:
+    try:
+        return x509.load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()
+    except ValueError:  # OpenSSL, which serves with it, minds less
+        return None
 
 
 def _digest(certificate: bytes, key: bytes) -> bytes:

@@ -20,6 +20,10 @@ _GAUGES: Final = {
     "records_api_reachable": "1 when the Kubernetes API's last answer about records was a good one.",
     "records_clock_skew_seconds": "How far the Kubernetes API's clock is ahead of this one.",
 }
+#: The same of which the least of all children is shown, and not the sum.
+_LEAST: Final = {
+    "certificate_expiration_timestamp_seconds": "When the certificate that is served with expires, since the epoch.",
+}
 #: Counters that children keep, in the same way.
 _COUNTS: Final = {
     "commits": "Transactions of the store's index, each synced once.",
@@ -108,10 +112,10 @@ def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
 
 
 def _gauges(children: Mapping[str, Measurements]) -> Iterator[Metric]:
-    for name, help_text in _GAUGES.items():
-        if any(name in child.gauges for child in children.values()):
-            total = sum(child.gauges.get(name, 0) for child in children.values())
-            yield GaugeMetricFamily(f"cooper_{name}", help_text, value=total)
+    for together, gauges in ((sum, _GAUGES), (min, _LEAST)):
+        for name, help_text in gauges.items():
+            if values := [child.gauges[name] for child in children.values() if name in child.gauges]:
+                yield GaugeMetricFamily(f"cooper_{name}", help_text, value=together(values))
 
 
 def _counts(children: Mapping[str, Measurements]) -> Iterator[Metric]:

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 #: Opening a store after a crash collects its garbage, which may take a while.
 _START_SECONDS: Final = 120.0
 #: In the order in which they begin, and how many seconds they have to end. The committer is the first: it creates or
-#: checks the key-encryption key, which all others need. Requests in progress at a worker get 5 s, then it has a moment.
-_ROLES: Final[dict[Role, float]] = {"committer": 5.0, "watcher": 5.0, "worker": 7.0}
+#: checks the key-encryption key, which all others need. A worker has this after what requests in progress get.
+_ROLES: Final[dict[Role, float]] = {"committer": 5.0, "watcher": 5.0, "worker": 2.0}
 #: The committer makes its socket under a name that ends in its process id.
 _LONGEST_PID: Final = 1 << 22
 #: Until a region's record says otherwise (RegionRecord.max_record_age).
@@ -81,7 +81,7 @@ class Supervisor:
             raise
 
     def stop(self) -> None:
-        """Let requests in progress end (5 s), then end all children and remove the run folder. Idempotent."""
+        """Let requests in progress end (`drain`), then end all children and remove the run folder. Idempotent."""
         self._stack.close()
         self._keepers = []
 
@@ -116,7 +116,8 @@ class Supervisor:
         server.start()
         self._keepers = self._make_keepers(lock, sockets)
         for role, grace in _ROLES.items():  # the last one begun ends first
-            self._stack.callback(_stop_all, self._of(role), grace)
+            drain = self._config.drain if role == "worker" else 0.0
+            self._stack.callback(_stop_all, self._of(role), drain + grace)
         for keeper in self._keepers:
             keeper.load()
         for role in _ROLES:

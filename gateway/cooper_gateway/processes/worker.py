@@ -21,8 +21,6 @@ from cooper_gateway.processes.errors import Refusal
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.storage.embedded import EmbeddedStore
 
-#: How long requests in progress have at the end, in seconds.
-GRACE_SECONDS: Final = 5.0
 _SAVE_SECONDS: Final = 1.0
 #: What a request makes is freed by reference counts; the collector is for the rare cycle and need not look often.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -52,10 +50,10 @@ async def _serve(child: Child) -> None:
     following = None if certificate is None else loop.create_task(certificate.follow())
     _settle_memory()
     child.ready()
-    await _until(stop, server, measurements, file)
+    await _until(stop, server, certificate, measurements, file)
     if following is not None:
         following.cancel()
-    await server.stop(GRACE_SECONDS)
+    await server.stop(handover.config.drain)
     await store.close()
     file.save(measurements)
 
@@ -68,10 +66,18 @@ def _certificate(config: GatewayConfig) -> ServingCertificate | None:
         raise Refusal(str(error)) from None
 
 
-async def _until(stop: asyncio.Event, server: S3Server, measurements: Measurements, file: MeasurementsFile) -> None:
+async def _until(
+    stop: asyncio.Event,
+    server: S3Server,
+    certificate: ServingCertificate | None,
+    measurements: Measurements,
+    file: MeasurementsFile,
+) -> None:
     """Save the measurements each second until it is time to stop."""
     while not stop.is_set():
         measurements.gauges["connections"] = server.connections
+        if certificate is not None and certificate.expires_at is not None:
+            measurements.gauges["certificate_expiration_timestamp_seconds"] = certificate.expires_at
         file.save(measurements)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SAVE_SECONDS)
