@@ -148,6 +148,9 @@ class AccessKeyStatus(Status):
         Timestamp | None,
         Field(description="When the former key is refused, or later where workloads are still being restarted."),
     ] = None
+    next_rotation_at: Annotated[
+        Timestamp | None, Field(description="When the key is replaced by a new one, where that is known.")
+    ] = None
     rotated_at: Annotated[
         Timestamp | None, Field(description="When the last rotation ended: every gateway refuses the former key.")
     ] = None

@@ -140,6 +140,19 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         )
         for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
     },
+    **{
+        (kind, f"{at}.rotation.interval", "must be from 1m to 87600h"): Values(
+            ["59s", "87600h1s", "999999h9999999m9999999s"], ["2h", "7200s", "87600h", "2160h"]
+        )
+        for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
+    },
+    **{
+        (kind, f"{at}.rotation", "interval must be at least twice the overlap"): Values(
+            [{"interval": "119m"}, {"interval": "1h", "overlap": "30m1s"}, {"interval": "1m", "overlap": "720h"}],
+            [{"interval": "2h"}, {"interval": "1m", "overlap": "30s"}, {"interval": "1m", "overlap": "0s"}, {}],
+        )
+        for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
+    },
     ("Region", "spec.bucketNameTemplate", "must contain {name}"): Values(
         ["photos", "{namespace}"], ["{name}", "{namespace}-{name}", "{name}{name}", "x.{name}-y"]
     ),

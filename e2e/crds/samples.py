@@ -32,7 +32,7 @@ _SECRET: Final = {
         "bucket": "MY_BUCKET",
         "caBundle": "MY_CERTIFICATES",
     },
-    "rotation": {"overlap": "30m"},
+    "rotation": {"interval": "2160h", "overlap": "30m"},
     "restart": [{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "db"}],
 }
 #: The shortest text that is a certificate for both judges: the same at each run, since names of tests are made of it.

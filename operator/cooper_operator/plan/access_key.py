@@ -67,7 +67,7 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         proven = key_record_name(use.key.access_key_id)
         newest = use.turn.newest
         status = status.model_copy(update={"proven_record": newest and newest.version})
-    later = look_again(snapshot, use.turn, delivered=use.content is not None and stopped(snapshot) is None)
+    later = look_again(snapshot, use.turn, use.key, delivered=use.content is not None and stopped(snapshot) is None)
     ends = [at for at in (snapshot.access_key.spec.not_after, later) if at is not None]
     # A Secret that is not ours wakes nobody when it goes, nor does a workload that was restarted: look again.
     conflict = use.problem is not None and use.problem[0] is SECRET_CONFLICT

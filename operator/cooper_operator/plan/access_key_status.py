@@ -67,7 +67,7 @@ def active_status(snapshot: AccessKeySnapshot, home: Home, use: Use, rolled_out:
         *(each for each in (rotated, _late(snapshot, use, rolled_out, over)) if each is not None),
     )
     return _status(snapshot, home, said, delivered).model_copy(
-        update=rotation.told(snapshot, use.turn, delivered.newest)
+        update=rotation.told(snapshot, use.turn, use.key, delivered.newest)
         | _state(delivered, use.turn.beside is not None or (over and snapshot.blocked is not None))
     )
 
@@ -87,7 +87,7 @@ def homeless_status(snapshot: AccessKeySnapshot, home: Home, problem: Problem) -
     name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)
     delivered = _Delivered(name, before.access_key_id, newest=False)
     said = (Say("Ready", "False", *problem), *_delivery(name, None))
-    kept = ("retiring_access_key_id", "retire_at", "rotated_at")
+    kept = ("retiring_access_key_id", "retire_at", "rotated_at", "next_rotation_at")
     return _status(snapshot, home, said, delivered).model_copy(
         update={"state": "Pending" if name is None else "Active"} | {each: getattr(before, each) for each in kept}
     )

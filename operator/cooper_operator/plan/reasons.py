@@ -77,7 +77,8 @@ KEY_REISSUED = _normal(
 )
 KEY_ROTATED = _normal(
     "KeyRotated",
-    "The annotation cooper.dev/rotate-at named a time that has come, and a new key was issued beside the one in use.",
+    "The time for another key has come, by rotation.interval or the annotation cooper.dev/rotate-at, and it was issued "
+    "beside the one in use.",
     "The former key works until the overlap is over and workloads are restarted: see the condition Rotated.",
 )
 ROTATED = _normal(
@@ -252,7 +253,8 @@ INVALID_ROTATE_AT = _warning(
 )
 ROTATION_WAITS = _warning(
     "RotationWaits",
-    "The annotation cooper.dev/rotate-at names a time that has come, and a new key could not be delivered now.",
+    "The time for another key has come, by rotation.interval or the annotation cooper.dev/rotate-at, and a new key "
+    "could not be delivered now.",
     "The key in use is left as it is. The condition Ready says what is in the way; the rotation follows by itself.",
 )
 ROLLOUT_REFUSED = _warning(

@@ -99,10 +99,15 @@ def retiring(snapshot: AccessKeySnapshot, turn: Turn) -> StoredRecord | None:
     return next((each for each in turn.former if key_in(each).access_key_id == newest.replaces), None)
 
 
-def look_again(snapshot: AccessKeySnapshot, turn: Turn, delivered: bool) -> float | None:
-    """When time alone changes what is to be done: Unix seconds. `delivered`: the Secret holds the newest key."""
-    at = _rotate_at(snapshot.access_key)
-    ahead = [at] if isinstance(at, float) and at > snapshot.now else []
+def next_at(snapshot: AccessKeySnapshot, key: KeyRecord | None) -> float | None:
+    """When the newest key is to be replaced, in Unix seconds: a time to come. None: at no time that is known."""
+    ahead = [] if key is None else [at for at in _ends(snapshot.access_key, key) if at > snapshot.now]
+    return min(ahead, default=None)
+
+
+def look_again(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, delivered: bool) -> float | None:
+    """When time alone changes what is to be done: Unix seconds. `delivered`: the Secret holds `key`, the newest."""
+    ahead = [] if (at := next_at(snapshot, key)) is None else [at]
     if turn.beside is not None and (since := _superseded_at(snapshot, turn.beside, delivered)) is not None:
         ahead += [each for each in retires(snapshot.access_key, since) if each > snapshot.now] or [snapshot.now]
     return min(ahead, default=None)
@@ -131,10 +136,12 @@ def said(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, deliver
     return Say("Rotated", "True", REASONS.get(before.reason, ROTATED), before.message)
 
 
-def told(snapshot: AccessKeySnapshot, turn: Turn, delivered: bool) -> dict[str, str | None]:
-    """The fields of status that tell of a rotation."""
+def told(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, delivered: bool) -> dict[str, str | None]:
+    """The fields of status that tell of a rotation. `delivered`: the Secret holds `key`, the newest."""
     before = snapshot.access_key.status or AccessKeyStatus()
+    at = next_at(snapshot, key)
     fields = {"retiring_access_key_id": None, "retire_at": None, "rotated_at": before.rotated_at}
+    fields["next_rotation_at"] = None if at is None else timestamp(at)
     if turn.beside is not None:
         fields["retiring_access_key_id"] = key_in(turn.beside).access_key_id
         since = _superseded_at(snapshot, turn.beside, delivered)
@@ -184,8 +191,14 @@ def _works_beside(key: KeyRecord, newest: KeyRecord, now: float) -> bool:
 
 
 def _due(snapshot: AccessKeySnapshot, key: KeyRecord) -> bool:
-    at = _rotate_at(snapshot.access_key)
-    return isinstance(at, float) and key.issued_at < at <= snapshot.now
+    return any(at <= snapshot.now for at in _ends(snapshot.access_key, key))
+
+
+def _ends(access_key: AccessKey, key: KeyRecord) -> list[float]:
+    """When a key is to be replaced, in Unix seconds: at the interval's end, and when the annotation says so."""
+    at, rotation = _rotate_at(access_key), access_key.spec.rotation
+    ends = [at] if isinstance(at, float) and at > key.issued_at else []
+    return ends if rotation is None or rotation.interval is None else [*ends, key.issued_at + rotation.interval]
 
 
 def _rotate_at(access_key: AccessKey) -> float | str | None:

@@ -893,6 +893,13 @@ ROTATIONS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
         "",
         "Rotating",
     ),
+    "as old as the interval": (
+        {**HELD, "access_key": turned(state={"accessKeyId": KEY_ID}, rotation={"interval": "2h"})},
+        ["IssueKey", "ProveWorks", "DeliverCredentials", "UpdateRecord"],
+        "Overlapping",
+        "",
+        "Rotating",
+    ),
     "no time": ({**HELD, "access_key": turned("soon", {"accessKeyId": KEY_ID})}, [], "InvalidRotateAt", "", "Active"),
     "due, and nothing can be delivered": (
         {**HELD, "credentials": None, "other_credentials": (replace(OURS, name="x"),), "access_key": turned(NOW_PASSED)}

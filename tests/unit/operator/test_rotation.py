@@ -115,6 +115,41 @@ async def test_a_time_to_come_is_waited_for(world: World) -> None:
     await world.until_condition("AccessKey", "app", "False", "Overlapping", "Rotated")
 
 
+async def test_a_key_is_replaced_when_it_is_as_old_as_the_interval(world: World) -> None:
+    first = await ready(world, rotation={"interval": "2h", "overlap": "10m"})
+    assert (await status(world))["nextRotationAt"] == timestamp(first.issued_at + 7200)
+    await later(world, 7200 - 20)
+    assert await live(world) == [first.access_key_id]
+    await later(world, 20)
+    await world.until_condition("AccessKey", "app", "False", "Overlapping", "Rotated")
+    second = await world.key()
+    assert (second.serial, (await status(world))["state"]) == (1, "Rotating")
+    assert (await status(world))["nextRotationAt"] == timestamp(second.issued_at + 7200)
+    await later(world, OVERLAP)
+    await world.until_condition("AccessKey", "app", "True", "Rotated", "Rotated")
+    assert await live(world) == [second.access_key_id]
+
+
+async def test_the_annotation_rotates_before_the_interval_is_over_and_that_begins_anew(world: World) -> None:
+    await ready(world, rotation={"interval": "2h", "overlap": "0s"})
+    await annotate(world, "AccessKey", "app", timestamp(world.now() + 100))
+    await world.settle()
+    assert (await status(world))["nextRotationAt"] == timestamp(world.now() + 100)
+    await later(world, 101)
+    await world.until_condition("AccessKey", "app", "True", "Rotated", "Rotated")
+    second = await world.key()
+    assert (await status(world))["nextRotationAt"] == timestamp(second.issued_at + 7200)
+
+
+async def test_an_interval_that_is_given_to_an_old_key_replaces_it(world: World) -> None:
+    first = await ready(world)
+    await later(world, 7200)
+    assert await live(world) == [first.access_key_id]
+    assert "nextRotationAt" not in await status(world)
+    await world.apply("AccessKey", "app", SPEC | {"rotation": {"interval": "2h", "overlap": "10m"}})
+    await world.until_condition("AccessKey", "app", "False", "Overlapping", "Rotated")
+
+
 async def test_a_time_before_the_key_was_issued_rotates_nothing(world: World) -> None:
     first = await ready(world)
     await annotate(world, "AccessKey", "app", timestamp(world.now() - 3600))
