@@ -2,11 +2,20 @@
 
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from cooper_crds.actions import DEFAULT_ACTIONS
+from cooper_crds.actions import DEFAULT_ACTIONS, DELETE_BUCKET
 from cooper_crds.conditions import Conditions
-from cooper_crds.fields import AccessKeyId, ActionSet, RegionName, ResourceName, Timestamp, unix_seconds
+from cooper_crds.fields import (
+    AccessKeyId,
+    ActionSet,
+    NamePrefix,
+    RegionName,
+    ResourceName,
+    Timestamp,
+    each_once,
+    unix_seconds,
+)
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
 from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
@@ -14,10 +23,24 @@ from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, 
 #: Most grants of a key. That each names another Bucket is checked in CEL by comparing all with all, which may cost only
 #: so much: with the longest names 182 grants would still do.
 MAX_GRANTS: Final = 128
+#: Most prefixes of a grant. All of a key's together have to fit into its record.
+MAX_PREFIXES: Final = 8
+_WHOLE: Final = "s3:DeleteBucket is about the whole bucket: it cannot be granted within prefixes"
 
 
 class BucketRight(Model):
     """What a key may do on one Bucket."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"!has(self.prefixes) || !('{DELETE_BUCKET}' in self.actions)",
+                    "message": _WHOLE,
+                }
+            ]
+        }
+    )
 
     bucket: Annotated[
         ResourceName, Field(description="Name of the Bucket resource (not its S3 name), in the AccessKey's namespace.")
@@ -29,6 +52,23 @@ class BucketRight(Model):
             "for the bucket's location.",
         ),
     ] = list(DEFAULT_ACTIONS)
+    prefixes: Annotated[
+        list[NamePrefix] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_PREFIXES,
+            description="Limits the grant to objects whose names begin with one of these, such as reports/ or 2026-. "
+            "A listing must ask for a prefix that begins so. Default: all objects.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+        AfterValidator(each_once),
+    ] = None
+
+    @model_validator(mode="after")
+    def _no_part_of_a_bucket_is_deleted(self) -> Self:
+        if self.prefixes is not None and DELETE_BUCKET in self.actions:
+            raise ValueError(_WHOLE)
+        return self
 
 
 class AccessKeySpec(Model):

@@ -24,6 +24,7 @@ from cooper_crds.pem import BUNDLE_PATTERN, MAX_BUNDLE, certificate_bundle
 #: Largest object that S3 knows: 5 TiB.
 MAX_OBJECT_SIZE: Final = 5 << 40
 _SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _HOUR, _MINUTE = "([01][0-9]|2[0-3])", "[0-5][0-9]"
 _TIME = (
@@ -34,6 +35,12 @@ _ENDPOINT = r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5
 _ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
 _NO_IPV6 = "must have a valid IPv6 address in its brackets"
 _NO_PORT = "must have a port from 1 to 65535, or none"
+
+
+def _printable(value: str) -> str:
+    if re.fullmatch(_PRINTABLE[1:-1], value) is None:
+        raise ValueError("must have no control characters")
+    return value
 
 
 def dns_subdomain(value: str) -> str:
@@ -184,6 +191,8 @@ ActionSet = Annotated[
     Field(min_length=1, max_length=len(GRANTABLE_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
     AfterValidator(each_once),
 ]
+#: What names of objects begin with.
+NamePrefix = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable), _string(_PRINTABLE, 256)]
 #: RFC 3339 time, kept as text.
 Timestamp = Annotated[
     str,

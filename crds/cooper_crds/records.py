@@ -5,12 +5,15 @@ gateway that ignored a restriction it does not understand would grant too much.
 """
 
 import base64
+import hashlib
 from typing import Final, Literal, Protocol
 
 import msgspec
 
 RECORD_VERSION: Final = 1
 
+#: Header of a gateway's answer to ListBuckets: `record_digest` of the key's record that it goes by.
+RECORD_DIGEST: Final = "x-cooper-record-digest"
 #: Header of a gateway's refusal of a bucket to every key: `accessGeneration` of the record that it goes by.
 ACCESS_GENERATION: Final = "x-cooper-access-generation"
 
@@ -33,6 +36,7 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     bucket: str  # S3 name
     data_id: str  # UUID of the bucket's data: the grant dies with the bucket it was made for
     actions: tuple[str, ...]
+    prefixes: tuple[str, ...] = ()  # of objects' names; none: all objects, and the bucket itself
 
 
 class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="key", tag_field="kind"):
@@ -112,6 +116,11 @@ _encoder = msgspec.json.Encoder()
 def encode(record: Record) -> bytes:
     """The record as JSON, secret included: for the records table (sealed there) and Kubernetes Secrets only."""
     return _encoder.encode(record)
+
+
+def record_digest(record: Record) -> str:
+    """Tells a record from each other one."""
+    return hashlib.sha256(encode(record)).hexdigest()[:32]
 
 
 def decode(data: bytes) -> Record:

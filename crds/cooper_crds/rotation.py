@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from cooper_crds.fields import Duration, ResourceName, duration_between
 from cooper_crds.meta import Model
-from cooper_crds.quantities import DURATION_PATTERN
+from cooper_crds.quantities import DURATION_PATTERN, format_duration
 
 #: Annotation of an AccessKey or a Bucket: replace the key at this time, an RFC 3339 one.
 ROTATE_AT: Final = "cooper.dev/rotate-at"
@@ -30,6 +30,7 @@ class Rotation(Model):
                 {
                     "rule": f"!has(self.interval) || !self.interval.matches('{DURATION_PATTERN}') || "
                     f"!self.overlap.matches('{DURATION_PATTERN}') || "
+                    f"duration(self.overlap) > duration('{format_duration(_LONGEST_OVERLAP)}') || "
                     "duration(self.interval) >= duration(self.overlap) + duration(self.overlap)",
                     "message": "interval must be at least twice the overlap",
                 }

@@ -164,6 +164,16 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         [[{"bucket": "a"}, {"bucket": "a", "actions": ["s3:GetObject"]}], [{"bucket": each} for each in "abcb"]],
         [[{"bucket": "a"}], [{"bucket": each} for each in "abcd"]],
     ),
+    (
+        "AccessKey",
+        "spec.grants[0]",
+        "s3:DeleteBucket is about the whole bucket: it cannot be granted within prefixes",
+    ): (
+        Values(
+            [{"bucket": "a", "prefixes": ["a/"], "actions": ["s3:GetObject", "s3:DeleteBucket"]}],
+            [{"bucket": "a", "prefixes": ["a/"]}, {"bucket": "a", "actions": ["s3:DeleteBucket"]}],
+        )
+    ),
     ("AccessKey", "spec", "cannot be changed, added or removed"): Changes(_ANY_CHANGE, _NO_CHANGE, {}),
     **{
         (kind, f"{at}.secretKeys", "must give each value another key; values that are not named keep theirs"): _OWN_KEYS

@@ -32,7 +32,7 @@ _SECRET: Final = {
         "bucket": "MY_BUCKET",
         "caBundle": "MY_CERTIFICATES",
     },
-    "rotation": {"interval": "2160h", "overlap": "30m"},
+    "rotation": {"interval": "2160h", "overlap": "20s"},
     "restart": [{"kind": "Deployment", "name": "web"}, {"kind": "StatefulSet", "name": "db"}],
 }
 #: The shortest text that is a certificate for both judges: the same at each run, since names of tests are made of it.
@@ -76,7 +76,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "AccessKey": (
         {
             "region": "local",
-            "grants": [{"bucket": "photos", "actions": ["s3:GetObject"]}],
+            "grants": [{"bucket": "photos", "actions": ["s3:GetObject"], "prefixes": ["reports/", "2026-"]}],
             "state": "Revoked",
             "expiresAt": TIME,
             "secretName": "my-secret",
@@ -88,6 +88,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "accessKeyId": "AKIA234567ABCDEFGHIJ",
             "retiringAccessKeyId": "AKIA234567ABCDEFGHIK",
             "retireAt": TIME,
+            "nextRotationAt": TIME,
             "rotatedAt": TIME,
             "secretName": "my-secret",
             "provenRecord": "1234",
@@ -159,7 +160,7 @@ def _pattern(kind: str, *steps: str) -> str:
     node = schema_of(kind)
     for step in steps:
         node = node.get("items", node)["properties"][step]
-    return node["pattern"]
+    return node.get("items", node)["pattern"]
 
 
 TEXTS: Final[Mapping[str | None, Text]] = {
@@ -178,6 +179,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Region", "spec", "caBundle"): Text(lambda n: CERTIFICATE.ljust(n, "\n"), CERTIFICATE, f"# {CERTIFICATE}"),
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
+    _pattern("AccessKey", "spec", "grants", "prefixes"): Text(_letters, " ", "a\tb"),
     _pattern("AccessKey", "status", "accessKeyId"): Text(
         lambda n: "AKIA".ljust(n, "A"), "AKIA".ljust(20, "A"), "AKIA".ljust(20, "1")
     ),
@@ -193,6 +195,7 @@ def _grants(count: int) -> list[Any]:
 LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
     "grants": _grants,
+    "prefixes": lambda count: [f"{index}".ljust(256, "é") for index in range(count)],
     "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
     "restart": lambda count: [{"kind": "Deployment", "name": f"web-{index}"} for index in range(count)],
     "conditions": lambda count: [{**CONDITION, "type": f"Type{index}"} for index in range(count)],

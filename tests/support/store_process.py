@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,9 +25,15 @@ REVOKED = "REVOKED"
 UNREADABLE = b"nobody reads it!"
 
 
-def refuse_revoked(access_key_id: str, action: str, data_id: bytes) -> str | None:
+#: An object that it lets nobody touch; empty stands for the bucket as a whole.
+UNTOUCHED = b"untouched"
+
+
+def refuse_revoked(access_key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
     if access_key_id == REVOKED:
         return "KeyAccessRevoked"
+    if UNTOUCHED in names:
+        return "AccessDenied"
     return "AccessDenied" if (action, data_id) == (GET_OBJECT, UNREADABLE) else None
 
 

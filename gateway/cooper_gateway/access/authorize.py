@@ -3,8 +3,10 @@
 The signature was verified before anything here runs, so that only the holder of a secret learns its key's state.
 """
 
+from collections.abc import Sequence
+
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
-from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_crds.records import BucketRecord, Grant, KeyRecord
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.principals import Anonymous, KeyHolder, Principal
@@ -16,12 +18,18 @@ TOO_OLD = "ServiceUnavailable"
 
 
 def authorize(
-    principal: Principal, action: str | None, bucket_name: str | None, bucket: BucketRecord | None, now: float
+    principal: Principal,
+    action: str | None,
+    bucket_name: str | None,
+    bucket: BucketRecord | None,
+    now: float,
+    place: bytes | None = None,
 ) -> str | None:
     """Decide one request: None when it is allowed, else the S3 error code.
 
     `action` None (listing one's buckets) is open to any valid key. `bucket` is the record of `bucket_name`, None when
-    there is none. `now` is in Unix seconds.
+    there is none. `now` is in Unix seconds. `place` is the object's name, or the prefix of a listing: empty is all of
+    the bucket, and None asks whether there is any place where the action is allowed.
     """
     if isinstance(principal, Anonymous):
         return _anonymous(action, bucket)
@@ -32,10 +40,10 @@ def authorize(
         return _operate(key, action, bucket_name, bucket)
     if action is None:
         return None
-    return _granted(key, action, bucket_name, bucket)
+    return _granted(key, action, bucket_name, bucket, place)
 
 
-def may_know_absence(principal: Principal, bucket: BucketRecord) -> bool:
+def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | None) -> bool:
     """Whether this principal may be told that an object is missing; if not, the answer is AccessDenied.
 
     "If you have the s3:ListBucket permission on the bucket, Amazon S3 returns an HTTP status code 404 (Not Found)
@@ -45,16 +53,21 @@ def may_know_absence(principal: Principal, bucket: BucketRecord) -> bool:
     if not isinstance(principal, KeyHolder):
         return False
     return any(
-        grant.bucket == bucket.name and grant.data_id == bucket.data_id and LIST_BUCKET in grant.actions
+        grant.bucket == bucket.name
+        and grant.data_id == bucket.data_id
+        and LIST_BUCKET in grant.actions
+        and _covers(grant, name)
         for grant in principal.key.grants
     )
 
 
-def recheck(directory: Directory, access_key_id: str, action: str, data_id: bytes, now: float) -> str | None:
+def recheck(
+    directory: Directory, access_key_id: str, action: str, data_id: bytes, places: Sequence[bytes], now: float
+) -> str | None:
     """Decide again inside a commit, from the records as they are now: None, or the S3 error code.
 
-    `data_id` is the 16 bytes that name the bucket's data. An empty `access_key_id` is the anonymous principal, which
-    may never write.
+    `data_id` is the 16 bytes that name the bucket's data, `places` are the objects that are written to. An empty
+    `access_key_id` is the anonymous principal, which may never write.
     """
     if not access_key_id:
         return DENIED
@@ -73,7 +86,8 @@ def recheck(directory: Directory, access_key_id: str, action: str, data_id: byte
     bucket = directory.bucket(name)
     if bucket is not None and _data_bytes(bucket.data_id) != data_id:
         return GONE
-    return authorize(KeyHolder(key), action, name, bucket, now)
+    holder = KeyHolder(key)
+    return next((code for place in places if (code := authorize(holder, action, name, bucket, now, place))), None)
 
 
 def _ended(key: KeyRecord, now: float) -> bool:
@@ -94,7 +108,9 @@ def _operate(key: KeyRecord, action: str | None, bucket_name: str | None, bucket
     return GONE if bucket_name is not None and bucket is None else None
 
 
-def _granted(key: KeyRecord, action: str, bucket_name: str | None, bucket: BucketRecord | None) -> str | None:
+def _granted(
+    key: KeyRecord, action: str, bucket_name: str | None, bucket: BucketRecord | None, place: bytes | None
+) -> str | None:
     """Grants are on a bucket's name and data: one made for an earlier bucket of the same name is worth nothing."""
     here = [
         grant
@@ -107,7 +123,12 @@ def _granted(key: KeyRecord, action: str, bucket_name: str | None, bucket: Bucke
         return GONE
     if bucket.api_access == "Revoked":
         return REVOKED
-    return None if any(action in grant.actions for grant in here) else DENIED
+    return None if any(action in grant.actions and _covers(grant, place) for grant in here) else DENIED
+
+
+def _covers(grant: Grant, place: bytes | None) -> bool:
+    """Whether a place lies within the prefixes of a grant; one without prefixes is on the whole bucket."""
+    return place is None or not grant.prefixes or place.startswith(tuple(map(str.encode, grant.prefixes)))
 
 
 def _data_bytes(data_id: str) -> bytes:

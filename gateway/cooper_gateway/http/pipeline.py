@@ -26,7 +26,7 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.paths import parse_target
 from cooper_gateway.protocol.payload import payload_decoder
-from cooper_gateway.protocol.routes import match
+from cooper_gateway.protocol.routes import match, place
 from cooper_gateway.protocol.sigv4 import Claim, parse_claim
 from cooper_gateway.storage.port import Store
 
@@ -92,7 +92,7 @@ class Pipeline:
         if claim is not None:
             principal, signing_key = self._key_holder(claim, directory)
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
-        code = authorize(principal, route.action, request.bucket, bucket, now)
+        code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
             raise S3Error(code, None, **_by_which_record(code, bucket))
         if route.operation == "ListObjects" and not region.list_objects_v1:
@@ -143,7 +143,7 @@ class Pipeline:
             bucket = None if name is None else directory.bucket(name)
             if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
                 return S3Error("NoSuchBucket")  # another bucket has that name now
-            code = authorize(principal, call.route.action, name, bucket, now)
+            code = authorize(principal, call.route.action, name, bucket, now, place(call.route, call.request))
             return None if code is None else S3Error(code)
         except S3Error as error:
             return error
@@ -156,7 +156,7 @@ class Pipeline:
         if is_fault(error):
             operation = "-" if call is None else call.route.operation
             log.error("request %s (%s) failed", request_id, operation, exc_info=error)
-        knows = call is None or call.bucket is None or may_know_absence(call.principal, call.bucket)
+        knows = call is None or call.bucket is None or may_know_absence(call.principal, call.bucket, call.request.name)
         return to_s3_error(error, knows)
 
     def observe(

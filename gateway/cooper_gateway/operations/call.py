@@ -71,10 +71,15 @@ class Call:
         """Bytes that one object of this bucket may have: the least of the region's and the bucket's limit."""
         return min(self.region.max_object_size, self.record.max_object_size)
 
-    def authorize_other(self, action: str, bucket_name: str) -> BucketRecord:
-        """The record of another bucket (a copy's source) if the principal may do `action` there; else S3Error."""
+    def refusal(self, name: bytes) -> str | None:
+        """Why this principal may not do the route's action on an object: an S3 error code. None: it may."""
+        return authorize(self.principal, self.route.action, self.request.bucket, self.bucket, self.now, name)
+
+    def authorize_other(self, action: str, bucket_name: str, name: bytes) -> BucketRecord:
+        """The record of another bucket if the principal may do `action` on that object there (a copy's source); else
+        S3Error."""
         record = self.directory.bucket(bucket_name)
-        code = authorize(self.principal, action, bucket_name, record, self.now)
+        code = authorize(self.principal, action, bucket_name, record, self.now, name)
         if code is not None:
             raise S3Error(code)
         if record is None:

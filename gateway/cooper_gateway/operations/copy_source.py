@@ -57,7 +57,7 @@ async def _open(call: Call, record: BucketRecord, name: bytes) -> OpenObject:
     except BucketClosed:
         raise S3Error("NoSuchBucket", "The bucket of the copy source does not exist.") from None
     except NoSuchName:
-        if may_know_absence(call.principal, record):
+        if may_know_absence(call.principal, record, name):
             raise S3Error("NoSuchKey", "The copy source does not exist.") from None
         raise S3Error("AccessDenied") from None
 
@@ -66,11 +66,11 @@ async def _open(call: Call, record: BucketRecord, name: bytes) -> OpenObject:
 async def open_source(call: Call) -> AsyncGenerator[Source, None]:
     """The object that x-amz-copy-source names, which the principal must be allowed to read."""
     bucket, name = parse_copy_source(call.request.headers.get("x-amz-copy-source", ""))
-    record = call.authorize_other(GET_OBJECT, bucket)
+    record = call.authorize_other(GET_OBJECT, bucket, name)
     opened = await _open(call, record, name)
     try:
         source = bucket_ref(record.data_id, record.name)
-        guard = msgspec.structs.replace(call.guard, source=source.data_id)
+        guard = msgspec.structs.replace(call.guard, source=source.data_id, source_name=name)
         yield Source(record, name, opened, _check_conditions(call, opened.info), guard)
     finally:
         opened.close()

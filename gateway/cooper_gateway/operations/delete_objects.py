@@ -4,6 +4,7 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import document, name_text
 from cooper_gateway.operations.receive import read_verified
 from cooper_gateway.operations.write_conditions import refuse_conditions
+from cooper_gateway.protocol.errors import CODES
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.protocol.xml import read_delete
 
@@ -16,12 +17,20 @@ async def delete_object(call: Call) -> Response:
 
 
 async def delete_objects(call: Call) -> Response:
-    """Delete up to 1,000 objects in one commit, with a result for each name."""
+    """Delete up to 1,000 objects in one commit, with a result for each name. Those that the key may not are left."""
     request = read_delete(await read_verified(call))
-    await call.store.delete(call.ref, request.names, call.guard)
-    results = "" if request.quiet else "".join(map(_deleted, request.names))
-    return document("DeleteResult", results)
+    refusals = {name: call.refusal(name) for name in request.names}
+    names = [name for name in request.names if refusals[name] is None]
+    if names:
+        await call.store.delete(call.ref, names, call.guard)
+    results = "" if request.quiet else "".join(map(_deleted, names))
+    errors = "".join(_refused(name, code) for name, code in refusals.items() if code is not None)
+    return document("DeleteResult", results + errors)
 
 
 def _deleted(name: bytes) -> str:
     return f"<Deleted><Key>{name_text(name)}</Key></Deleted>"
+
+
+def _refused(name: bytes, code: str) -> str:
+    return f"<Error><Key>{name_text(name)}</Key><Code>{code}</Code><Message>{CODES[code][1]}</Message></Error>"

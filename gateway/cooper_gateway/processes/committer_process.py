@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from cooper_gateway.access.authorize import recheck
@@ -47,6 +48,6 @@ class Recheck:
     def __init__(self, records: RecordsTable) -> None:
         self._records = records
 
-    def __call__(self, access_key_id: str, action: str, data_id: bytes) -> str | None:
-        """None when it is, else the S3 error code. `data_id` names the bucket's data."""
-        return recheck(self._records.refresh(), access_key_id, action, data_id, time.time())
+    def __call__(self, access_key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
+        """None when it is, else the S3 error code. `data_id` names the bucket's data, `names` are its objects'."""
+        return recheck(self._records.refresh(), access_key_id, action, data_id, names, time.time())

@@ -170,6 +170,16 @@ def match(request: Request) -> Route:
     raise _no_route(request, scope)
 
 
+def place(route: Route, request: Request) -> bytes | None:
+    """What of a bucket a request is about: an object, the prefix of a listing, or (empty) all that is in it. None: the
+    bucket by itself, or objects that only the body names."""
+    if request.name is not None:
+        return request.name
+    if "prefix" in PARAMETERS[route.operation]:
+        return request.query.get("prefix", "").encode()
+    return b"" if route.action == DELETE_BUCKET else None
+
+
 def _fits(route: Route, request: Request) -> bool:
     if route.header is not None and route.header not in request.headers:
         return False

@@ -1,7 +1,7 @@
 """One write transaction of the committer: what it reads and writes, and what has to happen before and after it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import lmdb
@@ -21,8 +21,8 @@ from cooper_gateway.storage.port import (
     StoreFailed,
 )
 
-#: (access key id, action, data id) -> the S3 error code of a refusal, or None.
-Recheck = Callable[[str, str, bytes], str | None]
+#: (access key id, action, data id, names of objects) -> the S3 error code of a refusal, or None.
+Recheck = Callable[[str, str, bytes, Sequence[bytes]], str | None]
 
 FILE_GARBAGE: Final = b"F"  # then directory id, segment id
 KEY_GARBAGE: Final = b"K"  # then data id
@@ -46,13 +46,14 @@ class Batch:
         self._recheck = recheck
         self._rows: dict[bytes, BucketRow] = {}
 
-    def check_guard(self, guard: Guard | None, data_id: bytes) -> None:
-        """Raise Refused when the key may no longer do this. No guard: the store's own doing."""
+    def check_guard(self, guard: Guard | None, data_id: bytes, *names: bytes) -> None:
+        """Raise Refused when the key may no longer do this to these objects; an empty name is all of the bucket. No
+        guard: the store's own doing."""
         if guard is None:
             return
-        code = self._recheck(guard.access_key_id, guard.action, data_id)
+        code = self._recheck(guard.access_key_id, guard.action, data_id, names)
         if code is None and guard.source:
-            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source)
+            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source, (guard.source_name,))
         if code is not None:
             raise Refused(code)
 

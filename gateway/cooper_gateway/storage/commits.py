@@ -49,7 +49,7 @@ def ensure_bucket(batch: Batch, request: EnsureBucket) -> None:
 
 def put(batch: Batch, request: Put) -> None:
     """Make or overwrite an object."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     row = batch.row(request.data_id)
     header = entries.unpack(request.entry)
     _make_object(batch, row, request, header, request.body)
@@ -57,7 +57,7 @@ def put(batch: Batch, request: Put) -> None:
 
 def replace(batch: Batch, request: Replace) -> None:
     """Exchange an object's record; its bytes stay."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     row = batch.row(request.data_id)
     value = batch.get_name(row.objects_root, request.name)
     if value is None:
@@ -70,7 +70,7 @@ def replace(batch: Batch, request: Replace) -> None:
 
 def delete(batch: Batch, request: Delete) -> None:
     """Delete the names that exist."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, *request.names)
     if batch.any_row(request.data_id) is None:
         return
     row = batch.row(request.data_id)
@@ -88,7 +88,7 @@ def delete(batch: Batch, request: Delete) -> None:
 
 def create_upload(batch: Batch, request: CreateUpload) -> None:
     """Begin an upload."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     row = batch.row(request.data_id)
     batch.put_name(row.uploads_root, entries.upload_key(request.name, request.upload_id), request.upload)
     row.uploads += 1
@@ -96,7 +96,7 @@ def create_upload(batch: Batch, request: CreateUpload) -> None:
 
 def put_part(batch: Batch, request: PutPart) -> None:
     """Store a part, or replace the one of its number."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     _upload(batch, request)
     key = entries.part_key(request.upload_id, request.number)
     old = batch.txn.get(key, db=batch.index.parts)
@@ -110,7 +110,7 @@ def put_part(batch: Batch, request: PutPart) -> None:
 
 def complete(batch: Batch, request: Complete) -> None:
     """Make an object of parts. Their bytes stay where they are; parts that it does not name are dropped."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     row, key = _upload(batch, request)
     header = entries.unpack(request.entry)
     pieces = entries.open_manifest(batch.keys.get(request.data_id), header.segment_id, request.manifest)
@@ -131,7 +131,7 @@ def complete(batch: Batch, request: Complete) -> None:
 
 def abort(batch: Batch, request: Abort) -> None:
     """Drop an upload and its parts."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, request.name)
     row, key = _upload(batch, request)
     parts = dict(_parts(batch, request.upload_id))
     _forget_upload(batch, row, key, request.upload_id, parts)
@@ -141,7 +141,7 @@ def abort(batch: Batch, request: Abort) -> None:
 
 def close(batch: Batch, request: Close) -> None:
     """Close an empty bucket."""
-    batch.check_guard(request.guard, request.data_id)
+    batch.check_guard(request.guard, request.data_id, b"")
     row = batch.any_row(request.data_id)
     if row is not None and row.state == State.DESTROYED:
         return

@@ -47,8 +47,8 @@ from cooper_gateway.storage.port import (
     Usage,
 )
 
-#: (access key id, action, data id) -> None when still allowed, else the S3 error code.
-Recheck = Callable[[str, str, bytes], str | None]
+#: (access key id, action, data id, names of objects) -> None when still allowed, else the S3 error code.
+Recheck = Callable[[str, str, bytes, Sequence[bytes]], str | None]
 
 #: "Part size: 5 MiB to 5 GiB. There is no minimum size limit on the last part." (S3 User Guide, multipart limits)
 MIN_PART_SIZE = 5 << 20
@@ -98,16 +98,16 @@ class MemoryStore:
             raise BucketClosed
         return state
 
-    def _writable(self, bucket: BucketRef, guard: Guard) -> MemoryBucket:
-        self._allow(bucket, guard)
+    def _writable(self, bucket: BucketRef, guard: Guard, *names: bytes) -> MemoryBucket:
+        self._allow(bucket, guard, *names)
         return self._readable(bucket)
 
-    def _allow(self, bucket: BucketRef, guard: Guard) -> None:
+    def _allow(self, bucket: BucketRef, guard: Guard, *names: bytes) -> None:
         if self._recheck is None:
             return
-        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id)
+        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id, names)
         if code is None and guard.source:
-            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source)
+            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source, (guard.source_name,))
         if code is not None:
             raise Refused(code)
 
@@ -164,7 +164,7 @@ class MemoryStore:
         guard: Guard,
     ) -> ObjectInfo:
         """Make the segment the object of that name."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, name)
         _check_conditions(conditions, state.objects.get(name))
         info = ObjectInfo(segment.size, self._clock(), etag, attributes, checksum)
         state.set(name, Stored(info, _data(segment)))
@@ -174,7 +174,7 @@ class MemoryStore:
         self, bucket: BucketRef, name: bytes, attributes: Attributes, conditions: Conditions, guard: Guard
     ) -> ObjectInfo:
         """New attributes and modification time for the same bytes."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, name)
         stored = self._stored(bucket, name)
         _check_conditions(conditions, stored)
         info = msgspec.structs.replace(stored.info, attributes=attributes, modified=self._clock())
@@ -183,13 +183,13 @@ class MemoryStore:
 
     async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
         """Delete what is there of `names`."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, *names)
         for name in names:
             state.remove(name)
 
     async def create_upload(self, bucket: BucketRef, upload: UploadInfo, guard: Guard) -> str:
         """Begin a multipart upload."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, upload.name)
         upload_id = secrets.token_hex(16)
         state.uploads[upload_id] = Upload(upload)
         return upload_id
@@ -210,7 +210,7 @@ class MemoryStore:
         guard: Guard,
     ) -> PartInfo:
         """Store a part."""
-        upload = self._upload(self._writable(bucket, guard), name, upload_id)
+        upload = self._upload(self._writable(bucket, guard, name), name, upload_id)
         part = PartInfo(number, segment.size, self._clock(), etag, checksum)
         upload.parts[number] = part, _data(segment)
         return part
@@ -234,7 +234,7 @@ class MemoryStore:
         guard: Guard,
     ) -> ObjectInfo:
         """Make the object of the parts named."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, name)
         done = state.completed.get(upload_id)
         if done is not None and (done.name, done.parts) == (name, tuple(parts)):
             if self._clock() - done.at <= COMPLETION_KEPT:
@@ -256,7 +256,7 @@ class MemoryStore:
 
     async def abort_upload(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
         """Drop an upload and its parts."""
-        state = self._writable(bucket, guard)
+        state = self._writable(bucket, guard, name)
         self._upload(state, name, upload_id)
         del state.uploads[upload_id]
 
@@ -289,7 +289,7 @@ class MemoryStore:
         """Close the bucket if it is empty."""
         state = self._state(bucket)
         if guard is not None:
-            self._allow(bucket, guard)
+            self._allow(bucket, guard, b"")
         if state.objects:
             raise BucketNotEmpty
         state.closed = True

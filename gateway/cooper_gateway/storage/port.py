@@ -161,6 +161,7 @@ class Guard(msgspec.Struct, frozen=True, array_like=True):
     access_key_id: str
     action: str
     source: bytes = b""  # data id of the bucket that a copy reads: that right, too, must still be there
+    source_name: bytes = b""  # the object that it reads
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 from cooper_operator.gateways.tls import tls_of
-from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, refuses, refuses_bucket
+from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, lists, refuses, refuses_bucket
 
 #: Seconds for a question: destroying a bucket with many uploads takes its time.
 OPERATE_TIMEOUT: Final = 30.0
@@ -80,8 +80,7 @@ class HttpGateways:
         return any(again)
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Every worker of every ready replica must accept the key and list the buckets, and none that is not granted
-        (any more)."""
+        """Every worker of every ready replica must accept the key, by this record of it, and list the buckets."""
         return await self._prove(region, key, accepts(key, buckets))
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:
@@ -96,7 +95,7 @@ class HttpGateways:
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker of every ready replica must let the key to the bucket."""
         # A worker that does not know of the grant denies access too: it must list the bucket first.
-        works = await self.prove_works(region, key, [bucket.name])
+        works = await self._prove(region, key, lists([bucket.name]))
         return await self._prove(region, key, lets, bucket) if works.complete else works
 
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:

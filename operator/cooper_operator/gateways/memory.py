@@ -49,7 +49,7 @@ class MemoryGateways:
         return self.data.setdefault(data_id, MemoryBucket())
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Every ready worker must know the key and list the buckets, and none that is not granted."""
+        """Every ready worker must know the key by this record, and list the buckets."""
         self.calls.append(f"prove_works {key.access_key_id}")
         return await self._prove(region, lambda known: _accepts(known, key, buckets))
 
@@ -161,7 +161,7 @@ def _lets(known: dict[str, Record], key: KeyRecord, bucket: BucketRecord) -> boo
     held = known.get(f"BucketRecord {bucket.name}")
     if not isinstance(held, BucketRecord) or held.data_id != bucket.data_id or held.retained:
         return None
-    return held.api_access == "Allowed" if _accepts(known, key, [bucket.name]) else None
+    return held.api_access == "Allowed" if _lists(known, key, [bucket.name]) else None
 
 
 def _refuses(known: dict[str, Record], key: KeyRecord) -> bool:
@@ -176,8 +176,11 @@ def _works(known: dict[str, Record], key: KeyRecord) -> bool:
 
 
 def _accepts(known: dict[str, Record], key: KeyRecord, buckets: list[str]) -> bool:
+    return known.get(key.access_key_id) == key and _lists(known, key, buckets)
+
+
+def _lists(known: dict[str, Record], key: KeyRecord, buckets: list[str]) -> bool:
     held = known.get(key.access_key_id)
     if not isinstance(held, KeyRecord) or not _works(known, key):
         return False
-    listed = {grant.bucket for grant in held.grants if f"BucketRecord {grant.bucket}" in known}
-    return listed.issuperset(buckets) and listed.issubset(grant.bucket for grant in key.grants)
+    return {grant.bucket for grant in held.grants if f"BucketRecord {grant.bucket}" in known}.issuperset(buckets)

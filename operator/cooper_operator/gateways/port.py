@@ -59,8 +59,8 @@ class Gateways(Protocol):
     """
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
-        """Ask every worker of every ready replica with the key: each must accept it and list the buckets,
-        and none that it is not granted."""
+        """Ask every worker of every ready replica with the key: each must accept it, going by this very record, and
+        list the buckets."""
         ...
 
     async def prove_denied(self, region: RegionRecord, key: KeyRecord) -> Proof:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import ACCESS_GENERATION, BucketRecord, KeyRecord
+from cooper_crds.records import ACCESS_GENERATION, RECORD_DIGEST, BucketRecord, KeyRecord, record_digest
 from cooper_operator.gateways.connection import Response
 
 Verdict = Callable[[Response], str]
@@ -22,17 +22,27 @@ def error_code(response: Response) -> str:
     return found[1].decode() if found else str(response.status)
 
 
-def accepts(key: KeyRecord, buckets: list[str]) -> Verdict:
-    """The key works, and lists these buckets and none that is not granted (any more)."""
-    expected, granted = {name.encode() for name in buckets}, {grant.bucket.encode() for grant in key.grants}
+def lists(buckets: list[str]) -> Verdict:
+    """The key works, and lists these buckets."""
+    expected = {name.encode() for name in buckets}
 
     def verdict(response: Response) -> str:
         if response.status != 200:
             return f"answers {error_code(response)}"
-        listed = set(_BUCKET_NAME.findall(response.body))
-        if missing := expected - listed:
-            return f"does not know bucket {min(missing).decode()} yet"
-        return f"still lists bucket {min(listed - granted).decode()}" if listed - granted else ""
+        missing = expected - set(_BUCKET_NAME.findall(response.body))
+        return f"does not know bucket {min(missing).decode()} yet" if missing else ""
+
+    return verdict
+
+
+def accepts(key: KeyRecord, buckets: list[str]) -> Verdict:
+    """The same by this record of the key and no other: whatever it allows, and whatever it does not."""
+    listed, digest = lists(buckets), record_digest(key)
+
+    def verdict(response: Response) -> str:
+        if problem := listed(response):
+            return problem
+        return "" if response.headers.get(RECORD_DIGEST) == digest else "goes by an earlier record of the key"
 
     return verdict
 

@@ -35,7 +35,7 @@ def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     for right in snapshot.access_key.spec.grants:
         found = _usable(right.bucket, snapshot.buckets.get(right.bucket, GrantedBucket(None, None)), home)
         if isinstance(found, BucketRecord):
-            grants.append(Grant(found.name, found.data_id, tuple(right.actions)))
+            grants.append(Grant(found.name, found.data_id, tuple(right.actions), tuple(right.prefixes or ())))
             if found.api_access == "Allowed":
                 listed.append(found.name)
         else:

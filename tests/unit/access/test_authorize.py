@@ -120,7 +120,58 @@ def test_the_system_operates_without_a_bucket():
     ],
 )
 def test_only_who_may_list_may_know_absence(principal, known):
-    assert may_know_absence(principal, BUCKET) is known
+    assert may_know_absence(principal, BUCKET, b"name") is known
+
+
+#: May read and list below two prefixes, and write below one of them.
+WITHIN = msgspec.structs.replace(
+    READER,
+    grants=(
+        Grant("photos", DATA, (GET_OBJECT, LIST_BUCKET, DELETE_BUCKET), ("a/", "\N{LATIN SMALL LETTER E WITH ACUTE}")),
+        Grant("photos", DATA, (PUT_OBJECT,), ("a/b",)),
+    ),
+)
+PLACES = [
+    # action, where, whether that is allowed
+    (GET_OBJECT, b"a/", True),
+    (GET_OBJECT, b"a/x", True),
+    (GET_OBJECT, "\N{LATIN SMALL LETTER E WITH ACUTE}t".encode(), True),
+    (GET_OBJECT, "\N{LATIN SMALL LETTER E WITH ACUTE}".encode()[:1], False),
+    (GET_OBJECT, b"a", False),
+    (GET_OBJECT, b"A/x", False),
+    (GET_OBJECT, b"b/a/x", False),
+    (GET_OBJECT, b"", False),
+    (GET_OBJECT, None, True),
+    (LIST_BUCKET, b"a/", True),
+    (LIST_BUCKET, b"a/deeper/", True),
+    (LIST_BUCKET, b"a", False),
+    (LIST_BUCKET, b"", False),
+    (LIST_BUCKET, None, True),
+    (PUT_OBJECT, b"a/bc", True),
+    (PUT_OBJECT, b"a/c", False),
+    (DELETE_OBJECT, None, False),
+    (DELETE_BUCKET, b"", False),
+]
+
+
+@pytest.mark.parametrize(("action", "where", "allowed"), PLACES)
+def test_a_grant_ends_at_its_prefixes(action: str, where: bytes | None, allowed: bool) -> None:
+    assert authorize(KeyHolder(WITHIN), action, "photos", BUCKET, NOW, where) == (None if allowed else "AccessDenied")
+    if where is not None:
+        records = Records({"AKIA1": WITHIN}, {"photos": BUCKET})
+        again = recheck(records, "AKIA1", action, DATA_BYTES, (where,), NOW)
+        assert again == (None if allowed else "AccessDenied")
+
+
+def test_each_object_of_a_write_is_judged_again() -> None:
+    records = Records({"AKIA1": WITHIN}, {"photos": BUCKET})
+    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/b2"), NOW) is None
+    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/c"), NOW) == "AccessDenied"
+
+
+def test_absence_is_known_within_the_prefixes_that_may_be_listed() -> None:
+    assert may_know_absence(KeyHolder(WITHIN), BUCKET, b"a/missing")
+    assert not may_know_absence(KeyHolder(WITHIN), BUCKET, b"b/missing")
 
 
 @dataclasses.dataclass
@@ -174,7 +225,7 @@ RECHECKS = [
 @pytest.mark.parametrize(("case", "record", "action", "bucket", "answer"), RECHECKS, ids=[row[0] for row in RECHECKS])
 def test_recheck_inside_a_commit(case, record, action, bucket, answer):
     records = Records({"AKIA1": record} if record else {}, {"photos": bucket} if bucket else {})
-    assert recheck(records, "AKIA1", action, DATA_BYTES, NOW) == answer
+    assert recheck(records, "AKIA1", action, DATA_BYTES, (b"name",), NOW) == answer
 
 
 @pytest.mark.parametrize(
@@ -187,8 +238,8 @@ def test_recheck_inside_a_commit(case, record, action, bucket, answer):
 )
 def test_records_may_have_grown_too_old_by_the_commit(settings, verified, answer):
     records = Records({"AKIA1": key(PUT_OBJECT)}, {"photos": BUCKET}, settings, verified)
-    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, NOW) == answer
+    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == answer
 
 
 def test_strangers_never_write():
-    assert recheck(Records({}, {"photos": PUBLIC}), "", PUT_OBJECT, DATA_BYTES, NOW) == "AccessDenied"
+    assert recheck(Records({}, {"photos": PUBLIC}), "", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == "AccessDenied"

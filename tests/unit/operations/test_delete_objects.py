@@ -1,11 +1,15 @@
 import base64
 import hashlib
 
+import msgspec
 import pytest
 
+from cooper_crds.actions import DELETE_OBJECT
+from cooper_crds.records import Grant
+from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import NoSuchName
-from support.calls import Rig, content, elements
+from support.calls import PHOTOS, Rig, content, elements, key_for
 
 
 def document(*names: str, quiet: bool = False) -> bytes:
@@ -39,6 +43,23 @@ async def test_many_at_once_with_a_result_each(quiet):
     response = await rig.do("DeleteObjects", None, document("a", "b&amp;c", "missing", quiet=quiet))
     assert elements(response, "Key") == ([] if quiet else ["a", "b&amp;c", "missing"])
     assert elements(await rig.do("ListObjectsV2"), "Key") == ["keep"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_what_the_key_may_not_delete_is_told_and_the_rest_goes(quiet: bool) -> None:
+    rig = Rig()
+    for name in ("mine/1", "mine/2", "theirs"):
+        await rig.put(name)
+    grant = Grant(PHOTOS.name, PHOTOS.data_id, (DELETE_OBJECT,), ("mine/",))
+    mine = Rig(rig.store, rig.directory, KeyHolder(msgspec.structs.replace(key_for(), grants=(grant,))))
+    response = await mine.do("DeleteObjects", None, document("mine/1", "theirs", "mine/2", "none", quiet=quiet))
+    assert elements(response, "Deleted") == ([] if quiet else ["<Key>mine/1</Key>", "<Key>mine/2</Key>"])
+    assert [error.partition("<Message>")[0] for error in elements(response, "Error")] == [
+        f"<Key>{name}</Key><Code>AccessDenied</Code>" for name in ("theirs", "none")
+    ]
+    assert elements(await rig.do("ListObjectsV2"), "Key") == ["theirs"]
+    await mine.do("DeleteObjects", None, document("theirs"))  # nothing is left to be done
+    assert elements(await rig.do("ListObjectsV2"), "Key") == ["theirs"]
 
 
 async def test_the_document_is_verified_before_anything_is_deleted():

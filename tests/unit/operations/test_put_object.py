@@ -1,5 +1,6 @@
 import base64
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -167,8 +168,8 @@ async def test_conditions_of_a_write(headers, there, error):
 async def test_the_commit_asks_again_and_a_closed_bucket_takes_nothing():
     asked = []
 
-    def recheck(key_id: str, action: str, data_id: bytes) -> str | None:
-        asked.append((key_id, action, data_id))
+    def recheck(key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
+        asked.append((key_id, action, data_id, *names))
         return "KeyAccessRevoked" if len(asked) > 1 else None
 
     rig = Rig(MemoryStore(recheck), FakeDirectory())
@@ -176,7 +177,7 @@ async def test_the_commit_asks_again_and_a_closed_bucket_takes_nothing():
     with pytest.raises(Refused) as caught:
         await rig.put("a", b"2")
     assert caught.value.code == "KeyAccessRevoked"
-    assert asked[0] == ("AKIAEXAMPLE", "s3:PutObject", rig.call("PutObject", "a").ref.data_id)
+    assert asked[0] == ("AKIAEXAMPLE", "s3:PutObject", rig.call("PutObject", "a").ref.data_id, b"a")
     assert await content(await rig.get("a")) == b"1"
     rig = Rig()
     await rig.do("DeleteBucket")

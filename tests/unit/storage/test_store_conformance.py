@@ -29,7 +29,7 @@ from cooper_gateway.storage.port import (
     UploadInfo,
     Usage,
 )
-from support.store_process import REVOKED, UNREADABLE, CommitterProcess, config_in, refuse_revoked
+from support.store_process import REVOKED, UNREADABLE, UNTOUCHED, CommitterProcess, config_in, refuse_revoked
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
 ALWAYS = Conditions()
@@ -257,6 +257,25 @@ async def test_every_write_is_refused_to_a_revoked_key(store: Store, bucket: Buc
         assert refused.value.code == "KeyAccessRevoked", what
     assert await get(store, bucket, b"name") == b"x"
     assert await store.usage(bucket) == Usage(1, 1, 1, False)
+
+
+async def test_a_write_is_refused_on_an_object_that_the_key_may_not_touch(store: Store, bucket: BucketRef) -> None:
+    stored = await segment(store, bucket, b"q")
+    await put(store, bucket, b"name")
+    source = Guard(GUARD.access_key_id, GUARD.action, bucket.data_id, UNTOUCHED)
+    writes = {
+        "put": put(store, bucket, UNTOUCHED, b"new"),
+        "delete": store.delete(bucket, [b"name", UNTOUCHED], GUARD),
+        "create": store.create_upload(bucket, UploadInfo(UNTOUCHED, 1, SOME), GUARD),
+        "part": store.put_part(bucket, UNTOUCHED, "0" * 32, 2, stored, "e", None, GUARD),
+        "abort": store.abort_upload(bucket, UNTOUCHED, "0" * 32, GUARD),
+        "copy of it": store.replace_attributes(bucket, b"name", SOME, ALWAYS, source),
+    }
+    for what, write in writes.items():
+        with pytest.raises(Refused) as refused:
+            await write
+        assert refused.value.code == "AccessDenied", what
+    assert await store.usage(bucket) == Usage(1, 1, 0, False)
 
 
 async def test_a_copy_is_refused_when_its_source_may_be_read_no_more(store: Store, bucket: BucketRef) -> None:
