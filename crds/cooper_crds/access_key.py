@@ -25,6 +25,7 @@ from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, 
 MAX_GRANTS: Final = 128
 #: Most prefixes of a grant. All of a key's together have to fit into its record.
 MAX_PREFIXES: Final = 8
+_NOTHING: Final = "must have grants or allBuckets"
 _WHOLE: Final = "s3:DeleteBucket is about the whole bucket: it cannot be granted within prefixes"
 
 
@@ -71,6 +72,18 @@ class BucketRight(Model):
         return self
 
 
+class EveryBucketRight(Model):
+    """What a key may do on every Bucket of its namespace."""
+
+    actions: Annotated[
+        ActionSet,
+        Field(
+            description="What the key may do on each of them. Default: read, write, delete and list objects, and ask "
+            "for the bucket's location.",
+        ),
+    ] = list(DEFAULT_ACTIONS)
+
+
 class AccessKeySpec(Model):
     """What an AccessKey is to be."""
 
@@ -83,6 +96,7 @@ class AccessKeySpec(Model):
                     "message": "cannot be changed, added or removed",
                     "fieldPath": ".region",
                 },
+                {"rule": "has(self.grants) || has(self.allBuckets)", "message": _NOTHING},
                 KEYS_RULE,
             ]
         }
@@ -96,7 +110,7 @@ class AccessKeySpec(Model):
         ),
     ] = None
     grants: Annotated[
-        list[BucketRight],
+        list[BucketRight] | None,
         Field(
             min_length=1,
             max_length=MAX_GRANTS,
@@ -111,7 +125,14 @@ class AccessKeySpec(Model):
                 ],
             },
         ),
-    ]
+    ] = None
+    all_buckets: Annotated[
+        EveryBucketRight | None,
+        Field(
+            description="What the key may do on every Bucket of its namespace in its Region, those to come as well. "
+            "What grants give is given besides."
+        ),
+    ] = None
     state: Annotated[
         Literal["Active", "Revoked"],
         Field(
@@ -140,11 +161,17 @@ class AccessKeySpec(Model):
 
     @field_validator("grants")
     @classmethod
-    def _each_bucket_once(cls, value: list[BucketRight]) -> list[BucketRight]:
-        named = [grant.bucket for grant in value]
+    def _each_bucket_once(cls, value: list[BucketRight] | None) -> list[BucketRight] | None:
+        named = [grant.bucket for grant in value or ()]
         if repeated := sorted({bucket for bucket in named if named.count(bucket) > 1}):
             raise ValueError(f"names {', '.join(repeated)} more than once: put all its actions into one grant")
         return value
+
+    @model_validator(mode="after")
+    def _grants_something(self) -> Self:
+        if self.grants is None and self.all_buckets is None:
+            raise ValueError(_NOTHING)
+        return self
 
     @model_validator(mode="after")
     def _own_keys_are_free(self) -> Self:

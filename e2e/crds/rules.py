@@ -174,6 +174,14 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
             [{"bucket": "a", "prefixes": ["a/"]}, {"bucket": "a", "actions": ["s3:DeleteBucket"]}],
         )
     ),
+    ("AccessKey", "spec", "must have grants or allBuckets"): Values(
+        [{"region": "local"}, {"region": "local", "state": "Revoked"}],
+        [
+            {"region": "local", "grants": [{"bucket": "a"}]},
+            {"region": "local", "allBuckets": {}},
+            {"region": "local", "grants": [{"bucket": "a"}], "allBuckets": {"actions": ["s3:GetObject"]}},
+        ],
+    ),
     ("AccessKey", "spec", "cannot be changed, added or removed"): Changes(_ANY_CHANGE, _NO_CHANGE, {}),
     **{
         (kind, f"{at}.secretKeys", "must give each value another key; values that are not named keep theirs"): _OWN_KEYS

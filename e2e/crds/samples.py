@@ -77,6 +77,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         {
             "region": "local",
             "grants": [{"bucket": "photos", "actions": ["s3:GetObject"], "prefixes": ["reports/", "2026-"]}],
+            "allBuckets": {"actions": ["s3:ListBucket"]},
             "state": "Revoked",
             "expiresAt": TIME,
             "secretName": "my-secret",
@@ -97,6 +98,8 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         },
     ),
 }
+#: Of what there has to be one, and which one is free.
+_ONE_OF: Final[Mapping[str, dict[str, Any]]] = {"AccessKey": {"grants": [{"bucket": "photos"}]}}
 ABSENT: Final = object()
 
 
@@ -113,7 +116,7 @@ def full(kind: str) -> dict[str, Any]:
 
 def least(kind: str) -> dict[str, Any]:
     """A valid manifest without anything that may be left out."""
-    return manifest(kind, _required(schema_of(kind)["properties"]["spec"], _FULL[kind][0]))
+    return manifest(kind, _required(schema_of(kind)["properties"]["spec"], _FULL[kind][0]) | _ONE_OF.get(kind, {}))
 
 
 def _required(node: Schema, value: Any) -> Any:

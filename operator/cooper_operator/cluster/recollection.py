@@ -30,6 +30,10 @@ class Recollection(Protocol):
         """All Regions."""
         ...
 
+    def buckets(self, namespace: str) -> list[Object] | None:
+        """All Buckets of a namespace."""
+        ...
+
     def record(self, name: str) -> StoredRecord | None:
         """A record that is not a key's: no secret is kept in memory."""
         ...
@@ -52,6 +56,10 @@ class Nothing:
         return None
 
     def regions(self) -> list[Object] | None:
+        """Nothing."""
+        return None
+
+    def buckets(self, namespace: str) -> list[Object] | None:
         """Nothing."""
         return None
 
@@ -91,7 +99,7 @@ class Seen:
     def __init__(self) -> None:
         self._shown = _Shown()
         self._resources: dict[Ref, Object] = {}
-        self._regions_known = False
+        self._listed: set[tuple[Kind, str]] = set()  # kinds, and in which namespaces; '' stands for all
         self._records: dict[str, StoredRecord] = {}
         self._credentials: dict[str, set[tuple[str, str]]] = {}  # by the owner's UID: namespace and name
         self._owner: dict[tuple[str, str], str] = {}
@@ -105,9 +113,15 @@ class Seen:
 
     def regions(self) -> list[Object] | None:
         """See the protocol."""
-        if not self._regions_known:
+        if ("Region", "") not in self._listed:
             return None
         return [obj for ref, obj in self._resources.items() if ref.kind == "Region"]
+
+    def buckets(self, namespace: str) -> list[Object] | None:
+        """See the protocol."""
+        if self._listed.isdisjoint({("Bucket", ""), ("Bucket", namespace)}):
+            return None
+        return [obj for ref, obj in self._resources.items() if (ref.kind, ref.namespace) == ("Bucket", namespace)]
 
     def record(self, name: str) -> StoredRecord | None:
         """See the protocol."""
@@ -163,7 +177,7 @@ class Seen:
             del self._resources[ref]
         for ref, obj in found.items():
             self.saw(ref, obj)
-        self._regions_known = self._regions_known or kind == "Region"
+        self._listed.add((kind, namespace))
         return gone
 
     # Records

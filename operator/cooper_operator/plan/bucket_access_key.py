@@ -148,7 +148,7 @@ def _managed_spec(bucket: Bucket) -> dict[str, Any]:
     """Fields of the AccessKey's spec that the Bucket decides. Others (state, expiresAt) are its user's."""
     credentials = bucket.spec.credentials
     grants = [{"bucket": bucket.metadata.name, "actions": list(credentials.actions)}]
-    return {"grants": grants, **_secret(credentials)}
+    return {"grants": grants, "allBuckets": None, **_secret(credentials)}
 
 
 def _annotations(bucket: Bucket) -> dict[str, str]:
@@ -159,8 +159,9 @@ def _annotations(bucket: Bucket) -> dict[str, str]:
 
 def _managed_of(access_key: AccessKey) -> dict[str, Any]:
     spec = access_key.spec
-    grants = [{"bucket": grant.bucket, "actions": list(grant.actions)} for grant in spec.grants]
-    return {"grants": grants, **_secret(spec)}
+    grants = [grant.model_dump(by_alias=True, exclude_none=True) for grant in spec.grants or ()]
+    every = spec.all_buckets and spec.all_buckets.model_dump(by_alias=True)
+    return {"grants": grants, "allBuckets": every, **_secret(spec)}
 
 
 def _secret(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
@@ -170,6 +171,6 @@ def _secret(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
         "secretName": asked.secret_name,
         "secretProfiles": list(asked.secret_profiles),
         "secretKeys": keys or None,
-        "rotation": asked.rotation and asked.rotation.model_dump(by_alias=True),
+        "rotation": asked.rotation and asked.rotation.model_dump(by_alias=True, exclude_none=True),
         "restart": [each.model_dump(by_alias=True) for each in asked.restart or ()] or None,
     }

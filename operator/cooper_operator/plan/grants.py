@@ -1,6 +1,7 @@
 """Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import find_condition
@@ -9,6 +10,7 @@ from cooper_operator.plan.reasons import (
     BUCKET_NOT_FOUND,
     BUCKET_NOT_READY,
     REGION_MISMATCH,
+    TOO_MANY_BUCKETS,
     WAITING_FOR_BUCKET,
     Reason,
 )
@@ -16,6 +18,9 @@ from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket
 
 Problem = tuple[Reason, str]
+
+#: Most Buckets that `allBuckets` is for: the record of a key has to fit into a Secret.
+MAX_BUCKETS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,17 @@ class Resolved:
 
 def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     """Turn the grants of the spec into those of the record: only Buckets of this namespace, in the key's Region."""
+    named, every = _named(snapshot, home), _every(snapshot, home)
+    problem = named.problem or every.problem
+    return Resolved(named.grants + every.grants, tuple(dict.fromkeys(named.listed + every.listed)), problem)
+
+
+def _named(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
+    """What is granted on single Buckets. Each has to be there."""
     grants: list[Grant] = []
     listed: list[str] = []
     problem: Problem | None = None
-    for right in snapshot.access_key.spec.grants:
+    for right in snapshot.access_key.spec.grants or ():
         found = _usable(right.bucket, snapshot.buckets.get(right.bucket, GrantedBucket(None, None)), home)
         if isinstance(found, BucketRecord):
             grants.append(Grant(found.name, found.data_id, tuple(right.actions), tuple(right.prefixes or ())))
@@ -41,6 +53,20 @@ def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
         else:
             problem = problem or found
     return Resolved(tuple(grants), tuple(listed), problem)
+
+
+def _every(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
+    """What is granted on all Buckets: those that are provisioned here now. The others are none of its business yet."""
+    right = snapshot.access_key.spec.all_buckets
+    if right is None:
+        return Resolved((), (), None)
+    usable = [_usable(name, granted, home) for name, granted in snapshot.buckets.items()]
+    found = [each for each in usable if isinstance(each, BucketRecord)]
+    text = f"there are {len(found)} Buckets in this namespace, and the key is for the first {MAX_BUCKETS} of them"
+    problem = None if len(found) <= MAX_BUCKETS else (TOO_MANY_BUCKETS, text)
+    found = found[:MAX_BUCKETS]
+    grants = tuple(Grant(each.name, each.data_id, tuple(right.actions)) for each in found)
+    return Resolved(grants, tuple(each.name for each in found if each.api_access == "Allowed"), problem)
 
 
 def _usable(name: str, granted: GrantedBucket, home: Home) -> BucketRecord | Problem:

@@ -282,6 +282,11 @@ REGION_MISMATCH = _warning(
     "The AccessKey grants something on a Bucket of another Region.",
     "An AccessKey serves one Region: make another AccessKey in the Region of that Bucket.",
 )
+TOO_MANY_BUCKETS = _warning(
+    "TooManyBuckets",
+    "The AccessKey is for all Buckets of its namespace, and there are more than one key can have.",
+    "Put some of the Buckets into another namespace, or name in grants those that the key is for.",
+)
 BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",
     "The Bucket is being deleted and holds objects.",

@@ -26,6 +26,13 @@ class Look:
         found = None if self.live else self._recollection.regions()
         return await self._cluster.list_kind("Region") if found is None else found
 
+    async def buckets(self, namespace: str) -> list[Object]:
+        """All Buckets of a namespace. One that was just made may not be among them: it is told of."""
+        found = None if self.live else self._recollection.buckets(namespace)
+        if found is not None:
+            return found
+        return [obj for obj in await self._cluster.list_kind("Bucket") if obj["metadata"]["namespace"] == namespace]
+
     async def record(self, name: str) -> StoredRecord | None:
         """A record; None proves that it is absent."""
         found = None if self.live else self._recollection.record(name)

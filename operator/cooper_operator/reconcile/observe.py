@@ -32,7 +32,7 @@ from cooper_operator.plan.snapshot import (
 from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.reading import read, read_related, ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
-from cooper_operator.reconcile.relations import ANY_REGION, Facts, facts_of
+from cooper_operator.reconcile.relations import ANY_REGION, Facts, any_bucket, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
 
 
@@ -134,7 +134,7 @@ class Observer:
         records = await self._records(self._key_record_names(key), observed.look)
         region = wanted_region_of_key(key, records)
         around = await self._surroundings(region, observed)
-        names = [right.bucket for right in key.spec.grants] if is_to_work(key, self._clock()) else []
+        names = await self._buckets_of(key, observed) if is_to_work(key, self._clock()) else []
         granted = await asyncio.gather(*(self._granted(namespace, name, around, observed) for name in names))
         wanted = key.spec.secret_name or key.metadata.name
         return AccessKeySnapshot(
@@ -148,6 +148,15 @@ class Observer:
             blocked=blocked,
             workloads=await self._workloads(key),
         )
+
+    async def _buckets_of(self, key: AccessKey, observed: Observed) -> list[str]:
+        """Names of the Buckets that a key is granted something on: those that it names, and all where it says so."""
+        names = [right.bucket for right in key.spec.grants or ()]
+        if key.spec.all_buckets is None:
+            return names
+        observed.seen[any_bucket(key.metadata.namespace)] = None
+        every = sorted(ref.name for ref in map(ref_of, await observed.look.buckets(key.metadata.namespace)))
+        return list(dict.fromkeys([*names, *every]))
 
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
         """What is to be restarted for a key that is to be in use."""

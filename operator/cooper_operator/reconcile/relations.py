@@ -15,6 +15,11 @@ Facts = tuple[Any, ...] | None
 ANY_REGION: Final = Ref("Region", "", "*")
 
 
+def any_bucket(namespace: str) -> Ref:
+    """Stands for every Bucket of a namespace: what a key depends on that is for all of them."""
+    return Ref("Bucket", namespace, "*")
+
+
 def facts_of(obj: Object | None) -> Facts:
     """What others see of a resource: identity, spec's generation, whether it goes, and its conditions."""
     if obj is None:
@@ -58,4 +63,6 @@ class Relations:
         dependents = set(self._dependents.get(related, ()))
         if related.kind == "Region":
             dependents |= self._dependents.get(ANY_REGION, set())
+        if related.kind == "Bucket":
+            dependents |= self._dependents.get(any_bucket(related.namespace), set())
         return [each for each in dependents if self._seen[each].get(related) != facts]

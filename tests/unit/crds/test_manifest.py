@@ -162,7 +162,21 @@ MISTAKES = [
         ("Region", {"endpoints": {"public": f"http://h:{port}"}}, "spec.endpoints.public", "must have a port from 1 to")
         for port in (0, 65536, 99999)
     ),
-    ("AccessKey", {"grants": None}, "spec.grants", "is required"),
+    ("AccessKey", {"grants": None}, "spec", "must have grants or allBuckets"),
+    ("AccessKey", {"allBuckets": {"actions": []}}, "spec.allBuckets.actions", "must have at least 1 items"),
+    ("AccessKey", {"allBuckets": True}, "spec.allBuckets", "must be a mapping"),
+    ("AccessKey", {"grants": [{"bucket": "b", "prefixes": []}]}, "spec.grants[0].prefixes", "must have at least"),
+    ("AccessKey", {"grants": [{"bucket": "b", "prefixes": [""]}]}, "spec.grants[0].prefixes[0]", "must have at"),
+    ("AccessKey", {"grants": [{"bucket": "b", "prefixes": ["a\n"]}]}, "spec.grants[0].prefixes[0]", "must have no"),
+    ("AccessKey", {"grants": [{"bucket": "b", "prefixes": ["a", "a"]}]}, "spec.grants[0].prefixes", "names a more"),
+    (
+        "AccessKey",
+        {"grants": [{"bucket": "b", "prefixes": ["a"], "actions": ["s3:DeleteBucket"]}]},
+        "spec.grants[0]",
+        "s3:DeleteBucket is about the whole bucket",
+    ),
+    ("AccessKey", {"rotation": {"interval": "30s"}}, "spec.rotation.interval", "must be from 1m to 87600h"),
+    ("AccessKey", {"rotation": {"interval": "1h"}}, "spec.rotation", "interval must be at least twice the overlap"),
     ("AccessKey", {"grants": []}, "spec.grants", "must have at least 1 items"),
     ("AccessKey", {"grants": [{}]}, "spec.grants[0].bucket", "is required"),
     ("AccessKey", {"grants": [{"bucket": "b"}] * 2}, "spec.grants", "names b more than once: put all its actions into"),

@@ -62,7 +62,7 @@ BROKEN = [
     (put((*REGION, "default"), "Not A Name"), ".spec.region: the default is not valid"),
     (put((*REGION, "default"), 3), "has the wrong type"),
     (put((*SPEC, "state", "default"), "Asleep"), "is not in the enum"),
-    (put(("properties", "spec", "default"), {}), "grants: is required"),
+    (put(("properties", "spec", "default"), {"restart": [{"kind": "Deployment"}]}), "name: is required"),
     (put((*REGION, "x-kubernetes-int-or-string"), True), "exclude one another"),
     (put((*GRANTS, "x-kubernetes-list-type"), "set"), "a set holds single values"),
     (put((*GRANTS, "x-kubernetes-list-type"), "map"), "has x-kubernetes-list-map-keys"),

@@ -1,4 +1,4 @@
-"""A key that is granted a part of a bucket: by every way in there is that part and nothing else."""
+"""What keys are granted, with real clients: a part of a bucket by every way in, and all buckets, those to come too."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -78,3 +78,24 @@ def test_a_grant_within_prefixes(tmp_path: Path) -> None:
             lambda: error_code(lambda: part.get_object(**here, Key="mine/a"), "") == "AccessDenied",
         )
         assert part.get_object(**here, Key="both/a")["Body"].read() == b"both/a"
+
+
+def test_a_grant_on_all_buckets(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    every = {"actions": ["s3:GetObject", "s3:ListBucket"]}
+    rig.apply("key.yaml", REGION, access_key("reader", allBuckets=every))
+    with rig:
+        reader = rig.client("reader")
+        assert "BUCKET" not in rig.env("reader")
+        assert reader.list_buckets()["Buckets"] == []
+        for name in ("one-of-them", "two-of-them"):
+            rig.apply(f"{name}.yaml", bucket(name))
+            rig.client(name).put_object(Bucket=name, Key="a", Body=name.encode())
+            eventually("the grant", lambda name=name: error_code(lambda: reader.head_bucket(Bucket=name), "") == "", 5)
+            assert reader.get_object(Bucket=name, Key="a")["Body"].read() == name.encode()
+            assert error_code(lambda name=name: reader.put_object(Bucket=name, Key="a", Body=b"")) == "AccessDenied"
+        assert [each["Name"] for each in reader.list_buckets()["Buckets"]] == ["one-of-them", "two-of-them"]
+        rig.client("one-of-them").delete_object(Bucket="one-of-them", Key="a")
+        (rig.resources / "one-of-them.yaml").unlink()
+        eventually("the end of the grant", lambda: len(reader.list_buckets()["Buckets"]) == 1)
+        assert error_code(lambda: reader.get_object(Bucket="one-of-them", Key="a")) in ("AccessDenied", "NoSuchBucket")
