@@ -68,6 +68,14 @@ def test_every_metric_that_is_asked_for_is_there_with_its_labels(exposed: dict[s
         assert shown <= (grouped or _TARGET), what
 
 
+@pytest.mark.parametrize("alert", ["CooperNobodyLeads", "CooperGatewayNotReady"])
+def test_an_alert_of_who_is_away_needs_nobody_to_tell_of_it(alert: str) -> None:
+    """Where no Pod is there, or none is read, a comparison has nothing to compare and is silent."""
+    rules = (CHART / "templates" / "exposure.yaml").read_text()
+    (query,) = re.findall(rf"- alert: {alert}\n +expr: (.*)", rules)
+    assert re.search(r" or (vector\(0\)\) < 1|absent\(cooper_\w+\{.*\}\))$", query), query
+
+
 def test_every_metric_is_on_the_dashboard(exposed: dict[str, set[str]]) -> None:
     shown = {name for _, query in _queries() for name in _METRIC.findall(query)}
     # The rest of a histogram, and when a counter began.
