@@ -88,6 +88,21 @@ VALUES: dict[str, dict[str, Any]] = {
         "gateway": {"tls": {"mode": "generated", "dnsNames": ["*.s3.example.com", "10.0.0.1"]}}
     },
     "TLS that something before the gateway ends": {"region": {"internalEndpoint": "https://s3.example.com"}},
+    "names that YAML takes for something else": {
+        "nameOverride": "7",
+        "fullnameOverride": "s3",
+        "region": {"name": "no", "tag": "1"},
+        "operator": {"priorityClassName": "1"},
+        "gateway": {
+            "kekSecret": "1e3",
+            "priorityClassName": "1",
+            "persistence": {"storageClass": "1", "size": "1000000000"},
+            "tls": {"mode": "secret", "secretName": "0"},
+        },
+        "ingress": {"enabled": True, "className": "on", "host": "1", "tlsSecret": "0"},
+        "networkPolicy": {"enabled": True, "metricsFrom": ["12"]},
+        "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+    },
 }
 #: Of groups that the cluster does not have.
 _FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com", "cert-manager.io")
@@ -154,6 +169,35 @@ def test_nothing_is_made_up_anew_at_each_rendering(charts: Helm, case: str) -> N
     objects = charts.rendered(VALUES[case])
     assert objects == charts.rendered(VALUES[case])
     assert "Secret" not in {each["kind"] for each in objects}
+
+
+#: Keys of what is a text, and of maps of texts.
+_TEXTS = {"name", "namespace", "host", "region", "secretName", "claimName", "storage", "instance"}
+_TEXTS |= {"ingressClassName", "priorityClassName", "storageClassName", "group", "kind"}
+_MAPS_OF_TEXTS = ("labels", "matchLabels", "annotations")
+
+
+def _no_texts(within: Any) -> Iterator[tuple[str, Any]]:
+    """Keys and values that are to be texts and are none."""
+    for key, value in within.items() if isinstance(within, dict) else enumerate(within):
+        if key in _MAPS_OF_TEXTS:
+            yield from ((name, each) for name, each in value.items() if not isinstance(each, str))
+        elif isinstance(value, dict | list):
+            yield from _no_texts(value)
+        elif (key in _TEXTS or isinstance(within, list)) and not isinstance(value, str):
+            yield str(key), value
+
+
+def test_a_name_is_a_text_whatever_it_is(charts: Helm) -> None:
+    case = VALUES["names that YAML takes for something else"]
+    issuer = {"issuerRef": {"name": "5", "group": "1", "kind": "no"}}
+    tls = {"mode": "certManager", "secretName": "3", "certManager": issuer}
+    gateway = {"persistence": {"existingClaim": "9"}, "tls": tls}
+    for values in (case, case | {"gateway": gateway, "watchNamespaces": ["on", "9"]}):
+        objects = charts.rendered(values, release="123", namespace="456")
+        region = yaml.safe_load(_found(objects, "ConfigMap", "s3-operator")["data"]["region.yaml"])
+        checked = [region, *(each for each in objects if each["kind"] != "CustomResourceDefinition")]
+        assert [found for each in checked for found in _no_texts(each)] == []
 
 
 def test_the_kinds_stay_when_the_release_goes(charts: Helm) -> None:

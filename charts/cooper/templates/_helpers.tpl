@@ -54,8 +54,8 @@
 
 {{/* Labels: of a part (operator, gateway), given as {root, part}. */}}
 {{- define "cooper.selector" -}}
-app.kubernetes.io/name: {{ include "cooper.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "cooper.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
@@ -88,7 +88,7 @@ capabilities:
 apiVersion: cooper.dev/v1alpha1
 kind: Region
 metadata:
-  name: {{ .Values.region.name }}
+  name: {{ .Values.region.name | quote }}
 spec:
   {{- $scheme := ternary "https" "http" (eq (include "cooper.tls" .) "true") }}
   {{- $internal := default (printf "%s://%s-gateway.%s.svc:%v" $scheme (include "cooper.fullname" .) .Release.Namespace .Values.gateway.service.port) .Values.region.internalEndpoint }}

@@ -64,7 +64,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: {{ .name }}
-  namespace: {{ .namespace }}
+  namespace: {{ .namespace | quote }}
   labels: {{- include "cooper.labels" .part | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
@@ -73,7 +73,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ .account }}
-    namespace: {{ .part.root.Release.Namespace }}
+    namespace: {{ .part.root.Release.Namespace | quote }}
 {{- end -}}
 
 {{- define "cooper.clusterBinding" -}}
@@ -89,5 +89,5 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ .account }}
-    namespace: {{ .part.root.Release.Namespace }}
+    namespace: {{ .part.root.Release.Namespace | quote }}
 {{- end -}}
