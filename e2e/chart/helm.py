@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +57,20 @@ class Helm:
     ) -> list[dict[str, Any]]:
         """All objects of the chart, with these values, as for `kubectl apply`."""
         text = self("template", release, str(CHART), "--skip-tests", "--namespace", namespace, values=values or {})
-        return [each for each in yaml.safe_load_all(text) if each]
+        return [each for each in yaml.load_all(text, _EachKeyOnce) if each]
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML knows no last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """As it is, with every key."""
+        found = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a key is there twice in {list(found)}", node.start_mark
+            )
+        return found
 
 
 class HelmFailed(Exception):

@@ -50,7 +50,7 @@ EVERYTHING: dict[str, Any] = {
         "className": "nginx",
         "host": "s3.example.com",
         "tlsSecret": "tls",
-        "annotations": {"a": "b"},
+        "annotations": {"a": "b", "nginx.ingress.kubernetes.io/proxy-body-size": "1g"},
     },
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["s3.example.com"]},
     "networkPolicy": {"enabled": True, "metricsFrom": ["monitoring"]},
@@ -341,6 +341,16 @@ def test_cert_manager_is_asked_for_every_name(charts: Helm) -> None:
     }
     annotations = _found(objects, "Ingress", "release-cooper-gateway")["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+
+
+def test_an_ingress_says_otherwise_where_it_is_told_to(charts: Helm) -> None:
+    ingress = _found(charts.rendered(EVERYTHING), "Ingress", "s3-gateway")
+    assert ingress["metadata"]["annotations"] == {
+        "a": "b",
+        "nginx.ingress.kubernetes.io/proxy-body-size": "1g",
+        "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
+        "nginx.ingress.kubernetes.io/proxy-buffering": "off",
+    }
 
 
 @pytest.mark.parametrize("namespaces", [[], ["default"]])

@@ -84,6 +84,16 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* Annotations by which ingress-nginx neither limits nor buffers bodies. */}}
+{{- define "cooper.unbuffered" -}}
+nginx.ingress.kubernetes.io/proxy-body-size: "0"
+nginx.ingress.kubernetes.io/proxy-request-buffering: "off"
+nginx.ingress.kubernetes.io/proxy-buffering: "off"
+{{- if include "cooper.tls" . }}
+nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+{{- end }}
+{{- end -}}
+
 {{- define "cooper.region" -}}
 apiVersion: cooper.dev/v1alpha1
 kind: Region
