@@ -115,12 +115,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "more replicas than the embedded store can have": ({"gateway": {"replicas": 3}}, "replicas"),
     "no operator": ({"operator": {"replicas": 0}}, "/operator/replicas"),
     "a Region's name that is none": ({"region": {"name": "North"}}, "/region/name"),
+    "a Region's name with nothing between periods": ({"region": {"name": "a..b"}}, "/region/name"),
+    "a name that no object can have": ({"fullnameOverride": "My_Name"}, "/fullnameOverride"),
     "a field of a Region that is none": ({"region": {"spec": {"maxRecordsAge": "1h"}}}, "maxRecordsAge"),
     "no tag": ({"region": {"tag": ""}}, "/region/tag"),
+    "a tag that is none": ({"region": {"tag": "US East"}}, "/region/tag"),
+    "an endpoint with a path": ({"region": {"publicEndpoint": "https://example.com/s3"}}, "/region/publicEndpoint"),
     "an endpoint that is none": ({"region": {"publicEndpoint": "s3.example.com"}}, "/region/publicEndpoint"),
     "a size that is none": ({"gateway": {"persistence": {"size": "ten"}}}, "/gateway/persistence/size"),
     "a volume for many": ({"gateway": {"persistence": {"accessMode": "ReadWriteMany"}}}, "accessMode"),
     "an Ingress without a host": ({"ingress": {"enabled": True}}, "ingress.host: the name by which clients reach"),
+    "an Ingress for a URL": ({"ingress": {"enabled": True, "host": "https://s3.example.com"}}, "/ingress/host"),
+    "an HTTPRoute without a Gateway": ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: the Gateways"),
     "a mode of TLS that is none": ({"gateway": {"tls": {"mode": "letsencrypt"}}}, "/gateway/tls/mode"),
     "TLS with a Secret that is not named": (
         {"gateway": {"tls": {"mode": "secret"}}},
@@ -200,18 +206,41 @@ def test_a_name_is_a_text_whatever_it_is(charts: Helm) -> None:
         assert [found for each in checked for found in _no_texts(each)] == []
 
 
+def test_a_release_may_have_periods_in_its_name(charts: Helm) -> None:
+    """No Service may."""
+    objects = charts.rendered(release="s3.example")
+    assert {each["metadata"]["name"] for each in objects if each["kind"] == "Service"} == {
+        "s3-example-cooper-gateway",
+        "s3-example-cooper-gateway-pods",
+        "s3-example-cooper-operator",
+    }
+
+
 def test_the_kinds_stay_when_the_release_goes(charts: Helm) -> None:
     kinds = [each for each in charts.rendered() if each["kind"] == "CustomResourceDefinition"]
     assert {each["spec"]["names"]["kind"] for each in kinds} == {"Region", "Bucket", "AccessKey"}
     assert {each["metadata"]["annotations"]["helm.sh/resource-policy"] for each in kinds} == {"keep"}
 
 
-def test_any_field_of_a_region_may_be_set() -> None:
+def _of_a_region() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Schemas: of what values say of the Region, and of the spec that the kind has."""
     schema = json.loads((CHART / "values.schema.json").read_text())
-    named = schema["properties"]["region"]["properties"]["spec"]["propertyNames"]["enum"]
     kind = yaml.safe_load((CHART / "files" / "crds" / "cooper.dev_regions.yaml").read_text())
-    fields = kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    assert set(named) == set(fields)
+    spec = kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema["properties"]["region"]["properties"], spec["properties"]
+
+
+def test_any_field_of_a_region_may_be_set() -> None:
+    values, fields = _of_a_region()
+    assert set(values["spec"]["propertyNames"]["enum"]) == set(fields)
+
+
+def test_what_a_region_refuses_values_refuse() -> None:
+    values, fields = _of_a_region()
+    assert values["tag"]["pattern"] == fields["tag"]["pattern"]
+    for name, endpoint in (("internalEndpoint", "internal"), ("publicEndpoint", "public")):
+        pattern = fields["endpoints"]["properties"][endpoint]["pattern"]
+        assert values[name]["pattern"] == f"^({pattern.removeprefix('^').removesuffix('$')})?$"
 
 
 @pytest.mark.parametrize("case", WRONG)
