@@ -2,7 +2,7 @@
 
 Pending ──issue──> Active ──state Revoked──> Revoked ──state Active──> Pending (a new key, next serial)
                      └──────expiresAt──────> Expired ──later expiresAt──┘
-Active ──rotate-at──> Rotating (a new key beside it, next serial) ──> Active
+Active ──rotate-at, interval──> Rotating (a new key beside it, next serial) ──> Active
 """
 
 from typing import Final

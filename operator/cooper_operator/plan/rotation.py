@@ -1,6 +1,6 @@
 """Rotation: a second key beside the first, which retires once what uses it has gone over to the new one.
 
-one key ──rotate-at──> a new one beside it ──proven, in the Secret──> the former retires ──> refused everywhere
+one key ──rotate-at, interval──> another beside it ──proven, in the Secret──> the former retires ──> refused everywhere
                                                                      overlap, and roll-out; at most twice the overlap
 
 Which of it has been done is read from the records and the Secret. So it goes on after a crash at any point, and there
