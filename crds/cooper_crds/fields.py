@@ -31,6 +31,8 @@ _TIME = (
     rf"^[1-9][0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR}:{_MINUTE}:{_MINUTE}(\.[0-9]{{1,9}})?(Z|[+-]{_HOUR}:{_MINUTE})$"
 )
 _TIME_RULE = re.compile(_TIME[1:-1])
+#: 9999-12-31T23:59:59Z
+_LAST_SECOND: Final = 253402300799
 _ENDPOINT = r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
 _ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
 _NO_IPV6 = "must have a valid IPv6 address in its brackets"
@@ -105,8 +107,11 @@ def unix_seconds(value: str) -> float:
 
 
 def timestamp(seconds: float) -> str:
-    """Unix seconds as an RFC 3339 time in UTC, to the second, as Kubernetes writes its own."""
-    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Unix seconds as an RFC 3339 time in UTC, to the second, as Kubernetes writes its own.
+
+    A time may be later than that can say: the last day of the year 9999 ends later west of Greenwich.
+    """
+    return datetime.datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _endpoint(value: str) -> str:

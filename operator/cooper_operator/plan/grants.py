@@ -1,7 +1,10 @@
 """Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
+
+import msgspec
 
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import find_condition
@@ -9,6 +12,7 @@ from cooper_crds.records import BucketRecord, Grant, Record
 from cooper_operator.plan.reasons import (
     BUCKET_NOT_FOUND,
     BUCKET_NOT_READY,
+    GRANTS_TOO_LARGE,
     REGION_MISMATCH,
     TOO_MANY_BUCKETS,
     WAITING_FOR_BUCKET,
@@ -21,6 +25,9 @@ Problem = tuple[Reason, str]
 
 #: Most Buckets that `allBuckets` is for: the record of a key has to fit into a Secret.
 MAX_BUCKETS: Final = 2000
+#: Most bytes of what a record says of its key's grants: that many Buckets fit, and a Secret (1 MiB) has room for the
+#: rest. A record that nearly filled one could not be told of the key's end.
+MAX_SIZE: Final = 640 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,21 @@ def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     """Turn the grants of the spec into those of the record: only Buckets of this namespace, in the key's Region."""
     named, every = _named(snapshot, home), _every(snapshot, home)
     problem = named.problem or every.problem
-    return Resolved(named.grants + every.grants, tuple(dict.fromkeys(named.listed + every.listed)), problem)
+    grants = _fitting(named.grants + every.grants)
+    if len(grants) < len(named.grants + every.grants):
+        text = (
+            f"what the AccessKey grants has more than {MAX_SIZE} bytes, and the key has the first {len(grants)} grants"
+        )
+        problem = problem or (GRANTS_TOO_LARGE, text)
+    there = {grant.bucket for grant in grants}
+    listed = [name for name in dict.fromkeys(named.listed + every.listed) if name in there]
+    return Resolved(grants, tuple(listed), problem)
+
+
+def _fitting(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """The first of them, as many as a record has room for."""
+    sizes = accumulate(len(msgspec.json.encode(grant)) + 1 for grant in grants)
+    return tuple(grant for grant, size in zip(grants, sizes, strict=True) if size <= MAX_SIZE)
 
 
 def _named(snapshot: AccessKeySnapshot, home: Home) -> Resolved:

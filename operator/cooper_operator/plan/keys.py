@@ -46,11 +46,12 @@ def spent(key: KeyRecord, now: float) -> bool:
 
 
 def tombstone(key: KeyRecord, now: float) -> KeyRecord:
-    """What a key's record says once it is revoked. The secret stays, so that only its holder is told so.
+    """What a key's record says once it is revoked. The secret stays, so that only its holder is told so; the grants go,
+    so that there is room to say it however many there were.
 
     A tombstone stays as it is: how long ago the key was revoked decides whether a silent gateway is waited for.
     """
-    return key if key.state == "Revoked" else msgspec.structs.replace(key, state="Revoked", revoked_at=now)
+    return key if key.state == "Revoked" else msgspec.structs.replace(key, state="Revoked", revoked_at=now, grants=())
 
 
 def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:

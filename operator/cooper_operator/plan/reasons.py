@@ -287,6 +287,11 @@ TOO_MANY_BUCKETS = _warning(
     "The AccessKey is for all Buckets of its namespace, and there are more than one key can have.",
     "Put some of the Buckets into another namespace, or name in grants those that the key is for.",
 )
+GRANTS_TOO_LARGE = _warning(
+    "GrantsTooLarge",
+    "The AccessKey grants more, by the length of it, than one key can have.",
+    "Give fewer or shorter prefixes, or spread the grants over several AccessKeys.",
+)
 BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",
     "The Bucket is being deleted and holds objects.",

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from cooper_crds.access_key import AccessKey
+from cooper_crds.access_key import MAX_GRANTS, MAX_PREFIXES, AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.fields import timestamp
 from cooper_crds.manifest import parse
 from cooper_crds.names import access_key_id
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord, encode
 from cooper_crds.region import Region
 from cooper_crds.rotation import ROTATE_AT, WorkloadName
 from cooper_crds.stored import Credentials, StoredRecord, Workload
@@ -1095,6 +1095,34 @@ def test_tombstone_keeps_the_time_of_its_revocation(case: str) -> None:
     found = tombstones(plan_access_key(key_snapshot(**fields)))
     assert [each.revoked_at for each in found] == times
     assert {each.state for each in found} == {"Revoked"}
+
+
+#: Buckets, and prefixes as long in bytes as they can be.
+BUCKET_NAMES = [f"b{number:03}" for number in range(MAX_GRANTS)]
+PREFIXES = tuple(f"{number}{255 * chr(0x1F511)}" for number in range(MAX_PREFIXES))
+THERE = {
+    name: GrantedBucket(bucket(), StoredRecord("", msgspec.structs.replace(RECORD, name=name), "1"))
+    for name in BUCKET_NAMES
+}
+
+
+def test_record_of_a_key_has_room_for_what_comes_after() -> None:
+    spec = [{"bucket": name, "prefixes": list(PREFIXES)} for name in BUCKET_NAMES]
+    plan = plan_access_key(key_snapshot(**HELD, access_key=access_key(grants=spec), buckets=THERE))
+    (written,) = tombstones(plan)
+    (asked,) = (step.buckets for step in plan.steps if isinstance(step, do.ProveWorks))
+    assert 600_000 < len(encode(written)) < 700_000
+    assert list(asked) == [grant.bucket for grant in written.grants] == BUCKET_NAMES[: len(asked)]
+    assert said(plan)[:2] == ("False", "GrantsTooLarge")
+    assert f"the first {len(asked)} grants" in said(plan)[2]
+
+
+def test_record_that_fills_its_secret_can_be_revoked() -> None:
+    """One that an earlier version wrote."""
+    grants = tuple(Grant(name, RECORD.data_id, ("s3:GetObject",), PREFIXES) for name in BUCKET_NAMES)
+    full = StoredRecord("key-0", msgspec.structs.replace(KEY, grants=grants), "1")
+    (written, _) = tombstones(plan_access_key(key_snapshot(records=(full,), access_key=access_key(state="Revoked"))))
+    assert len(encode(written)) < 1000
 
 
 def test_silence_is_measured_by_what_gateways_were_told() -> None:

@@ -166,6 +166,21 @@ async def test_what_is_no_time_is_told(world: World) -> None:
     assert await live(world) == [first.access_key_id]
 
 
+async def test_a_time_after_the_last_year_keeps_nothing_else_from_being_done(world: World) -> None:
+    """By the clock of its time zone it is in the year 9999, and in UTC no time that can be written."""
+    first = await ready(world)
+    await annotate(world, "AccessKey", "app", "9999-12-31T23:59:59-12:00")
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos", "actions": ["s3:GetObject"]}]})
+
+    async def narrowed() -> bool:
+        return [grant.actions for grant in (await world.key()).grants] == [("s3:GetObject",)]
+
+    await world.until(narrowed)
+    await world.settle()
+    assert (await status(world))["nextRotationAt"] == "9999-12-31T23:59:59Z"
+    assert await live(world) == [first.access_key_id]
+
+
 async def test_a_bucket_s_annotation_rotates_its_own_key(world: World) -> None:
     await world.apply("Bucket", "photos", {"credentials": {"rotation": {"overlap": "0s"}}})
     await world.until_ready("Bucket", "photos")
