@@ -12,7 +12,7 @@ from typing import Any, Final
 from cooper_crds.kubernetes import GENERATED_LABEL, TLS_AUTHORITIES, TLS_CERTIFICATE, TLS_KEY, TLS_TYPE
 from cooper_crds.pem import blocks_of, certificate_bundle
 from cooper_operator.certificates.renewal import why_new_authority, why_new_certificate
-from cooper_operator.certificates.x509 import Pair, found_in, new_authority, new_certificate, still_good
+from cooper_operator.certificates.x509 import Pair, found_in, new_authority, new_certificate, still_good, usual
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
 from cooper_operator.cluster.kubernetes_objects import core_path
 from cooper_operator.cluster.port import NotFound
@@ -31,7 +31,7 @@ class ServingSecret:
 
     def __init__(self, name: str, hosts: Sequence[str] = ()) -> None:
         self._name = name
-        self._hosts = hosts
+        self._hosts = tuple(dict.fromkeys(map(usual, hosts)))
         self._told = ""
 
     async def authorities(self, api: KubernetesApi, namespace: str, now: float) -> str:
@@ -55,14 +55,26 @@ class ServingSecret:
         for each, kind, of in ((name, _AUTHORITY, of_authority), (self._name, _CERTIFICATE, found)):
             if of is not None and _labels(of).get(GENERATED_LABEL) != kind:
                 return f"{secrets.about(each)} is there and was not made by Cooper: it is left alone"
-        pair, trusted = _pair(of_authority), _blocks(of_authority)
-        if why := why_new_authority(found_in(pair), now):
-            pair = new_authority(now)
-            trusted = [pair.certificate, *(each for each in trusted if still_good(each, now))]
-            await secrets.write(name, _AUTHORITY, of_authority, _data(pair, trusted))
-            log.info("%s has a new authority: %s", secrets.about(name), why)
+        pair, trusted = await self._authority(secrets, name, of_authority, now)
         await self._sign(secrets, found, pair, trusted, now)
         return ""
+
+    async def _authority(
+        self, secrets: "_Secrets", name: str, found: _Secret | None, now: float
+    ) -> tuple[Pair, list[str]]:
+        """The authority that signs, and those that are trusted: itself, and others that are."""
+        pair, trusted = _pair(found), _blocks(found)
+        if why := why_new_authority(found_in(pair), now):
+            pair = new_authority(now)
+            said = f"a new authority: {why}"
+        elif set(blocks_of(pair.certificate)) <= set(trusted):
+            return pair, trusted
+        else:
+            said = f"its own authority in {TLS_AUTHORITIES} again"
+        trusted = [*blocks_of(pair.certificate), *(each for each in trusted if still_good(each, now))]
+        await secrets.write(name, _AUTHORITY, found, _data(pair, trusted))
+        log.info("%s has %s", secrets.about(name), said)
+        return pair, trusted
 
     async def _sign(
         self, secrets: "_Secrets", found: _Secret | None, authority: Pair, trusted: Sequence[str], now: float

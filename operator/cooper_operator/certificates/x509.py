@@ -94,6 +94,14 @@ def still_good(certificate: str, now: float) -> bool:
         return False
 
 
+def usual(host: str) -> str:
+    """A host as certificates name it: an address may be written in several ways."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: float, life: float
 ) -> x509.CertificateBuilder:

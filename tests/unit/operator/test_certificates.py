@@ -190,6 +190,28 @@ async def test_it_is_renewed_for_other_hosts(secrets: Secrets) -> None:
     assert found.names == {"other"}
 
 
+async def test_an_address_is_the_same_however_it_is_written(secrets: Secrets) -> None:
+    for hosts in (("FD00:0::1", "x"), ("FD00:0::1", "x"), ("fd00::1", "x")):
+        await look(secrets, hosts=hosts)
+    found = found_in(secrets.pair("tls"))
+    assert found is not None
+    assert found.names == {"fd00::1", "x"}
+    assert secrets.writes == 2
+
+
+async def test_whose_authority_is_not_trusted_has_that_put_right(secrets: Secrets) -> None:
+    """It signs everything: somebody who took it out of the list would have it sign, and nobody believe it, for ever."""
+    trusted, other = await look(secrets), new_authority(NOW).certificate
+    for left in ("", other, other + trusted):
+        secrets.held["tls-ca"]["data"]["ca.crt"] = base64.b64encode(left.encode()).decode()
+        assert set(blocks_of(await look(secrets))) == {trusted, *blocks_of(left)}
+        writes = secrets.writes
+        held = await look(secrets)
+        assert secrets.writes == writes
+        assert held == secrets.text("tls", "ca.crt") == secrets.text("tls-ca", "ca.crt")
+        assert why_new_certificate(found_in(secrets.pair("tls"), blocks_of(held)), HOSTS, NOW) == ""
+
+
 async def test_an_authority_that_is_renewed_is_trusted_beside_the_former_one(secrets: Secrets) -> None:
     former = await look(secrets)
     now = NOW + AUTHORITY_LIFE * 2 / 3 - CERTIFICATE_LIFE / 3
