@@ -81,7 +81,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "TLS by cert-manager": {"gateway": {"tls": CERT_MANAGER}, "ingress": {"enabled": True, "host": "s3.example.com"}},
     "TLS that the operator makes": {
         "gateway": {"tls": {"mode": "generated"}},
-        "region": {"internalEndpoint": "https://s3.internal:9000", "publicEndpoint": "https://s3.example.com"},
+        "region": {"internalEndpoint": "https://s3.internal:9000", "publicEndpoint": "https://S3.Example.com"},
         "watchNamespaces": ["default"],
     },
     "TLS that the operator makes for other names": {

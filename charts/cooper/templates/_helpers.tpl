@@ -33,7 +33,7 @@
 {{- $within := printf "%s.%s" $service .Release.Namespace -}}
 {{- $names = list (printf "%s.svc" $within) $service $within (printf "%s.svc.cluster.local" $within) "localhost" -}}
 {{- range $endpoint := list .Values.region.internalEndpoint .Values.region.publicEndpoint -}}
-{{- $names = append $names (urlParse $endpoint).hostname -}}
+{{- $names = append $names (lower (urlParse $endpoint).hostname) -}}
 {{- end -}}
 {{- if .Values.ingress.enabled -}}{{- $names = append $names .Values.ingress.host -}}{{- end -}}
 {{- end -}}
