@@ -54,6 +54,8 @@ class ServingCertificate:
                 problem = ""
             except CertificateError as error:
                 problem = str(error)
+            except OSError as error:  # as when no descriptor is left for a moment
+                problem = f"the certificate {self._files[0]} cannot be taken up now: {error.strerror}"
             if problem not in ("", told):
                 log.warning("%s. The former certificate stays in use", problem)
             told = problem

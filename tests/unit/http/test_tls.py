@@ -1,11 +1,14 @@
 """The server over TLS: what clients see, how it ends, and certificates that are replaced. On uvloop, as workers run."""
 
 import asyncio
+import errno
 import logging
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -249,3 +252,26 @@ def test_what_cannot_be_served_with_leaves_the_former_pair_in_use(
     assert len(warnings) == 1
     assert unusable(files, case)[1] in warnings[0]
     assert warnings[0].endswith("The former certificate stays in use")
+
+
+async def test_what_hinders_a_look_ends_no_following(
+    files: Files, certificate: ServingCertificate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when no descriptor is left for a moment: who no longer looked would serve on until the certificate's end."""
+    caplog.set_level(logging.INFO)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.memfd_create", _no_descriptor)
+        following = asyncio.create_task(certificate.follow(LOOK))
+        files.put(serving(by=authority("another")))
+        await asyncio.sleep(5 * LOOK)
+    async with asyncio.timeout(5):
+        while len(caplog.records) < 2:
+            await asyncio.sleep(LOOK)
+    following.cancel()
+    hindered, renewed = (each.getMessage() for each in caplog.records)
+    assert "cannot be taken up now: Too many open files. The former certificate stays in use" in hindered
+    assert "was renewed" in renewed
+
+
+def _no_descriptor(name: str) -> NoReturn:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
