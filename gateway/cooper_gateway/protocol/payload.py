@@ -137,15 +137,6 @@ def declared_size(request: Request) -> int | None:
     return _length(headers, "content-length")
 
 
-def stored_content_encoding(value: str | None) -> str | None:
-    """Content-Encoding as an object keeps it: aws-chunked was for the way only. None when nothing is left."""
-    if value is None:
-        return None
-    return (
-        ", ".join(part for part in map(str.strip, value.split(",")) if part and part.lower() != "aws-chunked") or None
-    )
-
-
 def _length(headers: Mapping[str, str], name: str) -> int | None:
     text = headers.get(name)
     if text is None:
