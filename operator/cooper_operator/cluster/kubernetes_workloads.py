@@ -1,7 +1,7 @@
 """Workloads that are restarted: where they are found, and how far their roll-out is. Pure.
 
 A restart is what `kubectl rollout restart` does: another annotation in the template of the Pods. A roll-out is over
-when `kubectl rollout status` would say so.
+when `kubectl rollout status` would say so, but for Pods that a StatefulSet's partition keeps: they run with what was.
 """
 
 from collections.abc import Mapping
@@ -63,4 +63,8 @@ def _by_hand(obj: Mapping[str, Any]) -> str:
     if obj["spec"].get("paused"):
         return ": the Deployment is paused"
     strategy: Mapping[str, Any] = obj["spec"].get("updateStrategy") or {}
-    return ": updateStrategy OnDelete replaces none by itself" if strategy.get("type") == "OnDelete" else ""
+    if strategy.get("type") == "OnDelete":
+        return ": updateStrategy OnDelete replaces none by itself"
+    rolling: Mapping[str, Any] = strategy.get("rollingUpdate") or {}
+    kept = rolling.get("partition", 0)
+    return f": updateStrategy replaces none below its partition, {kept}" if kept else ""

@@ -46,6 +46,12 @@ WAITING: list[tuple[WorkloadKind, dict[str, Any], dict[str, Any], str]] = [
         {},
         "0 of 1 Pods are new: updateStrategy OnDelete replaces none by itself",
     ),
+    (
+        "StatefulSet",
+        {"replicas": 3, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}},
+        {"updatedReplicas": 1, "replicas": 3, "availableReplicas": 3},
+        "1 of 3 Pods are new: updateStrategy replaces none below its partition, 2",
+    ),
     ("DaemonSet", {}, {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}, ""),
     ("DaemonSet", {}, {"desiredNumberScheduled": 2, "updatedNumberScheduled": 1}, "1 of 2 Pods are new"),
 ]
