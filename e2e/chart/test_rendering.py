@@ -88,6 +88,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "gateway": {"tls": {"mode": "generated", "dnsNames": ["*.s3.example.com", "10.0.0.1"]}}
     },
     "TLS that something before the gateway ends": {"region": {"internalEndpoint": "https://s3.example.com"}},
+    "TLS before the gateway, as the Region's spec says": {
+        "region": {"spec": {"endpoints": {"internal": "https://s3.example.com"}}}
+    },
+    "TLS that the operator makes for what the Region's spec says": {
+        "gateway": {"tls": {"mode": "generated"}},
+        "region": {"publicEndpoint": "https://unused", "spec": {"endpoints": {"public": "https://s3.example.com"}}},
+    },
     "names that YAML takes for something else": {
         "nameOverride": "7",
         "fullnameOverride": "s3",
@@ -335,6 +342,12 @@ TLS: dict[str, tuple[str | None, str, list[str]]] = {
         ["*.s3.example.com", "10.0.0.1"],
     ),
     "TLS that something before the gateway ends": (None, "https://s3.example.com", []),
+    "TLS before the gateway, as the Region's spec says": (None, "https://s3.example.com", []),
+    "TLS that the operator makes for what the Region's spec says": (
+        "release-cooper-gateway-tls",
+        f"https://{_SERVICE}:9000",
+        [*_SERVICE_NAMES, "s3.example.com"],
+    ),
 }
 
 
@@ -351,7 +364,8 @@ def test_everybody_knows_of_tls(charts: Helm, case: str) -> None:
     assert _arguments(objects, "Deployment", "operator") == [*told, *(f"--tls-generate={host}" for host in hosts)]
     region = _region(objects)
     assert region["endpoints"]["internal"] == endpoint
-    assert region["service"].get("scheme") == ("http" if case == "TLS that something before the gateway ends" else None)
+    ended_before = endpoint.startswith("https") and not secret
+    assert region["service"].get("scheme") == ("http" if ended_before else None)
     port = _found(objects, "Service", "release-cooper-gateway")["spec"]["ports"][0]
     assert port.get("appProtocol") == ("https" if secret else None)
 

@@ -26,13 +26,24 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The Region's endpoints (as JSON): values of their own, and what `region.spec` says, which counts before them. */}}
+{{- define "cooper.endpoints" -}}
+{{- $scheme := ternary "https" "http" (eq (include "cooper.tls" .) "true") -}}
+{{- $service := printf "%s://%s-gateway.%s.svc:%v" $scheme (include "cooper.fullname" .) .Release.Namespace .Values.gateway.service.port -}}
+{{- $endpoints := dict "internal" (default $service .Values.region.internalEndpoint) -}}
+{{- if .Values.region.publicEndpoint -}}
+{{- $_ := set $endpoints "public" .Values.region.publicEndpoint -}}
+{{- end -}}
+{{- mergeOverwrite $endpoints (dig "endpoints" (dict) .Values.region.spec) | toJson -}}
+{{- end -}}
+
 {{- define "cooper.tlsNames" -}}
 {{- $names := .Values.gateway.tls.dnsNames -}}
 {{- if not $names -}}
 {{- $service := printf "%s-gateway" (include "cooper.fullname" .) -}}
 {{- $within := printf "%s.%s" $service .Release.Namespace -}}
 {{- $names = list (printf "%s.svc" $within) $service $within (printf "%s.svc.cluster.local" $within) "localhost" -}}
-{{- range $endpoint := list .Values.region.internalEndpoint .Values.region.publicEndpoint -}}
+{{- range $endpoint := include "cooper.endpoints" . | fromJson -}}
 {{- $names = append $names (lower (urlParse $endpoint).hostname) -}}
 {{- end -}}
 {{- if .Values.ingress.enabled -}}{{- $names = append $names .Values.ingress.host -}}{{- end -}}
@@ -97,15 +108,11 @@ metadata:
   name: {{ .Values.region.name | quote }}
 spec:
   {{- $scheme := ternary "https" "http" (eq (include "cooper.tls" .) "true") }}
-  {{- $internal := default (printf "%s://%s-gateway.%s.svc:%v" $scheme (include "cooper.fullname" .) .Release.Namespace .Values.gateway.service.port) .Values.region.internalEndpoint }}
-  {{- $endpoints := dict "internal" $internal }}
-  {{- if .Values.region.publicEndpoint }}
-  {{- $endpoints = set $endpoints "public" .Values.region.publicEndpoint }}
-  {{- end }}
+  {{- $endpoints := include "cooper.endpoints" . | fromJson }}
   {{- $spec := dict "tag" .Values.region.tag "default" .Values.region.default "endpoints" $endpoints }}
   {{- $service := dict "name" (printf "%s-gateway" (include "cooper.fullname" .)) "port" "s3" }}
   {{- /* Something before the gateway ends TLS, or begins it. */}}
-  {{- if and .Values.gateway.enabled (not (hasPrefix (printf "%s://" $scheme) $internal)) }}
+  {{- if and .Values.gateway.enabled (not (hasPrefix (printf "%s://" $scheme) $endpoints.internal)) }}
   {{- $service = set $service "scheme" $scheme }}
   {{- end }}
   {{- $spec = set $spec "service" $service }}
