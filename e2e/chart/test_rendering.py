@@ -74,7 +74,12 @@ VALUES: dict[str, dict[str, Any]] = {
     "as they are": {},
     "everything": EVERYTHING,
     "some namespaces": {"watchNamespaces": ["default", "kube-public"]},
-    "no gateway, and no kinds": {"gateway": {"enabled": False}, "crds": {"install": False}},
+    "no gateway, and no kinds": {
+        "gateway": {"enabled": False},
+        "crds": {"install": False},
+        "networkPolicy": {"enabled": True},
+        "metrics": {"prometheusRule": {"enabled": True}},
+    },
     "a claim that is there": {"gateway": {"persistence": {"existingClaim": "mine"}, "kekSecret": "mine"}},
     "metrics for this namespace": {"networkPolicy": {"enabled": True}},
     "TLS with a Secret": {"gateway": {"tls": {"mode": "secret", "secretName": "mine"}}},
@@ -223,6 +228,24 @@ def test_a_release_may_have_periods_in_its_name(charts: Helm) -> None:
     }
 
 
+def test_without_a_gateway_nothing_speaks_of_one(charts: Helm) -> None:
+    objects = charts.rendered(VALUES["no gateway, and no kinds"])
+    assert not [each["metadata"]["name"] for each in objects if "-gateway" in each["metadata"]["name"]]
+    (rules,) = _found(objects, "PrometheusRule", "release-cooper")["spec"]["groups"]
+    assert [each["alert"] for each in rules["rules"]] == ["CooperNobodyLeads"]
+
+
+def test_a_version_may_name_its_build(charts: Helm, tmp_path: Path) -> None:
+    """With a plus, which no label may have."""
+    charts(
+        "package", str(CHART), "--version", "1.2.3+abc", "--app-version", "4.5.6+def", "--destination", str(tmp_path)
+    )
+    text = charts("template", "release", str(tmp_path / "cooper-1.2.3+abc.tgz"))
+    labels = [each["metadata"]["labels"] for each in yaml.safe_load_all(text)]
+    assert {each["helm.sh/chart"] for each in labels} == {"cooper-1.2.3_abc"}
+    assert {each["app.kubernetes.io/version"] for each in labels} == {"4.5.6_def"}
+
+
 def test_the_kinds_stay_when_the_release_goes(charts: Helm) -> None:
     kinds = [each for each in charts.rendered() if each["kind"] == "CustomResourceDefinition"]
     assert {each["spec"]["names"]["kind"] for each in kinds} == {"Region", "Bucket", "AccessKey"}
@@ -267,8 +290,9 @@ def _rules(objects: list[dict[str, Any]], kinds: tuple[str, ...], account: str) 
     }
     found: set[tuple[str, str, str, str]] = set()
     for binding in (each for each in objects if each["kind"] in {f"{kind}Binding" for kind in kinds}):
-        assert [each["name"] for each in binding["subjects"]] != []
-        if binding["subjects"][0]["name"] != account:
+        (subject,) = binding["subjects"]
+        assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", NAMESPACE)
+        if subject["name"] != account:
             continue
         namespace = binding["metadata"].get("namespace", "")
         for rule in roles[binding["roleRef"]["kind"], namespace, binding["roleRef"]["name"]]:
