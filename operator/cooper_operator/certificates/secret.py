@@ -1,7 +1,7 @@
 """The Secrets of a gateway's certificate: kept as they are to be where the operator makes them, and read in any case.
 
 `NAME` has what the gateway mounts: tls.crt, tls.key, and ca.crt for whom to trust. `NAME-ca` has the authority with its
-key, which the gateway never gets. A label says that they are the operator's; without it a Secret is left alone.
+key, which the gateway does not mount. A label says that they are the operator's; without it a Secret is left alone.
 """
 
 import base64
