@@ -28,6 +28,7 @@ from cooper_crds.records import Grant, KeyRecord
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.processes.errors import GatewayStartError, PortInUse, StoreLocked
+from cooper_gateway.processes.keeper import Keeper
 from cooper_gateway.processes.supervisor import Supervisor
 from support.records_fixtures import SECRET, bucket, key, region, write_record
 
@@ -128,6 +129,24 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Sup
 
 
 Shared = tuple[Home, Supervisor]
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_running(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Keeper] = []
+    load = Keeper.load
+
+    def load_two(keeper: Keeper) -> None:
+        if len(loaded) == 2:
+            raise RuntimeError("can't start new thread")
+        load(keeper)
+        loaded.append(keeper)
+
+    monkeypatch.setattr(Keeper, "load", load_two)
+    supervisor = Supervisor(msgspec.structs.replace(home.config, workers=3), "cooper test")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        supervisor.start()
+    assert [keeper.pid for keeper in loaded] == [None, None]
+    assert not Path(home.config.run_dir).exists()
 
 
 def test_it_serves_and_says_so(shared: Shared) -> None:

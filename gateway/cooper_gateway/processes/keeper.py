@@ -97,6 +97,8 @@ class Keeper:
     def end(self, grace: float) -> None:
         """Return when the child is gone; after `grace` seconds it is killed."""
         self.ask_to_end()
+        if self._thread.ident is None:
+            return  # it was never loaded: something failed before
         self._thread.join(grace)
         with self._lock:
             if self._process is not None:
