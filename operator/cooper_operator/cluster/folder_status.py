@@ -22,11 +22,6 @@ class FolderStatus:
         """What there is to say of a resource that its status cannot: it vanished, or its file is not applied."""
         return self.remarks.get(ref_of(obj))
 
-    def is_deleting(self, obj: Object) -> bool:
-        """Whether the resource is being deleted, or will be within seconds since its file is gone."""
-        found = self.remark(obj)
-        return "deletionTimestamp" in obj["metadata"] or (found is not None and found.type == "Vanished")
-
 
 def read_status(state_dir: Path) -> FolderStatus:
     """Read the state without changing it; nothing when there is none yet. Raises Unavailable when it is unreadable."""

@@ -701,25 +701,27 @@ async def test_document_cannot_say_how_its_deletion_stands(folder: FolderHarness
     assert obj["metadata"]["annotations"] == {"team": "a"}
 
 
-async def test_vanished_resource_is_shown_as_being_deleted_at_once(folder: FolderHarness) -> None:
+def shown(folder: FolderHarness) -> tuple[str | None, bool]:
+    """The remark on the one resource, and whether it is being deleted."""
+    status = read_status(folder.state)
+    (obj,) = status.objects
+    remark = status.remark(obj)
+    return None if remark is None else remark.type, "deletionTimestamp" in obj["metadata"]
+
+
+async def test_vanished_resource_is_said_to_be_so_at_once(folder: FolderHarness) -> None:
     file = folder.write("a.yaml", bucket())
     folder.cluster.refresh()
     await hold(folder)
-    status = read_status(folder.state)
-    assert not status.is_deleting(status.objects[0])
+    assert shown(folder) == (None, False)
     file.unlink()
     folder.cluster.refresh()
-    status = read_status(folder.state)
-    assert status.is_deleting(status.objects[0])
-    assert status.remarks[BUCKET].type == "Vanished"
+    assert shown(folder) == ("Vanished", False)
     folder.settle()
-    status = read_status(folder.state)
-    assert status.is_deleting(status.objects[0])
-    assert status.remarks == {}
+    assert shown(folder) == (None, True)
     folder.write("a.yaml", bucket())
     folder.cluster.refresh()
-    status = read_status(folder.state)
-    assert not status.is_deleting(status.objects[0])
+    assert shown(folder) == (None, False)
 
 
 async def test_several_resources_that_are_held_are_one_problem(folder: FolderHarness) -> None:
