@@ -5,7 +5,7 @@ Pending ──issue──> Active ──state Revoked──> Revoked ──state
 Active ──rotate-at, interval──> Rotating (a new key beside it, next serial) ──> Active
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.names import key_record_name
@@ -30,9 +30,15 @@ _LOOKS: Final = 30.0
 
 def is_to_work(access_key: AccessKey, now: float) -> bool:
     """Whether the key is to be in use. Of one that is not no Bucket matters: it goes, whatever they are."""
+    return access_key.metadata.deletion_timestamp is None and _ended(access_key, now) is None
+
+
+def _ended(access_key: AccessKey, now: float) -> Literal["Revoked", "Expired"] | None:
+    """Why the spec wants no key that works; None: it wants one."""
+    if access_key.spec.state == "Revoked":
+        return "Revoked"
     not_after = access_key.spec.not_after
-    wanted = access_key.spec.state == "Active" and (not_after is None or not_after > now)
-    return wanted and access_key.metadata.deletion_timestamp is None
+    return "Expired" if not_after is not None and not_after <= now else None
 
 
 def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
@@ -44,13 +50,11 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     first: list[Step] = [] if FINALIZER in access_key.metadata.finalizers else [AddFinalizer()]
     if was_recalled(access_key.metadata):
         first.append(EndRecall())  # a key that was revoked on the way is followed by a new one, as ever
-    not_after = access_key.spec.not_after
-    if access_key.spec.state == "Revoked":
-        return plan_revoked(snapshot, home, "Revoked", first)
-    if not_after is not None and not_after <= snapshot.now:
-        return plan_revoked(snapshot, home, "Expired", first)
+    if (state := _ended(access_key, snapshot.now)) is not None:
+        return plan_revoked(snapshot, home, state, first)
     if home.problem is not None:
-        return Plan(tuple(first), homeless_status(snapshot, home, home.problem), requeue_at=not_after)
+        status = homeless_status(snapshot, home, home.problem)
+        return Plan(tuple(first), status, requeue_at=access_key.spec.not_after)
     return _plan_active(snapshot, home, first)
 
 
