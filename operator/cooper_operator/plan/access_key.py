@@ -5,6 +5,7 @@ Pending ──issue──> Active ──state Revoked──> Revoked ──state
 Active ──rotate-at, interval──> Rotating (a new key beside it, next serial) ──> Active
 """
 
+from itertools import takewhile
 from typing import Final, Literal
 
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
@@ -60,10 +61,12 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
 
 def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> Plan[AccessKeyStatus]:
     use = _use(snapshot, home)
-    steps = [*first, *revoke_records(use.turn.former, snapshot.now)]
     to_deliver = _issue_and_deliver(snapshot, home, use)
     rollout = plan_rollout(snapshot, use.content, to_deliver)
-    steps += [*rollout.before, *to_deliver, *rollout.after, *_end(snapshot, home, use.turn)]
+    # Records that are there before all else: a resource that somebody has filled to the brim cannot be written to.
+    known = list(takewhile(lambda step: isinstance(step, UpdateRecord), to_deliver))
+    steps = [*revoke_records(use.turn.former, snapshot.now), *known, *first, *rollout.before]
+    steps += [*to_deliver[len(known) :], *rollout.after, *_end(snapshot, home, use.turn)]
     blocked = snapshot.blocked
     status = active_status(snapshot, home, use, rollout.said)
     proven = None

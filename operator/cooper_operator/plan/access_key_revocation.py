@@ -47,7 +47,8 @@ def plan_revoked(
     """A key that is revoked or has expired, and its resource stays."""
     keys = keys_of(snapshot)
     revoking = revoke_records(keys, snapshot.now)
-    steps = [*first, *revoking]
+    # The records before all else: a resource that somebody has filled to the brim cannot be written to.
+    steps = [*revoking, *first]
     ready = Say("Ready", "False", *_REASONS[state])
     if keys and home.record is None:
         said = (ready, _no_region(home))

@@ -83,12 +83,14 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     home = find_home(wanted_region(bucket, snapshot.owned), snapshot.around)
     if bucket.metadata.deletion_timestamp is not None:
         return bucket_deletion.plan_deletion(snapshot, home, _kept_record(snapshot, home))
-    steps: list[Step] = [] if FINALIZER in bucket.metadata.finalizers else [AddFinalizer()]
+    first: list[Step] = [] if FINALIZER in bucket.metadata.finalizers else [AddFinalizer()]
     problem = _problem(snapshot, home)
     if snapshot.owned is None and problem is not None:
-        return _not_provisioned(snapshot, steps, home, problem)
+        return _not_provisioned(snapshot, first, home, problem)
     record_steps, record = _record_steps(snapshot, home)
-    steps += [*record_steps, *_reopening(snapshot, home, record)]
+    # A record that is there before all else: a resource that somebody has filled to the brim cannot be written to.
+    steps = [*first, *record_steps] if snapshot.owned is None else [*record_steps, *first]
+    steps += _reopening(snapshot, home, record)
     problem = problem or _not_reopened(snapshot)
     key = bucket_access_key.plan(snapshot, home.name, problem is not None)
     api_access = bucket_api_access.plan(snapshot, home, record, bool(record_steps))

@@ -1125,6 +1125,33 @@ def test_record_that_fills_its_secret_can_be_revoked() -> None:
     assert len(encode(written)) < 1000
 
 
+def unheld(kind: str, spec: dict[str, Any]) -> Any:
+    """A resource without its finalizer, which cannot be put back where there is no room for it."""
+    name, uid = ("photos", BUCKET_UID) if kind == "Bucket" else ("ci", KEY_UID)
+    return resource(kind, name, uid, spec, metadata={"finalizers": []})
+
+
+WITHDRAWN = {
+    "key revoked": key_snapshot(
+        **HELD, access_key=unheld("AccessKey", {"grants": [{"bucket": "photos"}], "state": "Revoked"})
+    ),
+    "key expired": key_snapshot(
+        **HELD, access_key=unheld("AccessKey", {"grants": [{"bucket": "photos"}], "expiresAt": timestamp(NOW - 1)})
+    ),
+    "grant narrowed": key_snapshot(
+        **HELD, access_key=unheld("AccessKey", {"grants": [{"bucket": "photos", "prefixes": ["a/"]}]})
+    ),
+    "access to a bucket revoked": bucket_snapshot(bucket=unheld("Bucket", {"apiAccess": "Revoked"})),
+}
+
+
+@pytest.mark.parametrize("case", WITHDRAWN)
+def test_what_is_withdrawn_is_recorded_before_the_resource_is_written(case: str) -> None:
+    snapshot = WITHDRAWN[case]
+    plan = plan_bucket(snapshot) if isinstance(snapshot, BucketSnapshot) else plan_access_key(snapshot)
+    assert names(plan)[:2] == ["UpdateRecord", "AddFinalizer"]
+
+
 def test_silence_is_measured_by_what_gateways_were_told() -> None:
     """The Region says less by now, and its record does not yet."""
     around = Surroundings((region(maxRecordAge="30s"),), msgspec.structs.replace(REGION_RECORD, longer_age_until=7.0))
