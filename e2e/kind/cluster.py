@@ -21,6 +21,7 @@ _LABEL: Final = "io.x-k8s.kind.cluster"
 _HERE: Final = Path(__file__).parent
 _MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _AWAY: Final = "/etc/kubernetes/kube-apiserver.yaml"
+_GONE: Final = 2.0  # seconds without a process
 _PODS: Final = "10.244.0.0/16"  # kind's default
 
 
@@ -91,13 +92,22 @@ class Cluster:
     def api_server_away(self) -> Generator[None]:
         """Without API server, as when its node restarts: what talks to it is cut off. It is back, and ready, after."""
         self._exec("mv", _MANIFEST, _AWAY)
-        # The kubelet would stop it within 20 s; a signal is quicker.
-        self._exec("sh", "-c", "kill -9 $(pidof kube-apiserver)")
         try:
+            self._end_api_server()
             yield
         finally:
             self._exec("mv", _AWAY, _MANIFEST)
             self.wait_until_ready(120)
+
+    def _end_api_server(self) -> None:
+        """The kubelet would stop it within 20 s; a signal is quicker. It may still be started once more."""
+        deadline, gone = time.monotonic() + 30, time.monotonic()
+        while time.monotonic() - gone < _GONE:
+            if subprocess.run(["docker", "exec", self.node, "pkill", "-9", "-x", "kube-apiserver"]).returncode == 0:
+                gone = time.monotonic()
+            if time.monotonic() > deadline:
+                raise StepFailed(f"the API server of {self.name} is started again and again")
+            time.sleep(0.1)
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until its API server answers. Raises StepFailed."""

@@ -65,12 +65,11 @@ async def _outage(
 
 @asynccontextmanager
 async def _away(cluster: Cluster) -> AsyncIterator[float]:
-    """The API server is killed, and ready again afterwards. Gives the time at which the killing began."""
-    began = time.monotonic()
+    """The API server is gone, and ready again afterwards. Gives the time since when nobody has got an answer."""
     away = cluster.api_server_away()
     await asyncio.to_thread(away.__enter__)
     try:
-        yield began
+        yield time.monotonic()
     finally:
         await asyncio.to_thread(away.__exit__, None, None, None)
 
