@@ -10,7 +10,7 @@ from cooper_gateway.operations.limits import too_large
 from cooper_gateway.operations.markup import checksum_elements, document, quoted, text
 from cooper_gateway.operations.paging import shown
 from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
-from cooper_gateway.protocol.checksums import compose, declared_checksum, multipart_etag, named_algorithm
+from cooper_gateway.protocol.checksums import compose, multipart_etag, named_algorithm, object_checksum
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.protocol.xml import MAX_DOCUMENT, MAX_PARTS, CompletedPart, read_complete
@@ -69,13 +69,13 @@ def _check_declared(call: Call, upload: UploadInfo, checksum: Checksum | None, s
     declared_size = headers.get("x-amz-mp-object-size")
     if declared_size is not None and declared_size != str(size):
         raise S3Error("InvalidRequest", f"x-amz-mp-object-size is not the size of the parts, {size}.")
-    declared = declared_checksum(headers)
+    declared = object_checksum(headers)
     if declared is None:
         return
-    name = declared.algorithm.name
+    name = declared[0].name
     if checksum is None or name != checksum.algorithm:
         raise S3Error("InvalidRequest", f"The upload was not created with the checksum algorithm {name}.")
-    if declared.value not in (checksum.value, checksum.value.partition("-")[0]):
+    if declared[1] not in (checksum.value, checksum.value.partition("-")[0]):
         raise S3Error("BadDigest", f"The {name} that you sent is not that of the parts.")
 
 

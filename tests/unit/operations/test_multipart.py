@@ -114,7 +114,7 @@ async def test_the_checksum_is_composed_over_the_parts(algorithm, kind, value):
     with pytest.raises(S3Error) as caught:
         await complete(rig, upload_id, **{header: digest(algorithm, b"other")})
     assert caught.value.code == "BadDigest"
-    given = {header: value.partition("-")[0], "x_amz_checksum_type": expected_kind}
+    given = {header: value, "x_amz_checksum_type": expected_kind}
     response = await complete(rig, upload_id, **given)
     assert (element(response, f"Checksum{algorithm}"), element(response, "ChecksumType")) == (value, expected_kind)
     got = await rig.do("HeadObject", "big", headers={"x-amz-checksum-mode": "ENABLED"})
