@@ -9,7 +9,7 @@ from typing import Any, Final
 
 #: Resources that are written down whole. Of Secrets only metadata is: their values are nobody's business.
 _KINDS: Final = (
-    "regions,buckets,accesskeys",
+    "regions,buckets,bucketgrants,accesskeys",
     "events",
     "services,endpointslices",
     "leases",

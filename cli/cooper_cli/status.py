@@ -150,8 +150,12 @@ def _bucket(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     return f"{visibility}, {objects} object{'s' * (objects != 1)}, {quantity(size)}{access}"
 
 
+def _bucket_grant(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    return "to " + ", ".join(each["namespace"] for each in spec["from"])
+
+
 def _access_key(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     return f"{state.get('accessKeyId', '')} in {state.get('secretName', '')}.env"
 
 
-_DETAILS = {"Region": _region, "Bucket": _bucket, "AccessKey": _access_key}
+_DETAILS = {"Region": _region, "Bucket": _bucket, "BucketGrant": _bucket_grant, "AccessKey": _access_key}

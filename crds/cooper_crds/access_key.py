@@ -4,12 +4,13 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from cooper_crds.actions import DEFAULT_ACTIONS, DELETE_BUCKET
+from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import (
     AccessKeyId,
     ActionSet,
     NamePrefix,
+    NamespaceName,
     RegionName,
     ResourceName,
     Timestamp,
@@ -26,26 +27,19 @@ MAX_GRANTS: Final = 128
 #: Most prefixes of a grant. All of a key's together have to fit into its record.
 MAX_PREFIXES: Final = 8
 _NOTHING: Final = "must have grants or allBuckets"
-_WHOLE: Final = "s3:DeleteBucket is about the whole bucket: it cannot be granted within prefixes"
 
 
 class BucketRight(Model):
     """What a key may do on one Bucket."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": f"!has(self.prefixes) || !('{DELETE_BUCKET}' in self.actions)",
-                    "message": _WHOLE,
-                }
-            ]
-        }
-    )
-
-    bucket: Annotated[
-        ResourceName, Field(description="Name of the Bucket resource (not its S3 name), in the AccessKey's namespace.")
-    ]
+    bucket: Annotated[ResourceName, Field(description="Name of the Bucket resource (not its S3 name).")]
+    namespace: Annotated[
+        NamespaceName | None,
+        Field(
+            description="The Bucket's namespace. In another one than the AccessKey's a BucketGrant has to let this "
+            "namespace use the Bucket, and the key may do what both say. Default: the AccessKey's."
+        ),
+    ] = None
     actions: Annotated[
         ActionSet,
         Field(
@@ -59,17 +53,14 @@ class BucketRight(Model):
             min_length=1,
             max_length=MAX_PREFIXES,
             description="Limits the grant to objects whose names begin with one of these, such as reports/ or 2026-. "
-            "A listing must ask for a prefix that begins so. Default: all objects.",
+            "A listing must ask for a prefix that begins so, and the bucket cannot be deleted. Default: all objects.",
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
         AfterValidator(each_once),
     ] = None
 
-    @model_validator(mode="after")
-    def _no_part_of_a_bucket_is_deleted(self) -> Self:
-        if self.prefixes is not None and DELETE_BUCKET in self.actions:
-            raise ValueError(_WHOLE)
-        return self
+    def __str__(self) -> str:
+        return self.bucket if self.namespace is None else f"{self.namespace}/{self.bucket}"
 
 
 class EveryBucketRight(Model):
@@ -119,7 +110,9 @@ class AccessKeySpec(Model):
                 "x-kubernetes-list-type": "atomic",
                 "x-kubernetes-validations": [
                     {
-                        "rule": "self.all(g, self.exists_one(h, h.bucket == g.bucket))",
+                        "rule": "self.all(g, self.exists_one(h, h.bucket == g.bucket && "
+                        "has(h.__namespace__) == has(g.__namespace__) && "
+                        "(!has(g.__namespace__) || h.__namespace__ == g.__namespace__)))",
                         "message": "must name each bucket once: put all its actions into one grant",
                     }
                 ],
@@ -162,8 +155,8 @@ class AccessKeySpec(Model):
     @field_validator("grants")
     @classmethod
     def _each_bucket_once(cls, value: list[BucketRight] | None) -> list[BucketRight] | None:
-        named = [grant.bucket for grant in value or ()]
-        if repeated := sorted({bucket for bucket in named if named.count(bucket) > 1}):
+        named = [str(grant) for grant in value or ()]
+        if repeated := sorted({each for each in named if named.count(each) > 1}):
             raise ValueError(f"names {', '.join(repeated)} more than once: put all its actions into one grant")
         return value
 
@@ -214,6 +207,15 @@ class AccessKeyStatus(Status):
     retire_at: Annotated[
         Timestamp | None,
         Field(description="When the former key is refused, or later where workloads are still being restarted."),
+    ] = None
+    last_handled_rotate_at: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="What the annotation cooper.dev/rotate-at said when the rotation that it asked for had ended, "
+            "and every gateway refused the former key: kubectl wait --for=jsonpath={.status.lastHandledRotateAt}=TIME "
+            "waits for that.",
+        ),
     ] = None
     next_rotation_at: Annotated[
         Timestamp | None, Field(description="When the key is replaced by a new one, where that is known.")

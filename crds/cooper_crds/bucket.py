@@ -1,8 +1,8 @@
 """Bucket: an S3 bucket in a Region, and by default one access key for it."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
@@ -12,17 +12,23 @@ from cooper_crds.fields import (
     ApiAccess,
     BucketName,
     ByteSize,
+    ContentTypePattern,
+    Count,
     DeletionPolicy,
     Endpoint,
     RegionName,
     ResourceName,
     RoundedSize,
     Visibility,
+    each_once,
     size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
 from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
+
+#: Most bytes that a quota can be.
+MAX_QUOTA: Final = 1 << 60
 
 
 class BucketCredentials(Model):
@@ -61,6 +67,19 @@ class BucketCredentials(Model):
     def _own_keys_are_free(self) -> Self:
         check_keys(self.secret_profiles, self.secret_keys)
         return self
+
+
+class Quota(Model):
+    """What a bucket may hold."""
+
+    max_size: Annotated[
+        ByteSize | None,
+        size_between(0, MAX_QUOTA),
+        Field(
+            description="How many bytes all objects may have together, as a quantity such as 10Gi. Default: no limit."
+        ),
+    ] = None
+    max_objects: Annotated[Count | None, Field(description="How many objects there may be. Default: no limit.")] = None
 
 
 class BucketSpec(Model):
@@ -105,6 +124,21 @@ class BucketSpec(Model):
             json_schema_extra={"default": "2Gi"},
         ),
     ] = 2 << 30
+    quota: Annotated[
+        Quota | None,
+        Field(description="What the bucket may hold. A write that would exceed it is refused: QuotaExceeded."),
+    ] = None
+    allowed_content_types: Annotated[
+        list[ContentTypePattern] | None,
+        Field(
+            min_length=1,
+            max_length=32,
+            description="Content types that objects may have, such as text/plain, image/* or */*+json. Others are "
+            "refused: ContentTypeNotAllowed. An object that names none has binary/octet-stream. Default: any.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+        AfterValidator(each_once),
+    ] = None
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(

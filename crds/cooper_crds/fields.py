@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -18,12 +19,15 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from cooper_crds import names, quantities
-from cooper_crds.actions import GRANTABLE_ACTIONS
+from cooper_crds.actions import DEFAULT_ACTIONS, GRANTABLE_ACTIONS
 from cooper_crds.pem import BUNDLE_PATTERN, MAX_BUNDLE, certificate_bundle
 
 #: Largest object that S3 knows: 5 TiB.
 MAX_OBJECT_SIZE: Final = 5 << 40
 _SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+_MEDIA = r"[a-z0-9!#$&^_.+*-]+"
+_CONTENT_TYPE = rf"^{_MEDIA}/{_MEDIA}$"
+_MOST = (1 << 63) - 1  # int64
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _HOUR, _MINUTE = "([01][0-9]|2[0-3])", "[0-5][0-9]"
@@ -37,6 +41,12 @@ _ENDPOINT = r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5
 _ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
 _NO_IPV6 = "must have a valid IPv6 address in its brackets"
 _NO_PORT = "must have a port from 1 to 65535, or none"
+
+
+def _content_type(value: str) -> str:
+    if re.fullmatch(_CONTENT_TYPE[1:-1], value) is None:
+        raise ValueError("must be a content type such as text/plain, or a pattern such as image/*, in lower case")
+    return value
 
 
 def _printable(value: str) -> str:
@@ -71,10 +81,17 @@ def _bucket_name(value: str) -> str:
     return value
 
 
-def _action(value: str) -> str:
-    if value not in GRANTABLE_ACTIONS:
-        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, GRANTABLE_ACTIONS))})
-    return value
+def _one_of(known: Sequence[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, known))})
+        return value
+
+    return AfterValidator(check)
+
+
+def _choice(known: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(known), "maxLength": max(map(len, known))})
 
 
 def each_once(value: list[str]) -> list[str]:
@@ -142,6 +159,12 @@ def _bytes(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    if isinstance(value, int | float) and value > _MOST:
+        raise ValueError(f"must be at most {_MOST}")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return quantities.parse_duration(value)
@@ -185,10 +208,12 @@ BucketName = Annotated[
     ),
 ]
 #: One of the limited set of S3 actions.
-Action = Annotated[
-    str,
-    AfterValidator(_action),
-    WithJsonSchema({"type": "string", "enum": list(GRANTABLE_ACTIONS), "maxLength": max(map(len, GRANTABLE_ACTIONS))}),
+Action = Annotated[str, _one_of(GRANTABLE_ACTIONS), _choice(GRANTABLE_ACTIONS)]
+#: The same of those that another namespace can be granted: on objects, and on no bucket itself.
+SharedActionSet = Annotated[
+    list[Annotated[str, _one_of(DEFAULT_ACTIONS), _choice(DEFAULT_ACTIONS)]],
+    Field(min_length=1, max_length=len(DEFAULT_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
+    AfterValidator(each_once),
 ]
 #: A set of actions, at least one.
 ActionSet = Annotated[
@@ -198,6 +223,10 @@ ActionSet = Annotated[
 ]
 #: What names of objects begin with.
 NamePrefix = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable), _string(_PRINTABLE, 256)]
+#: A content type (RFC 9110, 8.3.1) without parameters, or a pattern of some: `*` stands for any characters.
+ContentTypePattern = Annotated[
+    str, Field(min_length=1, max_length=127), AfterValidator(_content_type), _string(_CONTENT_TYPE, 127)
+]
 #: RFC 3339 time, kept as text.
 Timestamp = Annotated[
     str,
@@ -265,6 +294,8 @@ RoundedSize = Annotated[
     PlainSerializer(quantities.format_rounded, return_type=str),
     _QUANTITY,
 ]
+#: How many. To an API server 2.0 is the same number as 2.
+Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 #: Seconds; written as a duration.
 Duration = Annotated[
     float,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Metadata
 from cooper_crds.problems import (
     ManifestError,
@@ -24,12 +25,14 @@ from cooper_crds.region import Region
 
 __all__ = ["KINDS", "ManifestError", "Problem", "Resource", "check_update", "parse", "to_manifest"]
 
-Resource = Region | Bucket | AccessKey
+Resource = Region | Bucket | BucketGrant | AccessKey
+_Model = type[Region] | type[Bucket] | type[BucketGrant] | type[AccessKey]
 
 #: The model of each kind.
-KINDS: Final[Mapping[str, type[Region] | type[Bucket] | type[AccessKey]]] = {
+KINDS: Final[Mapping[str, _Model]] = {
     "Region": Region,
     "Bucket": Bucket,
+    "BucketGrant": BucketGrant,
     "AccessKey": AccessKey,
 }
 
@@ -78,7 +81,7 @@ def to_manifest(resource: Resource) -> dict[str, Any]:
     return {**head, **{name: fields[name] for name in ("spec", "status") if name in fields}}
 
 
-def _model_of(manifest: Mapping[Any, Any]) -> type[Region] | type[Bucket] | type[AccessKey]:
+def _model_of(manifest: Mapping[Any, Any]) -> _Model:
     problems: list[Problem] = []
     for field, known in (("apiVersion", (API_VERSION,)), ("kind", tuple(KINDS))):
         value = manifest.get(field)

@@ -74,6 +74,9 @@ class BucketRecord(
     api_access: Literal["Allowed", "Revoked"] = "Allowed"
     access_generation: int = 0  # metadata.generation of the Bucket that brought this apiAccess: grows at each change
     max_object_size: int = 2 << 30  # bytes
+    max_objects: int | None = None  # quota; None: no limit
+    max_size: int | None = None  # quota: bytes of all objects together
+    content_types: tuple[str, ...] = ()  # patterns of those that objects may have; none: any
     created: int = 0  # Unix seconds; 0 where it is not known
     retained: bool = False  # the resource is gone, the data stays; serves nobody
     version: int = RECORD_VERSION

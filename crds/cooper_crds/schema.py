@@ -54,6 +54,18 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], _Columns, _Columns]]] = {
         ),
         (("S3 Name", "string", ".status.bucketName"), _REASON),
     ),
+    "BucketGrant": (
+        "Namespaced",
+        ("bg",),
+        (
+            ("Ready", "string", _READY),
+            ("From", "string", ".spec.from[*].namespace"),
+            ("Buckets", "string", ".spec.buckets"),
+            ("Actions", "string", ".spec.actions"),
+            _AGE,
+        ),
+        (_REASON,),
+    ),
     "AccessKey": (
         "Namespaced",
         ("ak",),

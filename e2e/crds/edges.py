@@ -176,6 +176,16 @@ _WORKLOADS: Final = (
     [{"kind": "Job", "name": "a"}], [{"kind": "deployment", "name": "a"}], [{"kind": "Deployment", "name": "A"}],
     [{"kind": "Deployment", "name": "a", "namespace": "b"}], {"kind": "Deployment", "name": "a"}, "Deployment/a",
 )  # fmt: skip
+_CONTENT_TYPES: Final = (
+    [], None, ["a/b"], ["*/*"], ["image/*", "application/*+json"], ["a/b", "a/b"], [""], ["a"], ["a/"], ["/b"],
+    ["A/b"], ["a/b; c=d"], ["a/b/c"], ["a b/c"], ["a/b\n"], [None], [1], "a/b", ["a/" + "b" * 125], ["a/" + "b" * 126],
+    ["é/a"], ["a/[b]"], ["a/?"],
+)  # fmt: skip
+_PREFIXES: Final = (
+    [], None, ["a"], ["a/", "b"], ["a", "a"], [""], [" "], ["/"], ["../"], ["é"], ["a\n"], ["\x7f"], ["\x00"],
+    ["\u0085"],
+    ["😀"], [None], [1], "a", ["x" * 256], ["x" * 257], ["é" * 256], ["é" * 257],
+)  # fmt: skip
 
 #: Values of a field, by its name, beside those of all fields.
 BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
@@ -190,6 +200,28 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "maxMetadataSize": _SIZES,
     "maxRecordAge": _DURATIONS,
     "overlap": _DURATIONS,
+    "interval": _DURATIONS,
+    "maxSize": _SIZES,
+    "maxObjects": (0, 1, 1 << 53, -1, 1.5, "1", True, None),
+    "allowedContentTypes": _CONTENT_TYPES,
+    "prefixes": _PREFIXES,
+    "from": (
+        [],
+        None,
+        [{}],
+        [{"namespace": "a"}],
+        [{"namespace": "a"}, {"namespace": "b"}],
+        [{"namespace": "a"}] * 2,
+        [{"namespace": "A"}],
+        [{"namespace": "a", "name": "b"}],
+        ["a"],
+        [None],
+        {"namespace": "a"},
+        "a",
+    ),
+    "namespace": _NAMES,
+    "buckets": ([], None, ["a"], ["a", "b"], ["a", "a"], ["A"], [""], [None], "a", ["a/b"], ["*"]),
+    "allBuckets": ({}, None, {"actions": ["s3:GetObject"]}, {"actions": []}, {"prefixes": ["a"]}, [], True),
     "restart": _WORKLOADS,
     "expiresAt": _TIMES,
     "internal": tuple(_endpoints()),

@@ -118,6 +118,9 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         ["10.0.0.1", "999.999.999.999"], ["10.0.0.1.2", "10.0.0", "10.0.0.a", "1000.0.0.1", "10-0.0.1"]
     ),
     ("Bucket", "spec.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
+    ("Bucket", "spec.quota.maxSize", "must be from 0 to 1024Pi"): Values(
+        [-1, (1 << 60) + 1, "1025Pi", "1152921504606846977", "9" * 19], [0, 1 << 60, "0", "0.5", "1024Pi", "10Gi"]
+    ),
     ("Bucket", "", "cannot be changed, added or removed once the bucket is provisioned"): Changes(
         _ANY_CHANGE, _NO_CHANGE, _PROVISIONED
     ),
@@ -161,18 +164,16 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         [[], [None], ["2030-01-31T12:00:00Z"]], ["2030-01-31T12:00:00Z"]
     ),
     ("AccessKey", "spec.grants", "must name each bucket once: put all its actions into one grant"): Values(
-        [[{"bucket": "a"}, {"bucket": "a", "actions": ["s3:GetObject"]}], [{"bucket": each} for each in "abcb"]],
-        [[{"bucket": "a"}], [{"bucket": each} for each in "abcd"]],
-    ),
-    (
-        "AccessKey",
-        "spec.grants[0]",
-        "s3:DeleteBucket is about the whole bucket: it cannot be granted within prefixes",
-    ): (
-        Values(
-            [{"bucket": "a", "prefixes": ["a/"], "actions": ["s3:GetObject", "s3:DeleteBucket"]}],
-            [{"bucket": "a", "prefixes": ["a/"]}, {"bucket": "a", "actions": ["s3:DeleteBucket"]}],
-        )
+        [
+            [{"bucket": "a"}, {"bucket": "a", "actions": ["s3:GetObject"]}],
+            [{"bucket": each} for each in "abcb"],
+            [{"bucket": "a", "namespace": "b"}, {"bucket": "c"}, {"bucket": "a", "namespace": "b"}],
+        ],
+        [
+            [{"bucket": "a"}],
+            [{"bucket": each} for each in "abcd"],
+            [{"bucket": "a"}, {"bucket": "a", "namespace": "a"}, {"bucket": "a", "namespace": "b"}],
+        ],
     ),
     ("AccessKey", "spec", "must have grants or allBuckets"): Values(
         [{"region": "local"}, {"region": "local", "state": "Revoked"}],

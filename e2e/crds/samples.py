@@ -60,6 +60,8 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "visibility": "Public",
             "apiAccess": "Revoked",
             "maxObjectSize": "500Mi",
+            "quota": {"maxSize": "10Gi", "maxObjects": 1000},
+            "allowedContentTypes": ["image/*", "text/plain"],
             "deletionPolicy": "Retain",
             "credentials": {"enabled": False, "secretName": "my-secret", "actions": ["s3:GetObject"], **_SECRET},
         },
@@ -73,10 +75,26 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "binding": {"name": "my-secret"},
         },
     ),
+    "BucketGrant": (
+        {
+            "from": [{"namespace": "films"}],
+            "buckets": ["photos"],
+            "actions": ["s3:GetObject"],
+            "prefixes": ["shared/"],
+        },
+        {**_OBSERVED},
+    ),
     "AccessKey": (
         {
             "region": "local",
-            "grants": [{"bucket": "photos", "actions": ["s3:GetObject"], "prefixes": ["reports/", "2026-"]}],
+            "grants": [
+                {
+                    "bucket": "photos",
+                    "namespace": "films",
+                    "actions": ["s3:GetObject"],
+                    "prefixes": ["reports/", "2026-"],
+                }
+            ],
             "allBuckets": {"actions": ["s3:ListBucket"]},
             "state": "Revoked",
             "expiresAt": TIME,
@@ -90,6 +108,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "retiringAccessKeyId": "AKIA234567ABCDEFGHIK",
             "retireAt": TIME,
             "nextRotationAt": TIME,
+            "lastHandledRotateAt": TIME,
             "rotatedAt": TIME,
             "secretName": "my-secret",
             "provenRecord": "1234",
@@ -182,6 +201,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Region", "spec", "caBundle"): Text(lambda n: CERTIFICATE.ljust(n, "\n"), CERTIFICATE, f"# {CERTIFICATE}"),
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
+    _pattern("Bucket", "spec", "allowedContentTypes"): Text(lambda n: "a/".ljust(n, "b"), "a/b", "text plain"),
     _pattern("AccessKey", "spec", "grants", "prefixes"): Text(_letters, " ", "a\tb"),
     _pattern("AccessKey", "status", "accessKeyId"): Text(
         lambda n: "AKIA".ljust(n, "A"), "AKIA".ljust(20, "A"), "AKIA".ljust(20, "1")
@@ -191,13 +211,19 @@ TEXTS: Final[Mapping[str | None, Text]] = {
 
 def _grants(count: int) -> list[Any]:
     """With the longest names: rules that compare them cost the most."""
-    return [{"bucket": f"{index:03}".rjust(253, "b"), "actions": ["s3:GetObject"]} for index in range(count)]
+    return [
+        {"bucket": f"{index:03}".rjust(253, "b"), "namespace": "n" * 63, "actions": ["s3:GetObject"]}
+        for index in range(count)
+    ]
 
 
 #: Lists of any length, by the name of their field.
 LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
     "grants": _grants,
+    "from": lambda count: [{"namespace": f"{index:02}".rjust(63, "n")} for index in range(count)],
+    "buckets": lambda count: [f"{index:03}".rjust(253, "b") for index in range(count)],
+    "allowedContentTypes": lambda count: [f"image/{index}" for index in range(count)],
     "prefixes": lambda count: [f"{index}".ljust(256, "é") for index in range(count)],
     "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
     "restart": lambda count: [{"kind": "Deployment", "name": f"web-{index}"} for index in range(count)],

@@ -20,11 +20,13 @@ from cooper_operator.cluster.port import Object
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
+from cooper_operator.plan.bucket_grant import plan_bucket_grant
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
     Blocked,
+    BucketGrantSnapshot,
     BucketSnapshot,
     BucketUsage,
     GrantedBucket,
@@ -41,7 +43,12 @@ Found = tuple[str, dict[str, Any]]
 #: What tells statuses apart is not when, and of which key.
 _VARIES: Final = re.compile(r'AKIA[A-Z2-7]{16}|"[0-9T:.Z-]+"|\d+')
 _LIVES: Final = 12
-_KINDS: Final = {plan_region: "Region", plan_bucket: "Bucket", plan_access_key: "AccessKey"}
+_KINDS: Final = {
+    plan_region: "Region",
+    plan_bucket: "Bucket",
+    plan_bucket_grant: "BucketGrant",
+    plan_access_key: "AccessKey",
+}
 
 
 def _written(kind: str, plan: Plan[Any]) -> list[Found]:
@@ -69,6 +76,8 @@ def of_tables() -> list[Found]:
             (tables.API_ACCESS, tables.test_api_access),
             (tables.ACCESS_KEYS, tables.test_access_key),
             (tables.ROTATIONS, tables.test_rotation),
+            (tables.SHARED, tables.test_what_another_namespace_lets),
+            (tables.BUCKET_GRANTS, tables.test_bucket_grant),
             (tables.DELETIONS, tables.test_access_key_deletion),
             (tables.REGIONS, tables.test_region),
         ):
@@ -130,6 +139,11 @@ def longest() -> Iterator[Found]:
     spec = {"tag": _LABEL, "endpoints": {"internal": _ENDPOINT}}
     many = tuple(_parsed("Region", {**spec, "default": True}, f"{n:03}".rjust(63, "r")) for n in range(999))
     yield from _written("Region", plan_region(RegionSnapshot(_LABEL, many[0], many, None, True, "", tables.NOW)))
+    to = {"from": [{"namespace": f"{n:02}".rjust(63, "n")} for n in range(64)]}
+    all_missing = tuple(f"{n:03}".rjust(253, "b") for n in range(128))
+    for missing in ((), all_missing):
+        grant = _parsed("BucketGrant", {**to, "buckets": list(all_missing)}, _NAME)
+        yield from _written("BucketGrant", plan_bucket_grant(BucketGrantSnapshot(grant, missing, tables.NOW)))
     home = Surroundings((_parsed("Region", spec, _LABEL),))
     for around, blocked, deleting in itertools.product((home, Surroundings(many)), (None, *_BLOCKS), (False, True)):
         yield from _written("Bucket", plan_bucket(_bucket(around, blocked, deleting)))

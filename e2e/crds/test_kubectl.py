@@ -27,6 +27,11 @@ TABLES = {
         ["S3 NAME", "REASON"],
         rf"shown False local Public 1234 1\.5Gi my-secret {AGE} my-photos GatewayUnavailable",
     ),
+    "BucketGrant": (
+        ["NAME", "READY", "FROM", "BUCKETS", "ACTIONS", "AGE"],
+        ["REASON"],
+        rf'shown False films \["photos"\] \["s3:GetObject"\] {AGE} GatewayUnavailable',
+    ),
     "AccessKey": (
         ["NAME", "READY", "STATE", "KEY ID", "SECRET", "EXPIRES", "AGE"],
         ["REASON"],
@@ -34,8 +39,13 @@ TABLES = {
     ),
 }
 #: Of what nobody has looked at yet.
-FRESH = {"Region": rf"fresh us-east-1 false {AGE}", "Bucket": rf"fresh Private {AGE}", "AccessKey": rf"fresh {AGE}"}
-SHORT = {"Bucket": "bkt", "AccessKey": "ak"}
+FRESH = {
+    "Region": rf"fresh us-east-1 false {AGE}",
+    "Bucket": rf"fresh Private {AGE}",
+    "BucketGrant": rf"fresh films \[.*\] {AGE}",
+    "AccessKey": rf"fresh {AGE}",
+}
+SHORT = {"Bucket": "bkt", "BucketGrant": "bg", "AccessKey": "ak"}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +97,7 @@ async def test_names(kubectl: Kubectl, installed: None) -> None:
     lines = (await kubectl("api-resources", "--api-group=cooper.dev", "-o", "wide", "--no-headers")).splitlines()
     assert [line.split()[:-2] for line in sorted(lines)] == [
         ["accesskeys", "ak", "cooper.dev/v1alpha1", "true", "AccessKey"],
+        ["bucketgrants", "bg", "cooper.dev/v1alpha1", "true", "BucketGrant"],
         ["buckets", "bkt", "cooper.dev/v1alpha1", "true", "Bucket"],
         ["regions", "cooper.dev/v1alpha1", "false", "Region"],
     ]

@@ -36,6 +36,7 @@ NOT_IN_STATUS = {
 EDITS: dict[str, tuple[str, Any]] = {
     "Region": ("tag", "eu-west-1"),
     "Bucket": ("visibility", "Private"),
+    "BucketGrant": ("buckets", ["logs"]),
     "AccessKey": ("state", "Active"),
 }
 
@@ -93,7 +94,7 @@ async def test_the_longest_are_written_and_read_by_the_operators_adapter(
 ) -> None:
     cluster = KubernetesCluster(KubernetesApi(Connection(from_kubeconfig(kubeconfig))), namespace=server.namespace)
     try:
-        for kind in ("Region", "Bucket", "AccessKey"):
+        for kind in ("Region", "Bucket", "BucketGrant", "AccessKey"):
             longest = max((json.dumps(status) for of, status in written["longest"] if of == kind), key=len)
             ref = Ref(kind, "" if kind == "Region" else server.namespace, stored[kind])
             obj = await cluster.get(ref)

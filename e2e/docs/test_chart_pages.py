@@ -129,7 +129,7 @@ def shell(kubeconfig: Path, cluster: Cluster, image: str, tmp_path_factory: pyte
         yield shell
     finally:
         shell(
-            "kubectl delete namespace team kept --ignore-not-found --timeout=120s\n"
+            "kubectl delete namespace team kept partner --ignore-not-found --timeout=120s\n"
             "kubectl delete region local --ignore-not-found --timeout=60s\n"
             "helm uninstall cooper --namespace cooper-system --ignore-not-found --wait\n"
             "kubectl delete namespace cooper-system --ignore-not-found --timeout=120s\n"

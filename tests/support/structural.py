@@ -174,6 +174,13 @@ def _object_problems(node: Schema, value: dict[str, Any], path: str) -> Iterator
 
 
 _MACRO = re.compile(r"(?P<list>[\w.]+)\.(?:all|exists|exists_one|map|filter)\((?P<variable>\w+),")
+#: Words of the language: "a property name that is one is accessed as __{name}__" (Kubernetes, CEL: escaping).
+_RESERVED = frozenset(
+    (
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
+        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
+    )
+)
 _STEPS = r"((?:\.[A-Za-z_]\w*(?![\w(]))+)"
 
 
@@ -199,5 +206,11 @@ def _at(scopes: Mapping[str, Schema], path: str) -> Schema | None:
     variable, *steps = path.split(".")
     node: Schema | None = scopes.get(variable)
     for step in steps:
-        node = None if node is None else node.get("properties", {}).get(step)
+        node = None if node is None else node.get("properties", {}).get(_field_named(step))
     return node
+
+
+def _field_named(step: str) -> str | None:
+    """The field that a rule means. None: it cannot be named so."""
+    plain = step.removeprefix("__").removesuffix("__")
+    return (plain if step == f"__{plain}__" else None) if plain in _RESERVED else step

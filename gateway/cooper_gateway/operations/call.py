@@ -12,7 +12,7 @@ from cooper_gateway.access.principals import KeyHolder, Principal
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.routes import Route
-from cooper_gateway.storage.port import BucketRef, Guard, Store
+from cooper_gateway.storage.port import NO_QUOTA, BucketRef, Guard, Quota, Store
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +64,9 @@ class Call:
     @property
     def guard(self) -> Guard:
         """What is checked again inside the commit."""
-        return Guard(self.access_key_id, self.route.action or "")
+        bucket = self.bucket
+        quota = NO_QUOTA if bucket is None else Quota(bucket.max_objects, bucket.max_size)
+        return Guard(self.access_key_id, self.route.action or "", quota=quota)
 
     @property
     def max_object_size(self) -> int:

@@ -5,7 +5,7 @@ import msgspec
 from cooper_gateway.operations.attributes import read_attributes
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.copy_source import Source, open_source
-from cooper_gateway.operations.limits import too_large
+from cooper_gateway.operations.limits import check_quota, check_type, too_large
 from cooper_gateway.operations.markup import checksum_elements, document, iso_time, quoted
 from cooper_gateway.operations.receive import copy_bytes, requested_algorithm
 from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
@@ -77,6 +77,7 @@ async def _copy(
     if onto_itself and directive == "COPY":
         raise S3Error("InvalidRequest", _ILLEGAL_SELF_COPY)
     attributes = replacing if directive == "REPLACE" else source.info.attributes
+    check_type(call, attributes)
     if onto_itself:
         conditions = _pinned(conditions, source)
     try:
@@ -96,6 +97,7 @@ async def copy_object(call: Call) -> Response:
     async with open_source(call) as source:
         if source.info.size > call.max_object_size:
             raise too_large(call.max_object_size)
+        await check_quota(call, source.info.size)
         copy = await _copy(call, source, directive, replacing, algorithm, conditions)
     return document(
         "CopyObjectResult",

@@ -1,10 +1,12 @@
 """Limits that a request's headers alone can break: checked before a byte of the body is asked for."""
 
+from fnmatch import fnmatchcase
 from typing import Final
 
-from cooper_gateway.operations.attributes import read_attributes
+from cooper_gateway.operations.attributes import DEFAULT_CONTENT_TYPE, read_attributes
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.storage.port import NO_QUOTA, Attributes, NoSuchName
 
 #: Operations whose body becomes an object or a part of one.
 _STORES_BODY: Final = frozenset({"PutObject", "UploadPart"})
@@ -15,6 +17,40 @@ _STORES_ATTRIBUTES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipa
 def too_large(limit: int) -> S3Error:
     """The error of an object over `limit` bytes."""
     return S3Error("EntityTooLarge", f"The object is larger than this bucket allows ({limit} bytes).")
+
+
+def check_type(call: Call, attributes: Attributes) -> None:
+    """Raise ContentTypeNotAllowed unless the bucket takes objects of this content type. Parameters play no part."""
+    patterns = call.record.content_types
+    if not patterns:
+        return
+    named = attributes.headers.get("content-type", DEFAULT_CONTENT_TYPE).partition(";")[0].strip().lower()
+    if not any(fnmatchcase(named, pattern) for pattern in patterns):
+        allowed = ", ".join(patterns)
+        raise S3Error("ContentTypeNotAllowed", f"This bucket takes objects of {allowed}, and this one is {named:.127}.")
+
+
+async def check_quota(call: Call, size: int) -> None:
+    """Raise QuotaExceeded where the commit is going to: before the body is taken in. `size` in bytes."""
+    quota = call.guard.quota
+    if quota == NO_QUOTA:
+        return
+    held = await call.store.usage(call.ref)
+    if not quota.forbids(held.objects, held.size, 1, size):
+        return
+    replaced = await _size_of(call)
+    if replaced is None or quota.forbids(held.objects, held.size, 0, size - replaced):
+        raise S3Error("QuotaExceeded")
+
+
+async def _size_of(call: Call) -> int | None:
+    """The size of the object that is there now."""
+    try:
+        opened = await call.store.open(call.ref, call.name)
+    except NoSuchName:
+        return None
+    opened.close()
+    return opened.info.size
 
 
 def declared_size(call: Call) -> int:
@@ -28,9 +64,11 @@ def declared_size(call: Call) -> int:
 
 
 def check_declared(call: Call) -> None:
-    """Raise what the headers alone deserve: EntityTooLarge, MetadataTooLarge, MissingContentLength."""
+    """Raise what the headers alone deserve: EntityTooLarge, MetadataTooLarge, ContentTypeNotAllowed …"""
     operation = call.route.operation
     if operation in _STORES_BODY:
         declared_size(call)
     if operation in _STORES_ATTRIBUTES:
-        read_attributes(call.request.headers, call.region.max_metadata_size)
+        attributes = read_attributes(call.request.headers, call.region.max_metadata_size)
+        if operation != "CopyObject":  # a copy may have its source's
+            check_type(call, attributes)

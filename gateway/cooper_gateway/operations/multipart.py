@@ -3,7 +3,7 @@
 from cooper_gateway.operations.attributes import read_attributes
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.copy_source import open_source, source_span
-from cooper_gateway.operations.limits import declared_size, too_large
+from cooper_gateway.operations.limits import check_quota, check_type, declared_size, too_large
 from cooper_gateway.operations.markup import checksum_values, document, iso_time, quoted, text
 from cooper_gateway.operations.paging import read_number, shown
 from cooper_gateway.operations.receive import copy_bytes, receive, requested_algorithm
@@ -27,6 +27,7 @@ async def create_multipart_upload(call: Call) -> Response:
     """Begin an upload: attributes and the checksum's algorithm are fixed now."""
     headers = call.request.headers
     attributes = read_attributes(headers, call.region.max_metadata_size)
+    check_type(call, attributes)
     algorithm = requested_algorithm(headers)
     kind = _kind(algorithm, headers.get("x-amz-checksum-type"))
     upload = UploadInfo(call.name, int(call.now * 1000), attributes, algorithm, kind)
@@ -49,6 +50,7 @@ async def upload_part(call: Call) -> Response:
     number, upload_id, ref = _part_number(call), call.request.query["uploadId"], call.ref
     size = declared_size(call)
     upload = await call.store.upload_info(ref, call.name, upload_id)
+    await check_quota(call, size)
     writer = call.store.writer(ref, size)
     try:
         body = await receive(call, writer, upload.checksum_algorithm)
@@ -71,6 +73,7 @@ async def upload_part_copy(call: Call) -> Response:
         start, end = source_span(call, source.info)
         if end - start > call.max_object_size:
             raise too_large(call.max_object_size)
+        await check_quota(call, end - start)
         writer = call.store.writer(ref, end - start)
         try:
             copied = await copy_bytes(source.opened, start, end, writer, upload.checksum_algorithm)

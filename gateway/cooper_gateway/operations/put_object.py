@@ -3,7 +3,7 @@
 from cooper_gateway.operations.attributes import read_attributes
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.get_object import checksum_headers
-from cooper_gateway.operations.limits import declared_size
+from cooper_gateway.operations.limits import check_quota, check_type, declared_size
 from cooper_gateway.operations.receive import receive
 from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
 from cooper_gateway.protocol.messages import Response
@@ -15,7 +15,9 @@ async def put_object(call: Call) -> Response:
     headers = call.request.headers
     size = declared_size(call)
     attributes = read_attributes(headers, call.region.max_metadata_size)
+    check_type(call, attributes)
     conditions = write_conditions(call)
+    await check_quota(call, size)
     ref = call.ref
     writer = call.store.writer(ref, size)
     try:

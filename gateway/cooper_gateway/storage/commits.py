@@ -6,7 +6,7 @@ from typing import Any, Final
 from cooper_gateway.storage import entries
 from cooper_gateway.storage.batch import Batch
 from cooper_gateway.storage.entries import BucketRow, Header, State
-from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty, NoSuchName, NoSuchUpload, StoreFailed
+from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty, NoSuchName, NoSuchUpload, Refused, StoreFailed
 from cooper_gateway.storage.wire import (
     Abort,
     Close,
@@ -184,6 +184,9 @@ def _make_object(batch: Batch, row: BucketRow, request: Put | Complete, header: 
     value = batch.get_name(row.objects_root, request.name)
     batch.check_conditions(request.data_id, request.name, value, request.conditions)
     old = None if value is None else entries.unpack(value)
+    more = header.size - (0 if old is None else old.size)
+    if request.guard.quota.forbids(row.objects, row.size, old is None, more):
+        raise Refused("QuotaExceeded")
     batch.put_name(row.objects_root, request.name, request.entry)
     batch.keep_bytes(header, body)
     if old is None:

@@ -72,6 +72,14 @@ def _check_conditions(conditions: Conditions, stored: Stored | None) -> None:
         raise ConditionFailed
 
 
+def _check_quota(state: MemoryBucket, name: bytes, size: int, guard: Guard) -> None:
+    """Raise Refused when the bucket would hold more than it may."""
+    old = state.objects.get(name)
+    more = size - (0 if old is None else old.info.size)
+    if guard.quota.forbids(len(state.objects), state.size, old is None, more):
+        raise Refused("QuotaExceeded")
+
+
 class MemoryStore:
     """Store in memory. `recheck` is asked inside every commit; `clock` tells Unix milliseconds."""
 
@@ -166,6 +174,7 @@ class MemoryStore:
         """Make the segment the object of that name."""
         state = self._writable(bucket, guard, name)
         _check_conditions(conditions, state.objects.get(name))
+        _check_quota(state, name, segment.size, guard)
         info = ObjectInfo(segment.size, self._clock(), etag, attributes, checksum)
         state.set(name, Stored(info, _data(segment)))
         return info
@@ -248,6 +257,7 @@ class MemoryStore:
             raise EntityTooSmall
         _check_conditions(conditions, state.objects.get(name))
         sizes = tuple(part.size for part, _ in chosen)
+        _check_quota(state, name, sum(sizes), guard)
         info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes)
         state.set(name, Stored(info, b"".join(data for _, data in chosen)))
         del state.uploads[upload_id]

@@ -7,7 +7,7 @@ checked inside it.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -155,13 +155,30 @@ class Conditions(msgspec.Struct, frozen=True, array_like=True):
     if_none_match: str | None = None  # S3 knows only `*` on writes
 
 
+class Quota(msgspec.Struct, frozen=True, array_like=True):
+    """What a bucket may hold; None: no limit. Kept to inside the commit, where what it holds is known exactly."""
+
+    objects: int | None = None
+    size: int | None = None  # bytes
+
+    def forbids(self, objects: int, size: int, more_objects: int, more_size: int) -> bool:
+        """Whether what is there (objects, bytes) may not become more by so much. To become less is always allowed."""
+        return (self.objects is not None and more_objects > 0 and objects + more_objects > self.objects) or (
+            self.size is not None and more_size > 0 and size + more_size > self.size
+        )
+
+
+NO_QUOTA: Final = Quota()
+
+
 class Guard(msgspec.Struct, frozen=True, array_like=True):
-    """Who asks, checked again inside the commit so that a revocation leaves no window."""
+    """Who asks, checked again inside the commit so that a revocation leaves no window; and what the bucket allows."""
 
     access_key_id: str
     action: str
     source: bytes = b""  # data id of the bucket that a copy reads: that right, too, must still be there
     source_name: bytes = b""  # the object that it reads
+    quota: Quota = NO_QUOTA
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -7,7 +7,12 @@ from cooper_crds.kubernetes import GROUP, VERSION
 from cooper_operator.cluster.port import Kind, Object, Ref
 
 #: Path segments of our kinds.
-PLURALS: Final[Mapping[Kind, str]] = {"Region": "regions", "Bucket": "buckets", "AccessKey": "accesskeys"}
+PLURALS: Final[Mapping[Kind, str]] = {
+    "Region": "regions",
+    "Bucket": "buckets",
+    "BucketGrant": "bucketgrants",
+    "AccessKey": "accesskeys",
+}
 CLUSTER_SCOPED: Final[frozenset[Kind]] = frozenset({"Region"})
 
 _API: Final = f"/apis/{GROUP}/{VERSION}"

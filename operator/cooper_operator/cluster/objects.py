@@ -20,7 +20,7 @@ from cooper_crds.meta import DEFAULT_NAMESPACE, DELETION, DELETION_FINAL, DELETI
 from cooper_operator.cluster.declaration import Declaration
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, Kind, NotFound, Object, Ref
 
-KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "AccessKey")
+KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "BucketGrant", "AccessKey")
 
 #: What a writer decides of an object's metadata. All else belongs to the server.
 _WRITABLE: Final = ("labels", "annotations", "finalizers", "ownerReferences")

@@ -14,7 +14,7 @@ from cooper_crds.rotation import WorkloadName
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.record_listing import RecordListing
 
-Kind = Literal["Region", "Bucket", "AccessKey"]
+Kind = Literal["Region", "Bucket", "BucketGrant", "AccessKey"]
 Object = Mapping[str, Any]
 
 

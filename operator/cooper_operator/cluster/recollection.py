@@ -30,8 +30,8 @@ class Recollection(Protocol):
         """All Regions."""
         ...
 
-    def buckets(self, namespace: str) -> list[Object] | None:
-        """All Buckets of a namespace."""
+    def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
+        """All resources of a kind in a namespace."""
         ...
 
     def record(self, name: str) -> StoredRecord | None:
@@ -59,7 +59,7 @@ class Nothing:
         """Nothing."""
         return None
 
-    def buckets(self, namespace: str) -> list[Object] | None:
+    def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
         """Nothing."""
         return None
 
@@ -117,11 +117,11 @@ class Seen:
             return None
         return [obj for ref, obj in self._resources.items() if ref.kind == "Region"]
 
-    def buckets(self, namespace: str) -> list[Object] | None:
+    def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
         """See the protocol."""
-        if self._listed.isdisjoint({("Bucket", ""), ("Bucket", namespace)}):
+        if self._listed.isdisjoint({(kind, ""), (kind, namespace)}):
             return None
-        return [obj for ref, obj in self._resources.items() if (ref.kind, ref.namespace) == ("Bucket", namespace)]
+        return [obj for ref, obj in self._resources.items() if (ref.kind, ref.namespace) == (kind, namespace)]
 
     def record(self, name: str) -> StoredRecord | None:
         """See the protocol."""

@@ -87,7 +87,7 @@ def homeless_status(snapshot: AccessKeySnapshot, home: Home, problem: Problem) -
     name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)
     delivered = _Delivered(name, before.access_key_id, newest=False)
     said = (Say("Ready", "False", *problem), *_delivery(name, None))
-    kept = ("retiring_access_key_id", "retire_at", "rotated_at", "next_rotation_at")
+    kept = ("retiring_access_key_id", "retire_at", "rotated_at", "next_rotation_at", "last_handled_rotate_at")
     return _status(snapshot, home, said, delivered).model_copy(
         update={"state": "Pending" if name is None else "Active"} | {each: getattr(before, each) for each in kept}
     )

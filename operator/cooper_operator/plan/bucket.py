@@ -58,6 +58,9 @@ def wanted_record(bucket: Bucket, name: str, region: str, before: BucketRecord |
         api_access=spec.api_access,
         access_generation=before.access_generation if before is not None and unchanged else meta.generation or 0,
         max_object_size=spec.max_object_size,
+        max_objects=None if spec.quota is None else spec.quota.max_objects,
+        max_size=None if spec.quota is None else spec.quota.max_size,
+        content_types=tuple(spec.allowed_content_types or ()),
         created=0 if meta.creation_timestamp is None else int(unix_seconds(meta.creation_timestamp)),
     )
 

@@ -124,15 +124,22 @@ def _standing(bucket: Bucket, ours: AccessKey, hold: bool, blocked: Blocked | No
     if not hold and (_managed_of(ours) != wanted or not annotations.items() <= ours.metadata.annotations.items()):
         meta = ours.metadata
         steps: tuple[Step, ...] = (UpdateAccessKey(meta.name, meta.uid, meta.resource_version, wanted, annotations),)
+        if _managed_of(ours) == wanted and not blocked:  # when to rotate changes nothing of what works
+            return Credentials(steps, *_stands(ours))
         said = _refused(meta.name, blocked) or _waiting(f"AccessKey {meta.name} is being changed")
         return Credentials(steps, said, None)
+    return Credentials((), *_stands(ours))
+
+
+def _stands(ours: AccessKey) -> tuple[Say, str | None]:
+    """How the AccessKey is, and the name of its Secret where that holds a key that works."""
     ready = find_condition(ours.status.conditions if ours.status is not None else [], "Ready")
     if ready is None or ready.observed_generation != ours.metadata.generation:
         # In the words of the plan that made or changed it: no write of status for another word.
         doing = "made" if ready is None else "changed"
-        return Credentials((), _waiting(f"AccessKey {ours.metadata.name} is being {doing}"), None)
+        return _waiting(f"AccessKey {ours.metadata.name} is being {doing}"), None
     secret_name = ours.status.secret_name if ours.status is not None and ready.status == "True" else None
-    return Credentials((), _as_the_key_says(ours, ready), secret_name)
+    return _as_the_key_says(ours, ready), secret_name
 
 
 def _as_the_key_says(ours: AccessKey, ready: Condition) -> Say:

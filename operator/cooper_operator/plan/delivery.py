@@ -42,7 +42,11 @@ def content_for(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> Secr
         return None
     spec = snapshot.access_key.spec
     # With several grants none is the one, also while the others' Buckets are not there.
-    buckets = [grant.bucket for grant in key.grants] if len(spec.grants or ()) == 1 and spec.all_buckets is None else []
+    buckets = (
+        list(dict.fromkeys(grant.bucket for grant in key.grants))
+        if len(spec.grants or ()) == 1 and spec.all_buckets is None
+        else []
+    )
     region = home.region.spec
     return secret_content(spec, key.access_key_id, home.endpoint, region.tag, buckets, region.ca_bundle)
 

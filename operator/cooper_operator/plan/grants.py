@@ -1,25 +1,29 @@
 """Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
 import msgspec
 
+from cooper_crds.access_key import AccessKey, BucketRight
 from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrantSpec
 from cooper_crds.conditions import find_condition
 from cooper_crds.records import BucketRecord, Grant, Record
 from cooper_operator.plan.reasons import (
     BUCKET_NOT_FOUND,
     BUCKET_NOT_READY,
     GRANTS_TOO_LARGE,
+    NOT_GRANTED,
     REGION_MISMATCH,
     TOO_MANY_BUCKETS,
     WAITING_FOR_BUCKET,
     Reason,
 )
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket
+from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket, SharedBucket
 
 Problem = tuple[Reason, str]
 
@@ -40,17 +44,19 @@ class Resolved:
 
 
 def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
-    """Turn the grants of the spec into those of the record: only Buckets of this namespace, in the key's Region."""
-    named, every = _named(snapshot, home), _every(snapshot, home)
-    problem = named.problem or every.problem
-    grants = _fitting(named.grants + every.grants)
-    if len(grants) < len(named.grants + every.grants):
+    """Turn the grants of the spec into those of the record: on Buckets of this namespace, and of others where a
+    BucketGrant there lets them; in the key's Region."""
+    parts = _named(snapshot, home), _shared(snapshot, home), _every(snapshot, home)
+    problem = next((part.problem for part in parts if part.problem), None)
+    wanted = tuple(grant for part in parts for grant in part.grants)
+    grants = _fitting(wanted)
+    if len(grants) < len(wanted):
         text = (
             f"what the AccessKey grants has more than {MAX_SIZE} bytes, and the key has the first {len(grants)} grants"
         )
         problem = problem or (GRANTS_TOO_LARGE, text)
     there = {grant.bucket for grant in grants}
-    listed = [name for name in dict.fromkeys(named.listed + every.listed) if name in there]
+    listed = dict.fromkeys(name for part in parts for name in part.listed if name in there)
     return Resolved(grants, tuple(listed), problem)
 
 
@@ -60,12 +66,19 @@ def _fitting(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
     return tuple(grant for grant, size in zip(grants, sizes, strict=True) if size <= MAX_SIZE)
 
 
+def is_own(right: BucketRight, access_key: AccessKey) -> bool:
+    """Whether a right is on a Bucket of the AccessKey's own namespace."""
+    return right.namespace in (None, access_key.metadata.namespace)
+
+
 def _named(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
-    """What is granted on single Buckets. Each has to be there."""
+    """What is granted on single Buckets of the namespace. Each has to be there."""
     grants: list[Grant] = []
     listed: list[str] = []
     problem: Problem | None = None
     for right in snapshot.access_key.spec.grants or ():
+        if not is_own(right, snapshot.access_key):
+            continue
         found = _usable(right.bucket, snapshot.buckets.get(right.bucket, GrantedBucket(None, None)), home)
         if isinstance(found, BucketRecord):
             grants.append(Grant(found.name, found.data_id, tuple(right.actions), tuple(right.prefixes or ())))
@@ -74,6 +87,54 @@ def _named(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
         else:
             problem = problem or found
     return Resolved(tuple(grants), tuple(listed), problem)
+
+
+def _shared(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
+    """What is granted on single Buckets of other namespaces: what the key asks for and a BucketGrant there lets."""
+    grants: list[Grant] = []
+    listed: list[str] = []
+    problem: Problem | None = None
+    for right in snapshot.access_key.spec.grants or ():
+        if is_own(right, snapshot.access_key):
+            continue
+        found = _let(right, snapshot.shared.get((right.namespace or "", right.bucket)), home)
+        if isinstance(found, tuple):
+            problem = problem or found
+        else:
+            grants += found.grants
+            listed += found.listed
+    return Resolved(tuple(grants), tuple(listed), problem)
+
+
+def _let(right: BucketRight, shared: SharedBucket | None, home: Home) -> Resolved | Problem:
+    """The same of one Bucket. Whether it is there is told only where it is granted."""
+    where = f"Bucket {right.bucket} of namespace {right.namespace}"
+    if shared is None or not shared.grants:
+        return NOT_GRANTED, f"no BucketGrant in namespace {right.namespace} lets this one use {where}"
+    both = [part for grant in shared.grants if (part := _both(right, grant.spec)) is not None]
+    if not both:
+        return NOT_GRANTED, f"the BucketGrants on {where} and this AccessKey have no action, or no prefix, in common"
+    found = _usable(right.bucket, shared.granted, home, f" of namespace {right.namespace}")
+    if not isinstance(found, BucketRecord):
+        return found
+    listed = (found.name,) if found.api_access == "Allowed" else ()
+    return Resolved(tuple(Grant(found.name, found.data_id, *part) for part in both), listed, None)
+
+
+def _both(right: BucketRight, spec: BucketGrantSpec) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Actions and prefixes that are in both; None where there are none."""
+    actions = tuple(each for each in right.actions if each in spec.actions)
+    prefixes = common_prefixes(right.prefixes, spec.prefixes)
+    return None if not actions or prefixes == () else (actions, prefixes or ())
+
+
+def common_prefixes(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Prefixes of the names that begin with one of both. None stands for all names, an empty tuple for none."""
+    if one is None or other is None:
+        return None if one is other else tuple(one or other or ())
+    pairs = ((a, b) for a in one for b in other)
+    longer = (a if a.startswith(b) else b for a, b in pairs if a.startswith(b) or b.startswith(a))
+    return tuple(dict.fromkeys(longer))
 
 
 def _every(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
@@ -90,10 +151,10 @@ def _every(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     return Resolved(grants, tuple(each.name for each in found if each.api_access == "Allowed"), problem)
 
 
-def _usable(name: str, granted: GrantedBucket, home: Home) -> BucketRecord | Problem:
+def _usable(name: str, granted: GrantedBucket, home: Home, where: str = " in this namespace") -> BucketRecord | Problem:
     bucket = granted.bucket
     if bucket is None:
-        return BUCKET_NOT_FOUND, f"there is no Bucket {name} in this namespace"
+        return BUCKET_NOT_FOUND, f"there is no Bucket {name}{where}"
     record = granted.record.record if granted.record is not None else None
     region = _region_of(bucket, record, home)
     if region is not None and region != home.name:

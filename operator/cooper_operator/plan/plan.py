@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from cooper_crds.access_key import AccessKeyStatus
 from cooper_crds.bucket import BucketStatus
+from cooper_crds.bucket_grant import BucketGrantStatus
 from cooper_crds.conditions import Condition, ConditionStatus, find_condition, set_condition
 from cooper_crds.fields import timestamp
 from cooper_crds.region import RegionStatus
@@ -12,8 +13,8 @@ from cooper_operator.plan.reasons import Reason
 from cooper_operator.plan.snapshot import Blocked
 from cooper_operator.plan.steps import Step
 
-Status = RegionStatus | BucketStatus | AccessKeyStatus
-StatusT = TypeVar("StatusT", RegionStatus, BucketStatus, AccessKeyStatus)
+Status = RegionStatus | BucketStatus | BucketGrantStatus | AccessKeyStatus
+StatusT = TypeVar("StatusT", RegionStatus, BucketStatus, BucketGrantStatus, AccessKeyStatus)
 
 
 @dataclass(frozen=True, slots=True)

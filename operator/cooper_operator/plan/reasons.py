@@ -75,6 +75,11 @@ KEY_REISSUED = _normal(
     "The Secret holds the new key; the former one stays revoked. Programs that read the Secret only when they start "
     "have to be started again.",
 )
+GRANTED = _normal(
+    "Granted",
+    "The BucketGrant is in force.",
+    "Nothing to do: AccessKeys of the namespaces that it names may ask for the Buckets.",
+)
 KEY_ROTATED = _normal(
     "KeyRotated",
     "The time for another key has come, by rotation.interval or the annotation cooper.dev/rotate-at, and it was issued "
@@ -269,8 +274,13 @@ ROLLOUT_INCOMPLETE = _warning(
 )
 BUCKET_NOT_FOUND = _warning(
     "BucketNotFound",
-    "The AccessKey grants something on a Bucket that is not there.",
-    "Create the Bucket that the message names, or take its grant away.",
+    "The AccessKey or BucketGrant names a Bucket that is not there.",
+    "Create the Bucket that the message names, or take its name away.",
+)
+NOT_GRANTED = _warning(
+    "NotGranted",
+    "The AccessKey names a Bucket of another namespace, and no BucketGrant there lets it.",
+    "Ask whoever has that namespace for a BucketGrant on the Bucket, or take the grant away here.",
 )
 BUCKET_NOT_READY = _warning(
     "BucketNotReady",

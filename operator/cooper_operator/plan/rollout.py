@@ -38,8 +38,8 @@ class Rollout:
 
     @property
     def goes_on(self) -> bool:
-        """Whether workloads are yet to be restarted, or to have been."""
-        return self.said is not None and self.said.reason is ROLLING_OUT
+        """Whether workloads are yet to be restarted, or to have been: also once that is allowed."""
+        return self.said is not None and self.said.reason in (ROLLING_OUT, ROLLOUT_REFUSED)
 
 
 def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:

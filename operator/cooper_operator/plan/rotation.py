@@ -142,6 +142,7 @@ def told(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, deliver
     at = next_at(snapshot, key)
     fields = {"retiring_access_key_id": None, "retire_at": None, "rotated_at": before.rotated_at}
     fields["next_rotation_at"] = None if at is None else timestamp(at)
+    fields["last_handled_rotate_at"] = _handled(snapshot, turn, key, delivered) or before.last_handled_rotate_at
     if turn.beside is not None:
         fields["retiring_access_key_id"] = key_in(turn.beside).access_key_id
         since = _superseded_at(snapshot, turn.beside, delivered)
@@ -152,6 +153,15 @@ def told(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, deliver
         else:
             fields["retiring_access_key_id"] = key_in(over).access_key_id
     return fields
+
+
+def _handled(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, delivered: bool) -> str | None:
+    """What the annotation says, once the key in use was issued since and no gateway honours the former one."""
+    at = _rotate_at(snapshot.access_key)
+    goes_on = turn.beside is not None or (retiring(snapshot, turn) is not None and snapshot.blocked is not None)
+    if not isinstance(at, float) or key is None or key.issued_at < at or goes_on or not delivered:
+        return None
+    return snapshot.access_key.metadata.annotations[ROTATE_AT]
 
 
 def _overlap(snapshot: AccessKeySnapshot, beside: StoredRecord, key: KeyRecord, delivered: bool) -> Say:

@@ -1,11 +1,12 @@
 """What a plan is made from: values that were read at one time. Nothing here reads anything."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.meta import DELETION, DELETION_FINAL, DELETION_RECALLED, ObjectMetadata
 from cooper_crds.records import RegionRecord
 from cooper_crds.region import Region
@@ -87,6 +88,27 @@ class GrantedBucket:
     record: StoredRecord | None
 
 
+NOT_LOOKED_AT: Final = GrantedBucket(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBucket:
+    """A Bucket of another namespace that an AccessKey names, and the BucketGrants there that let it. Without one
+    nothing was looked at."""
+
+    granted: GrantedBucket
+    grants: tuple[BucketGrant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BucketGrantSnapshot:
+    """A BucketGrant and all that matters to it."""
+
+    grant: BucketGrant
+    missing: tuple[str, ...]  # Buckets that it names and that are not there
+    now: float  # Unix seconds
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKeySnapshot:
     """An AccessKey and all that matters to it."""
@@ -100,6 +122,8 @@ class AccessKeySnapshot:
     now: float  # Unix seconds
     blocked: Blocked | None = None
     workloads: tuple[Workload, ...] = ()  # those that the spec names, in its order
+    #: The same for Buckets of other namespaces, by namespace and name.
+    shared: Mapping[tuple[str, str], SharedBucket] = field(default_factory=dict[tuple[str, str], SharedBucket])
 
 
-Snapshot = RegionSnapshot | BucketSnapshot | AccessKeySnapshot
+Snapshot = RegionSnapshot | BucketSnapshot | BucketGrantSnapshot | AccessKeySnapshot

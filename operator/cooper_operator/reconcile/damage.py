@@ -10,6 +10,7 @@ import msgspec
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.manifest import ManifestError
 from cooper_crds.records import KeyRecord
 from cooper_crds.region import Region
@@ -100,9 +101,10 @@ class Mender:
 def _readable(obj: Object) -> Region | Bucket | AccessKey | None:
     """A resource, or None when it cannot be read: nothing is rebuilt from it then."""
     try:
-        return read_any(obj)
+        found = read_any(obj)
     except ManifestError:
         return None
+    return None if isinstance(found, BucketGrant) else found
 
 
 def _ref(rebuilt: Rebuilt) -> Ref:

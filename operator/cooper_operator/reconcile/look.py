@@ -1,7 +1,7 @@
 """Reading for a reconcile: first from what was seen, which costs nothing; live when that failed or says nothing."""
 
 from cooper_crds.stored import Credentials, StoredRecord
-from cooper_operator.cluster.port import Cluster, Object, Ref
+from cooper_operator.cluster.port import Cluster, Kind, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
 
 
@@ -26,12 +26,12 @@ class Look:
         found = None if self.live else self._recollection.regions()
         return await self._cluster.list_kind("Region") if found is None else found
 
-    async def buckets(self, namespace: str) -> list[Object]:
-        """All Buckets of a namespace. One that was just made may not be among them: it is told of."""
-        found = None if self.live else self._recollection.buckets(namespace)
+    async def all_of(self, kind: Kind, namespace: str) -> list[Object]:
+        """All resources of a kind in a namespace. One that was just made may not be among them: it is told of."""
+        found = None if self.live else self._recollection.all_of(kind, namespace)
         if found is not None:
             return found
-        return [obj for obj in await self._cluster.list_kind("Bucket") if obj["metadata"]["namespace"] == namespace]
+        return [obj for obj in await self._cluster.list_kind(kind) if obj["metadata"]["namespace"] == namespace]
 
     async def record(self, name: str) -> StoredRecord | None:
         """A record; None proves that it is absent."""

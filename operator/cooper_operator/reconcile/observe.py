@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
 from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_crds.region import Region
@@ -15,24 +16,28 @@ from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.access_key import is_to_work
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
+from cooper_operator.plan.grants import is_own
 from cooper_operator.plan.keys import key_in, reaches
 from cooper_operator.plan.keys import wanted_region as wanted_region_of_key
 from cooper_operator.plan.region import find_home
 from cooper_operator.plan.secrets import is_foreign
 from cooper_operator.plan.snapshot import (
+    NOT_LOOKED_AT,
     AccessKeySnapshot,
     Blocked,
+    BucketGrantSnapshot,
     BucketSnapshot,
     BucketUsage,
     GrantedBucket,
     RegionSnapshot,
+    SharedBucket,
     Snapshot,
     Surroundings,
 )
 from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.reading import read, read_related, ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
-from cooper_operator.reconcile.relations import ANY_REGION, Facts, any_bucket, facts_of
+from cooper_operator.reconcile.relations import ANY_REGION, Facts, any_bucket, any_grant, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
 
 
@@ -75,6 +80,8 @@ class Observer:
             observed.snapshot = await self._region(observed)
         elif obj is not None and ref.kind == "Bucket":
             observed.snapshot = await self._bucket(observed, read(obj, Bucket), blocked)
+        elif obj is not None and ref.kind == "BucketGrant":
+            observed.snapshot = await self._bucket_grant(observed, read(obj, BucketGrant))
         elif obj is not None:
             observed.snapshot = await self._access_key(observed, read(obj, AccessKey), blocked)
         return observed
@@ -147,15 +154,48 @@ class Observer:
             now=self._clock(),
             blocked=blocked,
             workloads=await self._workloads(key),
+            shared=await self._shared(key, around, observed) if is_to_work(key, self._clock()) else {},
         )
+
+    async def _shared(
+        self, key: AccessKey, around: Surroundings, observed: Observed
+    ) -> dict[tuple[str, str], SharedBucket]:
+        """The Buckets of other namespaces that a key names. One that is not granted to it is not even looked at."""
+        own, found = key.metadata.namespace, dict[tuple[str, str], SharedBucket]()
+        for right in key.spec.grants or ():
+            if is_own(right, key) or right.namespace is None:
+                continue
+            grants = await self._grants_in(right.namespace, observed)
+            lets = tuple(each for each in grants if each.spec.lets(own, right.bucket))
+            granted = await self._granted(right.namespace, right.bucket, around, observed) if lets else NOT_LOOKED_AT
+            found[right.namespace, right.bucket] = SharedBucket(granted, lets)
+        return found
+
+    async def _grants_in(self, namespace: str, observed: Observed) -> list[BucketGrant]:
+        """All BucketGrants of a namespace that are to last. Raises RelatedUnreadable."""
+        observed.seen[any_grant(namespace)] = None
+        found: list[BucketGrant] = []
+        for obj in await observed.look.all_of("BucketGrant", namespace):
+            observed.seen[ref_of(obj)] = facts_of(obj)
+            grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
+            if grant is not None:
+                found.append(grant)
+        return found
+
+    async def _bucket_grant(self, observed: Observed, grant: BucketGrant) -> BucketGrantSnapshot:
+        namespace = grant.metadata.namespace
+        names = grant.spec.buckets or ()
+        there = [await self._look(Ref("Bucket", namespace, name), observed) for name in names]
+        missing = tuple(name for name, obj in zip(names, there, strict=True) if obj is None)
+        return BucketGrantSnapshot(grant, missing, self._clock())
 
     async def _buckets_of(self, key: AccessKey, observed: Observed) -> list[str]:
         """Names of the Buckets that a key is granted something on: those that it names, and all where it says so."""
-        names = [right.bucket for right in key.spec.grants or ()]
+        names = [right.bucket for right in key.spec.grants or () if is_own(right, key)]
         if key.spec.all_buckets is None:
             return names
         observed.seen[any_bucket(key.metadata.namespace)] = None
-        every = sorted(ref.name for ref in map(ref_of, await observed.look.buckets(key.metadata.namespace)))
+        every = sorted(ref.name for ref in map(ref_of, await observed.look.all_of("Bucket", key.metadata.namespace)))
         return list(dict.fromkeys([*names, *every]))
 
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:

@@ -31,7 +31,7 @@ from cooper_operator.reconcile.usage import UsageSchedule
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "AccessKey")
+_KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "BucketGrant", "AccessKey")
 _ALPHABET: Final = string.ascii_letters + string.digits
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0

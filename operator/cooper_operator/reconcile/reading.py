@@ -4,14 +4,15 @@ from typing import Any, Final, TypeVar, cast
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
-from cooper_crds.manifest import ManifestError, parse
+from cooper_crds.bucket_grant import BucketGrant
+from cooper_crds.manifest import ManifestError, Resource, parse
 from cooper_crds.meta import DELETION
 from cooper_crds.region import Region
 from cooper_crds.rotation import ROTATE_AT
 from cooper_operator.cluster.port import Object, Ref
 from cooper_operator.plan.snapshot import FINALIZER
 
-ResourceT = TypeVar("ResourceT", Region, Bucket, AccessKey)
+ResourceT = TypeVar("ResourceT", Region, Bucket, BucketGrant, AccessKey)
 
 
 class RelatedUnreadable(Exception):
@@ -30,7 +31,7 @@ _SAID_BY_THE_CLUSTER: Final = (
 )
 
 
-def read_any(obj: Object) -> Region | Bucket | AccessKey:
+def read_any(obj: Object) -> Resource:
     """The resource as its model, with what plans read of its metadata. Raises ManifestError.
 
     A status that cannot be read counts as none: it is no memory. Metadata can be read whatever users put there: an API

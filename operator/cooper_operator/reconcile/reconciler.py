@@ -21,10 +21,18 @@ from cooper_operator.cluster.port import (
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket
+from cooper_operator.plan.bucket_grant import plan_bucket_grant
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.reasons import INVALID_RESOURCE, RECORD_UNREADABLE, Reason
 from cooper_operator.plan.region import plan_region
-from cooper_operator.plan.snapshot import AccessKeySnapshot, Blocked, BucketSnapshot, RegionSnapshot, Snapshot
+from cooper_operator.plan.snapshot import (
+    AccessKeySnapshot,
+    Blocked,
+    BucketGrantSnapshot,
+    BucketSnapshot,
+    RegionSnapshot,
+    Snapshot,
+)
 from cooper_operator.reconcile.apply import Applier, Work
 from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.observe import Observed, Observer
@@ -157,6 +165,8 @@ def make_plan(snapshot: Snapshot | None) -> Plan[Any]:
         return plan_region(snapshot)
     if isinstance(snapshot, BucketSnapshot):
         return plan_bucket(snapshot)
+    if isinstance(snapshot, BucketGrantSnapshot):
+        return plan_bucket_grant(snapshot)
     if isinstance(snapshot, AccessKeySnapshot):
         return plan_access_key(snapshot)
     return Plan((), None)

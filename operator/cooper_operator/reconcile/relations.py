@@ -20,6 +20,11 @@ def any_bucket(namespace: str) -> Ref:
     return Ref("Bucket", namespace, "*")
 
 
+def any_grant(namespace: str) -> Ref:
+    """Stands for every BucketGrant of a namespace: what a key of another one depends on that names a Bucket there."""
+    return Ref("BucketGrant", namespace, "*")
+
+
 def facts_of(obj: Object | None) -> Facts:
     """What others see of a resource: identity, spec's generation, whether it goes, and its conditions."""
     if obj is None:
@@ -65,4 +70,6 @@ class Relations:
             dependents |= self._dependents.get(ANY_REGION, set())
         if related.kind == "Bucket":
             dependents |= self._dependents.get(any_bucket(related.namespace), set())
+        if related.kind == "BucketGrant":
+            dependents |= self._dependents.get(any_grant(related.namespace), set())
         return [each for each in dependents if self._seen[each].get(related) != facts]

@@ -251,7 +251,7 @@ metadata: {name: photos}
         "a.yaml:12: AccessKey ci: spec.grants[0].actions[1]: must be one of s3:GetObject, s3:PutObject, "
         "s3:DeleteObject, s3:ListBucket, s3:GetBucketLocation, s3:DeleteBucket, s3:CreateBucket",
         "a.yaml:13: AccessKey ci: spec.grants[1].bucket: is required",
-        "a.yaml:16: bucket photos: kind: must be one of Region, Bucket, AccessKey",
+        "a.yaml:16: bucket photos: kind: must be one of Region, Bucket, BucketGrant, AccessKey",
     ]
     assert folder.problems[2].endswith('(got "GetObject"); did you mean s3:GetObject?')
     assert folder.problems[4].endswith('(got "bucket"); did you mean Bucket?')

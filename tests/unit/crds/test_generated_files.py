@@ -25,7 +25,7 @@ def check():
 
 
 def test_what_was_written_is_fresh(written, capsys):
-    names = ["cooper.dev_accesskeys.yaml", "cooper.dev_buckets.yaml", "cooper.dev_regions.yaml"]
+    names = [f"cooper.dev_{plural}.yaml" for plural in ("accesskeys", "bucketgrants", "buckets", "regions")]
     assert sorted(path.name for path in (written / "crds").iterdir()) == names
     assert check() == 0
     assert capsys.readouterr().out == ""

@@ -62,6 +62,13 @@ BROKEN = [
     (put((*REGION, "default"), "Not A Name"), ".spec.region: the default is not valid"),
     (put((*REGION, "default"), 3), "has the wrong type"),
     (put((*SPEC, "state", "default"), "Asleep"), "is not in the enum"),
+    (
+        put(
+            ("properties", "spec", "properties", "grants", "x-kubernetes-validations"),
+            [{"rule": "self.all(g, g.namespace == 'a')", "message": "m"}],
+        ),
+        "the rule names g.namespace, which does not exist",
+    ),
     (put(("properties", "spec", "default"), {"restart": [{"kind": "Deployment"}]}), "name: is required"),
     (put((*REGION, "x-kubernetes-int-or-string"), True), "exclude one another"),
     (put((*GRANTS, "x-kubernetes-list-type"), "set"), "a set holds single values"),
@@ -135,6 +142,7 @@ def test_columns_show_fields_that_exist(kind):
     [
         ("Region", ["Ready", "Tag", "Default", "Endpoint", "Age"], ["Reason"]),
         ("Bucket", ["Ready", "Region", "Visibility", "Objects", "Size", "Secret", "Age"], ["S3 Name", "Reason"]),
+        ("BucketGrant", ["Ready", "From", "Buckets", "Actions", "Age"], ["Reason"]),
         ("AccessKey", ["Ready", "State", "Key ID", "Secret", "Expires", "Age"], ["Reason"]),
     ],
 )
@@ -148,6 +156,7 @@ def test_columns_of_kubectl_get(kind, names, wide):
     [
         ("Region", "regions.cooper.dev", "Cluster", None),
         ("Bucket", "buckets.cooper.dev", "Namespaced", ["bkt"]),
+        ("BucketGrant", "bucketgrants.cooper.dev", "Namespaced", ["bg"]),
         ("AccessKey", "accesskeys.cooper.dev", "Namespaced", ["ak"]),
     ],
 )

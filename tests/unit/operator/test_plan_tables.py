@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cooper_crds.access_key import MAX_GRANTS, MAX_PREFIXES, AccessKey
+from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.bucket import Bucket
 from cooper_crds.fields import timestamp
 from cooper_crds.manifest import parse
@@ -18,6 +19,8 @@ from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
+from cooper_operator.plan.bucket_grant import plan_bucket_grant
+from cooper_operator.plan.grants import MAX_BUCKETS, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
@@ -26,9 +29,11 @@ from cooper_operator.plan.secrets import secret_content
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
     Blocked,
+    BucketGrantSnapshot,
     BucketSnapshot,
     GrantedBucket,
     RegionSnapshot,
+    SharedBucket,
     Surroundings,
 )
 from cooper_operator.plan.sweep import Sweep, plan_sweep, suspects
@@ -822,6 +827,15 @@ ACCESS_KEYS = {
         "SecretConflict",
         "Active",
     ),
+    "more Buckets than a key can have": (
+        {
+            "access_key": access_key(grants=None, allBuckets={}),
+            "buckets": {f"b{number:05}": GRANTED["photos"] for number in range(MAX_BUCKETS + 1)},
+        },
+        [],
+        "TooManyBuckets",
+        "Pending",
+    ),
     "nothing usable, and a bucket is missing": (
         {"records": (REVOKED,), "credentials": OURS, "buckets": {}},
         ["DeleteCredentials"],
@@ -847,6 +861,101 @@ def test_access_key(case: str) -> None:
     assert plan.status is not None
     assert plan.status.state == state
     assert text
+
+
+def shared(*grants: dict[str, Any], owner: str = "films", there: bool = True) -> dict[str, Any]:
+    """A Bucket of another namespace, and what its BucketGrants say."""
+    meta = {"namespace": owner}
+    theirs = resource("Bucket", "photos", "uid-theirs", {}, metadata=meta)
+    record = StoredRecord("bucket-theirs", wanted_record(theirs, "theirs", "local"), "1")
+    found = GrantedBucket(theirs, record) if there else GrantedBucket(None, None)
+    lets = tuple(resource("BucketGrant", "a", "uid-grant", spec, metadata=meta) for spec in grants)
+    return {"shared": {(owner, "photos"): SharedBucket(found, lets)}, "buckets": {}}
+
+
+def asks(**right: Any) -> AccessKey:
+    return access_key(grants=[{"bucket": "photos", "namespace": "films", **right}])
+
+
+TO_DEFAULT = {"from": [{"namespace": "other"}, {"namespace": "default"}]}
+READ, WRITE = "s3:GetObject", "s3:PutObject"
+#: What the AccessKey asks for, what BucketGrants let; the reason, and actions and prefixes of the grants in the record.
+SHARED = {
+    "all": (asks(), [TO_DEFAULT], "KeyWorks", [(DEFAULT_ACTIONS, ())]),
+    "none": (asks(), [], "NotGranted", []),
+    "less": (asks(), [{**TO_DEFAULT, "actions": [READ]}], "KeyWorks", [((READ,), ())]),
+    "more": (asks(actions=[READ]), [TO_DEFAULT], "KeyWorks", [((READ,), ())]),
+    "nothing in common": (asks(actions=[WRITE]), [{**TO_DEFAULT, "actions": [READ]}], "NotGranted", []),
+    "never the bucket itself": (asks(actions=["s3:DeleteBucket"]), [TO_DEFAULT], "NotGranted", []),
+    "two": (
+        asks(),
+        [{**TO_DEFAULT, "actions": [READ]}, {**TO_DEFAULT, "actions": [WRITE], "prefixes": ["in/"]}],
+        "KeyWorks",
+        [((READ,), ()), ((WRITE,), ("in/",))],
+    ),
+    "prefixes of one": (asks(prefixes=["a/"], actions=[READ]), [TO_DEFAULT], "KeyWorks", [((READ,), ("a/",))]),
+    "prefixes of both": (
+        asks(prefixes=["a/", "b/c/", "d/"], actions=[READ]),
+        [{**TO_DEFAULT, "prefixes": ["b/", "a/1", "a/2"]}],
+        "KeyWorks",
+        [((READ,), ("a/1", "a/2", "b/c/"))],
+    ),
+    "no prefix in common": (asks(prefixes=["a/"]), [{**TO_DEFAULT, "prefixes": ["b/"]}], "NotGranted", []),
+}
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_what_another_namespace_lets(case: str) -> None:
+    access_key_, grants, reason, granted = SHARED[case]
+    plan = plan_access_key(key_snapshot(access_key=access_key_, **shared(*grants)))
+    assert said(plan)[1] == reason
+    issued = [step.record.grants for step in plan.steps if isinstance(step, do.IssueKey)]
+    found = [(grant.actions, grant.prefixes) for grants in issued for grant in grants]
+    assert found == [(tuple(actions), prefixes) for actions, prefixes in granted]
+    assert {grant.bucket for grants in issued for grant in grants} <= {"theirs"}
+
+
+def test_whether_a_bucket_is_there_is_told_only_where_it_is_granted() -> None:
+    texts = {
+        there: said(plan_access_key(key_snapshot(access_key=asks(), **shared(there=there)))) for there in (True, False)
+    }
+    assert texts[True] == texts[False]
+    missing = said(plan_access_key(key_snapshot(access_key=asks(), **shared(TO_DEFAULT, there=False))))
+    assert (missing[1], missing[2].partition(".")[0]) == (
+        "BucketNotFound",
+        "there is no Bucket photos of namespace films",
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (None, None, None),
+        (None, ["a"], ("a",)),
+        (["a"], None, ("a",)),
+        (["a"], ["a"], ("a",)),
+        (["a"], ["ab", "b"], ("ab",)),
+        (["ab"], ["a", "abc"], ("ab", "abc")),
+        (["a"], ["b"], ()),
+    ],
+)
+def test_prefixes_in_common(one: list[str] | None, other: list[str] | None, both: tuple[str, ...] | None) -> None:
+    assert common_prefixes(one, other) == both
+
+
+#: What is missing, and the reason.
+BUCKET_GRANTS = {"in force": ((), "Granted"), "one Bucket is not there": (("photos",), "BucketNotFound")}
+
+
+@pytest.mark.parametrize("case", BUCKET_GRANTS)
+def test_bucket_grant(case: str) -> None:
+    missing, reason = BUCKET_GRANTS[case]
+    grant = resource("BucketGrant", "a", "uid-grant", {**TO_DEFAULT, "buckets": ["photos", "logs"]})
+    plan = plan_bucket_grant(BucketGrantSnapshot(grant, missing, NOW))
+    assert (plan.steps, plan.retry) == ((), False)
+    status, found, text = said(plan)
+    assert (status, found) == ("False" if missing else "True", reason)
+    assert all(name in text for name in (missing or ("other", "default")))
 
 
 NEXT_ID = access_key_id(KEY_UID, 1)

@@ -7,6 +7,7 @@ import pytest
 from cooper_crds.fields import timestamp
 from cooper_crds.records import KeyRecord
 from cooper_crds.rotation import ROTATE_AT
+from cooper_operator.cluster.port import Ref
 from unit.operator.operator_world import World
 
 OVERLAP = 600.0
@@ -104,6 +105,35 @@ async def test_two_rotations_leave_one_tombstone(world: World) -> None:
         await world.settle()
         world.offset += 10
     assert sorted((key.serial, key.state) for key in await world.keys()) == [(2, "Revoked"), (3, "Active")]
+
+
+async def test_what_was_asked_for_is_said_to_be_done_once_it_is(world: World) -> None:
+    """Unlike a condition that an earlier rotation left True, it can be waited for at once."""
+    await ready(world)
+    asked: list[str] = []
+    for _ in range(2):
+        asked.append(timestamp(world.now()))
+        await annotate(world, "AccessKey", "app", asked[-1])
+        await world.until_condition("AccessKey", "app", "False", "Overlapping", "Rotated")
+        assert (await status(world)).get("lastHandledRotateAt") == (asked[-2] if len(asked) > 1 else None)
+        await later(world, OVERLAP)
+        await world.until_condition("AccessKey", "app", "True", "Rotated", "Rotated")
+        assert (await status(world))["lastHandledRotateAt"] == asked[-1]
+        await later(world, 10)
+
+
+async def test_a_bucket_stays_ready_while_its_key_is_rotated(world: World) -> None:
+    await world.apply("Bucket", "photos", {"credentials": {"rotation": {"overlap": "10m"}}})
+    await world.until_ready("Bucket", "photos")
+    await world.settle()
+    world.offset += 10
+    before = (await world.get("Bucket", "photos") or {})["status"]
+    await annotate(world, "Bucket", "photos", timestamp(world.now()))
+    await world.until_condition("AccessKey", "photos", "False", "Overlapping", "Rotated")
+    await world.settle()
+    assert (await world.get("Bucket", "photos") or {})["status"] == before
+    told = [each.message for each in world.cluster.events(Ref("Bucket", "default", "photos"))]
+    assert not [each for each in told if "being changed" in each]
 
 
 async def test_a_time_to_come_is_waited_for(world: World) -> None:

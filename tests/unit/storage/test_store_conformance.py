@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import pytest
 
@@ -23,6 +23,7 @@ from cooper_gateway.storage.port import (
     NoSuchName,
     NoSuchUpload,
     ObjectInfo,
+    Quota,
     Refused,
     Segment,
     Store,
@@ -276,6 +277,44 @@ async def test_a_write_is_refused_on_an_object_that_the_key_may_not_touch(store:
             await write
         assert refused.value.code == "AccessDenied", what
     assert await store.usage(bucket) == Usage(1, 1, 0, False)
+
+
+async def test_a_quota_is_kept_exactly(store: Store, bucket: BucketRef) -> None:
+    """At most 3 objects and 10 bytes: what would be more is refused, what makes it less never is."""
+    held = Guard(GUARD.access_key_id, GUARD.action, quota=Quota(3, 10))
+
+    async def refused(write: Awaitable[object]) -> None:
+        with pytest.raises(Refused) as error:
+            await write
+        assert error.value.code == "QuotaExceeded"
+
+    await put(store, bucket, b"a", b"12345", guard=held)
+    await put(store, bucket, b"b", b"12345", guard=held)
+    await refused(put(store, bucket, b"c", b"1", guard=held))
+    await put(store, bucket, b"c", b"", guard=held)
+    await refused(put(store, bucket, b"d", b"", guard=held))
+    await refused(put(store, bucket, b"a", b"123456", guard=held))
+    await put(store, bucket, b"a", b"1234", guard=held)
+    await put(store, bucket, b"b", b"123456", guard=held)
+    assert await store.usage(bucket) == Usage(3, 10, 0, False)
+    upload_id, named = await upload(store, bucket, b"a", {1: b"12345"})
+    await refused(store.complete_upload(bucket, b"a", upload_id, named, "e-1", None, ALWAYS, held))
+    await store.delete(bucket, [b"b"], held)
+    await store.complete_upload(bucket, b"a", upload_id, named, "e-1", None, ALWAYS, held)
+    assert await store.usage(bucket) == Usage(2, 5, 0, False)
+    lower = Guard(GUARD.access_key_id, GUARD.action, quota=Quota(1, 2))  # it was made lower
+    await put(store, bucket, b"a", b"1234", guard=lower)
+    await store.replace_attributes(bucket, b"a", SOME, ALWAYS, lower)
+    await refused(put(store, bucket, b"a", b"12345", guard=lower))
+    assert await store.usage(bucket) == Usage(2, 4, 0, False)
+
+
+async def test_a_quota_is_not_exceeded_together(store: Store, bucket: BucketRef) -> None:
+    held = Guard(GUARD.access_key_id, GUARD.action, quota=Quota(10, 100))
+    writes = [put(store, bucket, b"%d" % number, b"x" * 15, guard=held) for number in range(40)]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 34
+    assert await store.usage(bucket) == Usage(6, 90, 0, False)
 
 
 async def test_a_copy_is_refused_when_its_source_may_be_read_no_more(store: Store, bucket: BucketRef) -> None:

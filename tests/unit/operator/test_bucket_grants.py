@@ -1,0 +1,102 @@
+"""BucketGrants: what crosses namespaces, for as long as it is granted."""
+
+from typing import Any
+
+from unit.operator.operator_world import World
+
+NO_KEY = {"credentials": {"enabled": False}}
+ASKS = {"grants": [{"bucket": "photos", "namespace": "films", "actions": ["s3:GetObject"]}]}
+LETS = {"from": [{"namespace": "default"}]}
+
+
+async def granted(world: World) -> list[str]:
+    """S3 names of the buckets that the key is granted something on."""
+    return [grant.bucket for grant in (await world.key()).grants] if await world.keys() else []
+
+
+async def films(world: World, grant: dict[str, Any] | None = LETS) -> None:
+    """Another namespace with a Bucket, and what it grants."""
+    await world.apply("Bucket", "photos", {**NO_KEY, "bucketName": "films-photos"}, "films")
+    await world.until_ready("Bucket", "photos", "films")
+    if grant is not None:
+        await world.apply("BucketGrant", "to-default", grant, "films")
+        await world.until_ready("BucketGrant", "to-default", "films")
+
+
+async def test_a_grant_makes_a_key_work_and_its_end_takes_that_away(world: World) -> None:
+    await films(world, None)
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_condition("AccessKey", "app", "False", "NotGranted")
+    assert await world.keys() == []
+    await world.apply("BucketGrant", "to-default", LETS, "films")
+    await world.until_ready("AccessKey", "app")
+    assert await granted(world) == ["films-photos"]
+    assert (await world.secret("app"))["BUCKET"] == "films-photos"
+    await world.delete("BucketGrant", "to-default", "films")
+    await world.until_condition("AccessKey", "app", "False", "NotGranted")
+    assert await granted(world) == []
+    await world.settle()
+    key = await world.key()
+    assert world.gateways.calls[-1] == f"prove_works {key.access_key_id}"  # that it has none any more
+
+
+async def test_a_grant_to_others_is_none(world: World) -> None:
+    await films(world, {"from": [{"namespace": "elsewhere"}]})
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_condition("AccessKey", "app", "False", "NotGranted")
+    await world.apply("BucketGrant", "to-default", {**LETS, "buckets": ["logs"]}, "films")
+    await world.until_condition("BucketGrant", "to-default", "False", "BucketNotFound", namespace="films")
+    await world.settle()
+    assert await world.condition("AccessKey", "app") == ("False", "NotGranted")
+    await world.apply("BucketGrant", "to-default", {**LETS, "buckets": ["logs", "photos"]}, "films")
+    await world.until_ready("AccessKey", "app")
+
+
+async def test_a_grant_in_a_namespace_gives_nothing_of_another(world: World) -> None:
+    """Whoever makes BucketGrants in a namespace of his own gets nowhere with them."""
+    await films(world, None)
+    await world.apply("BucketGrant", "mine", {"from": [{"namespace": "default"}, {"namespace": "films"}]})
+    await world.apply("BucketGrant", "theirs", LETS, "elsewhere")
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_condition("AccessKey", "app", "False", "NotGranted")
+    await world.settle()
+    assert await world.keys() == []
+
+
+async def test_a_grant_that_becomes_less_is_less_at_once(world: World) -> None:
+    await films(world)
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos", "namespace": "films"}]})
+    await world.until_ready("AccessKey", "app")
+    await world.apply("BucketGrant", "to-default", {**LETS, "actions": ["s3:ListBucket"], "prefixes": ["a/"]}, "films")
+
+    async def is_less() -> bool:
+        (grant,) = (await world.key()).grants
+        return (grant.actions, grant.prefixes) == (("s3:ListBucket",), ("a/",))
+
+    await world.until(is_less)
+    await world.until_ready("AccessKey", "app")
+
+
+async def test_the_grant_ends_with_the_bucket(world: World) -> None:
+    await films(world)
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_ready("AccessKey", "app")
+    await world.delete("Bucket", "photos", "films")
+    await world.until_condition("AccessKey", "app", "False", "BucketNotFound")
+    assert await granted(world) == []
+
+
+async def test_one_s_own_namespace_needs_no_grant(world: World) -> None:
+    await world.apply("Bucket", "photos", NO_KEY)
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos", "namespace": "default"}]})
+    await world.until_ready("AccessKey", "app")
+    assert await granted(world) == ["photos"]
+
+
+async def test_who_asks_for_all_buckets_gets_none_of_another_namespace(world: World) -> None:
+    await films(world)
+    await world.apply("Bucket", "own-bucket", NO_KEY)
+    await world.apply("AccessKey", "app", {"allBuckets": {}})
+    await world.until_ready("AccessKey", "app")
+    await world.settle()
+    assert await granted(world) == ["own-bucket"]
