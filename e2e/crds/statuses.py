@@ -83,6 +83,7 @@ def of_tables() -> list[Found]:
         ):
             for case in rows:
                 test(case)
+        tables.test_record_of_a_key_has_room_for_what_comes_after()
     return found
 
 
