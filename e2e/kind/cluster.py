@@ -140,7 +140,8 @@ class Cluster:
             run("create", ["docker", "cp", f"{self.node}:/usr/bin/kubectl", self.kubectl])
             self.keep_to_itself()
             if self._more_nodes:  # Pods are for all nodes
-                self._kubectl("taint", "nodes", "--all", "node-role.kubernetes.io/control-plane-")
+                self._kubectl("taint", "nodes", self.node, "node-role.kubernetes.io/control-plane-")
+                self._kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
             self._kubectl("-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=120s")
         (self.home / "kind").symlink_to(kind)
 
