@@ -2,19 +2,18 @@
 
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import (
     AccessKeyId,
     ActionSet,
-    NamePrefix,
     NamespaceName,
+    PrefixSet,
     RegionName,
     ResourceName,
     Timestamp,
-    each_once,
     unix_seconds,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
@@ -24,8 +23,6 @@ from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, 
 #: Most grants of a key. That each names another Bucket is checked in CEL by comparing all with all, which may cost only
 #: so much: with the longest names 182 grants would still do.
 MAX_GRANTS: Final = 128
-#: Most prefixes of a grant. All of a key's together have to fit into its record.
-MAX_PREFIXES: Final = 8
 _NOTHING: Final = "must have grants or allBuckets"
 
 
@@ -48,15 +45,11 @@ class BucketRight(Model):
         ),
     ] = list(DEFAULT_ACTIONS)
     prefixes: Annotated[
-        list[NamePrefix] | None,
+        PrefixSet | None,
         Field(
-            min_length=1,
-            max_length=MAX_PREFIXES,
             description="Limits the grant to objects whose names begin with one of these, such as reports/ or 2026-. "
             "A listing must ask for a prefix that begins so, and the bucket cannot be deleted. Default: all objects.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
     ] = None
 
     def __str__(self) -> str:

@@ -6,13 +6,12 @@ from pydantic import AfterValidator, Field
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
-from cooper_crds.fields import NamePrefix, NamespaceName, ResourceName, SharedActionSet, each_once
+from cooper_crds.fields import NamespaceName, PrefixSet, ResourceName, SharedActionSet, each_once
 from cooper_crds.meta import API_VERSION, Metadata, Model, Status
 
-#: Most namespaces that are let in, Buckets that are named, and prefixes of one grant.
+#: Most namespaces that are let in, and Buckets that are named.
 MAX_NAMESPACES: Final = 64
 MAX_BUCKETS: Final = 128
-MAX_PREFIXES: Final = 8
 
 
 class Grantee(Model):
@@ -62,14 +61,8 @@ class BucketGrantSpec(Model):
         ),
     ] = list(DEFAULT_ACTIONS)
     prefixes: Annotated[
-        list[NamePrefix] | None,
-        Field(
-            min_length=1,
-            max_length=MAX_PREFIXES,
-            description="Limits the grant to objects whose names begin with one of these. Default: all objects.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-        AfterValidator(each_once),
+        PrefixSet | None,
+        Field(description="Limits the grant to objects whose names begin with one of these. Default: all objects."),
     ] = None
 
     def lets(self, namespace: str, bucket: str) -> bool:

@@ -227,6 +227,14 @@ NamePrefix = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(
 ContentTypePattern = Annotated[
     str, Field(min_length=1, max_length=127), AfterValidator(_content_type), _string(_CONTENT_TYPE, 127)
 ]
+#: Most prefixes of a grant. All of a key's together have to fit into its record.
+MAX_PREFIXES: Final = 8
+#: A set of prefixes, at least one.
+PrefixSet = Annotated[
+    list[NamePrefix],
+    Field(min_length=1, max_length=MAX_PREFIXES, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    AfterValidator(each_once),
+]
 #: RFC 3339 time, kept as text.
 Timestamp = Annotated[
     str,

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cooper_crds.access_key import MAX_GRANTS, MAX_PREFIXES, AccessKey
+from cooper_crds.access_key import MAX_GRANTS, AccessKey
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.bucket import Bucket
-from cooper_crds.fields import timestamp
+from cooper_crds.fields import MAX_PREFIXES, timestamp
 from cooper_crds.manifest import parse
 from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord, encode
