@@ -1,6 +1,6 @@
 """Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -23,9 +23,10 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import AccessKeySnapshot, GrantedBucket, SharedBucket
+from cooper_operator.plan.snapshot import NOT_LOOKED_AT, AccessKeySnapshot, GrantedBucket, SharedBucket
 
 Problem = tuple[Reason, str]
+_Allowed = tuple[tuple[str, ...], tuple[str, ...]]  # actions and prefixes
 
 #: Most Buckets that `allBuckets` is for: the record of a key has to fit into a Secret.
 MAX_BUCKETS: Final = 2000
@@ -46,18 +47,25 @@ class Resolved:
 def resolve(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     """Turn the grants of the spec into those of the record: on Buckets of this namespace, and of others where a
     BucketGrant there lets them; in the key's Region."""
-    parts = _named(snapshot, home), _shared(snapshot, home), _every(snapshot, home)
-    problem = next((part.problem for part in parts if part.problem), None)
-    wanted = tuple(grant for part in parts for grant in part.grants)
-    grants = _fitting(wanted)
-    if len(grants) < len(wanted):
+    wanted = _together((_named(snapshot, home), _shared(snapshot, home), _every(snapshot, home)))
+    grants, problem = _fitting(wanted.grants), wanted.problem
+    if len(grants) < len(wanted.grants):
         text = (
             f"what the AccessKey grants has more than {MAX_SIZE} bytes, and the key has the first {len(grants)} grants"
         )
         problem = problem or (GRANTS_TOO_LARGE, text)
     there = {grant.bucket for grant in grants}
-    listed = dict.fromkeys(name for part in parts for name in part.listed if name in there)
-    return Resolved(grants, tuple(listed), problem)
+    return Resolved(grants, tuple(name for name in wanted.listed if name in there), problem)
+
+
+def _together(parts: Iterable[Resolved]) -> Resolved:
+    """All grants, each name once, and the first problem."""
+    found = tuple(parts)
+    return Resolved(
+        tuple(grant for part in found for grant in part.grants),
+        tuple(dict.fromkeys(name for part in found for name in part.listed)),
+        next((part.problem for part in found if part.problem), None),
+    )
 
 
 def _fitting(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
@@ -73,55 +81,45 @@ def is_own(right: BucketRight, access_key: AccessKey) -> bool:
 
 def _named(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     """What is granted on single Buckets of the namespace. Each has to be there."""
-    grants: list[Grant] = []
-    listed: list[str] = []
-    problem: Problem | None = None
-    for right in snapshot.access_key.spec.grants or ():
-        if not is_own(right, snapshot.access_key):
-            continue
-        found = _usable(right.bucket, snapshot.buckets.get(right.bucket, GrantedBucket(None, None)), home)
-        if isinstance(found, BucketRecord):
-            grants.append(Grant(found.name, found.data_id, tuple(right.actions), tuple(right.prefixes or ())))
-            if found.api_access == "Allowed":
-                listed.append(found.name)
-        else:
-            problem = problem or found
-    return Resolved(tuple(grants), tuple(listed), problem)
+    rights = (right for right in snapshot.access_key.spec.grants or () if is_own(right, snapshot.access_key))
+    return _together(
+        _on(_usable(right.bucket, snapshot.buckets.get(right.bucket, NOT_LOOKED_AT), home), (_asked(right),))
+        for right in rights
+    )
 
 
 def _shared(snapshot: AccessKeySnapshot, home: Home) -> Resolved:
     """What is granted on single Buckets of other namespaces: what the key asks for and a BucketGrant there lets."""
-    grants: list[Grant] = []
-    listed: list[str] = []
-    problem: Problem | None = None
-    for right in snapshot.access_key.spec.grants or ():
-        if is_own(right, snapshot.access_key):
-            continue
-        found = _let(right, snapshot.shared.get((right.namespace or "", right.bucket)), home)
-        if isinstance(found, tuple):
-            problem = problem or found
-        else:
-            grants += found.grants
-            listed += found.listed
-    return Resolved(tuple(grants), tuple(listed), problem)
+    rights = (right for right in snapshot.access_key.spec.grants or () if not is_own(right, snapshot.access_key))
+    return _together(_let(right, snapshot.shared.get((right.namespace or "", right.bucket)), home) for right in rights)
 
 
-def _let(right: BucketRight, shared: SharedBucket | None, home: Home) -> Resolved | Problem:
+def _let(right: BucketRight, shared: SharedBucket | None, home: Home) -> Resolved:
     """The same of one Bucket. Whether it is there is told only where it is granted."""
     where = f"Bucket {right.bucket} of namespace {right.namespace}"
     if shared is None or not shared.grants:
-        return NOT_GRANTED, f"no BucketGrant in namespace {right.namespace} lets this one use {where}"
-    both = [part for grant in shared.grants if (part := _both(right, grant.spec)) is not None]
+        text = f"no BucketGrant in namespace {right.namespace} lets this one use {where}"
+        return Resolved((), (), (NOT_GRANTED, text))
+    both = tuple(part for grant in shared.grants if (part := _both(right, grant.spec)) is not None)
     if not both:
-        return NOT_GRANTED, f"the BucketGrants on {where} and this AccessKey have no action, or no prefix, in common"
-    found = _usable(right.bucket, shared.granted, home, f" of namespace {right.namespace}")
+        text = f"the BucketGrants on {where} and this AccessKey have no action, or no prefix, in common"
+        return Resolved((), (), (NOT_GRANTED, text))
+    return _on(_usable(right.bucket, shared.granted, home, f" of namespace {right.namespace}"), both)
+
+
+def _on(found: BucketRecord | Problem, allowed: Iterable[_Allowed]) -> Resolved:
+    """Grants of that on a bucket, or what stands against them."""
     if not isinstance(found, BucketRecord):
-        return found
+        return Resolved((), (), found)
     listed = (found.name,) if found.api_access == "Allowed" else ()
-    return Resolved(tuple(Grant(found.name, found.data_id, *part) for part in both), listed, None)
+    return Resolved(tuple(Grant(found.name, found.data_id, *each) for each in allowed), listed, None)
 
 
-def _both(right: BucketRight, spec: BucketGrantSpec) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def _asked(right: BucketRight) -> _Allowed:
+    return tuple(right.actions), tuple(right.prefixes or ())
+
+
+def _both(right: BucketRight, spec: BucketGrantSpec) -> _Allowed | None:
     """Actions and prefixes that are in both; None where there are none."""
     actions = tuple(each for each in right.actions if each in spec.actions)
     prefixes = common_prefixes(right.prefixes, spec.prefixes)
