@@ -26,12 +26,8 @@ class Recollection(Protocol):
         """A resource."""
         ...
 
-    def regions(self) -> list[Object] | None:
-        """All Regions."""
-        ...
-
     def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
-        """All resources of a kind in a namespace."""
+        """All resources of a kind in a namespace; those of a kind that belongs to none have the empty one."""
         ...
 
     def record(self, name: str) -> StoredRecord | None:
@@ -52,10 +48,6 @@ class Nothing:
     """Implements `Recollection` for a cluster whose reads cost little."""
 
     def resource(self, ref: Ref) -> Object | None:
-        """Nothing."""
-        return None
-
-    def regions(self) -> list[Object] | None:
         """Nothing."""
         return None
 
@@ -110,12 +102,6 @@ class Seen:
     def resource(self, ref: Ref) -> Object | None:
         """See the protocol."""
         return self._resources.get(ref)
-
-    def regions(self) -> list[Object] | None:
-        """See the protocol."""
-        if ("Region", "") not in self._listed:
-            return None
-        return [obj for ref, obj in self._resources.items() if ref.kind == "Region"]
 
     def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
         """See the protocol."""

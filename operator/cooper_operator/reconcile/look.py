@@ -3,6 +3,7 @@
 from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.cluster.port import Cluster, Kind, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
+from cooper_operator.reconcile.reading import ref_of
 
 
 class Look:
@@ -21,17 +22,12 @@ class Look:
             return await self._cluster.get(ref)
         return found
 
-    async def regions(self) -> list[Object]:
-        """All Regions."""
-        found = None if self.live else self._recollection.regions()
-        return await self._cluster.list_kind("Region") if found is None else found
-
-    async def all_of(self, kind: Kind, namespace: str) -> list[Object]:
+    async def all_of(self, kind: Kind, namespace: str = "") -> list[Object]:
         """All resources of a kind in a namespace. One that was just made may not be among them: it is told of."""
         found = None if self.live else self._recollection.all_of(kind, namespace)
         if found is not None:
             return found
-        return [obj for obj in await self._cluster.list_kind(kind) if obj["metadata"]["namespace"] == namespace]
+        return [obj for obj in await self._cluster.list_kind(kind) if ref_of(obj).namespace == namespace]
 
     async def record(self, name: str) -> StoredRecord | None:
         """A record; None proves that it is absent."""

@@ -212,7 +212,7 @@ class Observer:
     async def _all_regions(self, observed: Observed) -> tuple[Region, ...]:
         found: list[Region] = []
         observed.seen[ANY_REGION] = None
-        for obj in await observed.look.regions():
+        for obj in await observed.look.all_of("Region"):
             observed.seen[ref_of(obj)] = facts_of(obj)
             region = read_related(obj, Region)
             if region is not None:

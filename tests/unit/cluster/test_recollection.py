@@ -80,11 +80,11 @@ def test_a_list_takes_away_what_it_does_not_have_unless_that_is_newer(seen: Seen
 
 def test_regions_are_known_once_they_were_listed(seen: Seen) -> None:
     seen.saw(REGION, at(3))
-    assert seen.regions() is None
+    assert seen.all_of("Region", "") is None
     seen.listed("Region", "", {REGION: at(3)}, "5")
-    assert seen.regions() == [at(3)]
+    assert seen.all_of("Region", "") == [at(3)]
     seen.gone(REGION, "6")
-    assert seen.regions() == []
+    assert seen.all_of("Region", "") == []
 
 
 def test_records_are_remembered_as_they_were_read_and_keys_never(seen: Seen) -> None:
