@@ -13,6 +13,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
+from support.rig import KEY_REFUSED
+
 #: A Pod that is gone does not answer: who sends to it is not to wait for long.
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=2)
 _PATIENCE = 60.0  # seconds
@@ -66,7 +68,7 @@ class S3:
 
     async def accepted(self) -> bool:
         """Whether the key is told anything but that it is no key (any more)."""
-        return (await self.ask("GET", "/")).code not in ("InvalidAccessKeyId", "KeyAccessRevoked")
+        return (await self.ask("GET", "/")).code not in KEY_REFUSED
 
 
 class PatientS3(S3):

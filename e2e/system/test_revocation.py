@@ -9,7 +9,7 @@ from cooper_crds.fields import timestamp
 from cooper_operator.cluster.port import Ref
 from e2e.system.server import Server
 from e2e.system.tenant import Tenant, told
-from support.rig import error_code
+from support.rig import KEY_REFUSED, error_code
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -113,6 +113,6 @@ async def test_a_key_whose_finalizer_is_taken_off_is_refused(team: Tenant) -> No
 
     async def refused() -> bool:
         said = [answers(team, each, each["BUCKET"]) for each in held]
-        return all(code in ("KeyAccessRevoked", "InvalidAccessKeyId") for codes in said for code in codes)
+        return all(code in KEY_REFUSED for codes in said for code in codes)
 
     await team.until("refusal", refused)

@@ -17,6 +17,12 @@ from botocore.exceptions import ClientError
 
 from clients.aws import clean_env, read_env
 
+KEY_REFUSED = frozenset({"KeyAccessRevoked", "InvalidAccessKeyId"})
+"""What one is told whose key is over: that it is revoked while its record is there, and soon that there is no such key.
+
+The record is destroyed after the refusal is proven; that a gateway has heard of that too is not waited for.
+"""
+
 COOPER = [sys.executable, "-m", "cooper_cli.main"]
 
 REGION = """
