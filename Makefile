@@ -44,7 +44,8 @@ check: $(STAMP) ## format, lint, types, import rules, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cooper_crds.schema --check charts/cooper/files/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting --check docs/troubleshooting.md
-	@$(BIN)/python charts/readme.py --check charts/cooper
+	@$(BIN)/python -m charts.values_schema --check charts/cooper
+	@$(BIN)/python -m charts.readme --check charts/cooper
 
 format: $(STAMP) ## format the code
 	@$(BIN)/ruff format .
@@ -53,7 +54,8 @@ format: $(STAMP) ## format the code
 generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_crds.schema charts/cooper/files/crds
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
-	@$(BIN)/python charts/readme.py charts/cooper
+	@$(BIN)/python -m charts.values_schema charts/cooper
+	@$(BIN)/python -m charts.readme charts/cooper
 
 image: $(STAMP) ## build the image for containers and print its name
 	@$(IN_TREE) $(BIN)/python -m e2e.image

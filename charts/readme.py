@@ -1,4 +1,4 @@
-"""Writes the chart's README, or checks it: `python charts/readme.py [--check] CHART`.
+"""Writes the chart's README, or checks it: `python -m charts.readme [--check] CHART`.
 
 The chart's values.yaml says what a value is for (the comment above it) and its default, values.schema.json its type. A
 value that one of them does not have is an error.
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 
+from charts.values_schema import is_section
 from cooper_crds.generated import settle
 
 _HEAD: Final = """\
@@ -88,7 +89,7 @@ def _below(
     for name, (key, value) in found.items():
         path = f"{above}{name}"
         comment = _comment(key.start_mark.line, key.start_mark.column, lines)
-        if "properties" in allowed[name]:
+        if is_section(allowed[name], defaults[name]):
             if comment:
                 yield Value(path, "", "", comment)
             yield from _below(value, defaults[name], allowed[name], f"{path}.", lines)
@@ -127,7 +128,7 @@ def _default(value: Any) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check the page; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python charts/readme.py", description="Write the chart's README.")
+    parser = argparse.ArgumentParser(prog="python -m charts.readme", description="Write the chart's README.")
     parser.add_argument("chart", type=Path, metavar="CHART", help="the chart's folder (charts/cooper)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and say what differs")
     options = parser.parse_args(arguments)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from e2e.chart.helm import CHART, NAMESPACE, Helm, HelmFailed
+from e2e.crds import samples
 from e2e.operator import rights
 
 EVERYTHING: dict[str, Any] = {
@@ -130,6 +131,24 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a Region's name with nothing between periods": ({"region": {"name": "a..b"}}, "/region/name"),
     "a name that no object can have": ({"fullnameOverride": "My_Name"}, "/fullnameOverride"),
     "a field of a Region that is none": ({"region": {"spec": {"maxRecordsAge": "1h"}}}, "maxRecordsAge"),
+    "a Region's field of a wrong type": ({"region": {"spec": {"features": {"matchRegion": "yes"}}}}, "matchRegion"),
+    "a field that is none within a field": ({"region": {"spec": {"limits": {"maxSize": "1Gi"}}}}, "maxSize"),
+    "a section that is a text": (
+        {"region": {"spec": {"endpoints": "https://s3.example.com"}}},
+        "/region/spec/endpoints",
+    ),
+    "a Region's endpoint without a scheme": (
+        {"region": {"spec": {"endpoints": {"public": "s3.example.com"}}}},
+        "/region/spec/endpoints/public",
+    ),
+    "a size that a Region takes for none": (
+        {"region": {"spec": {"limits": {"maxObjectSize": "5 GB"}}}},
+        "/region/spec/limits/maxObjectSize",
+    ),
+    "a duration that is none": ({"region": {"spec": {"maxRecordAge": "soon"}}}, "/region/spec/maxRecordAge"),
+    "a template without the name": ({"region": {"spec": {"bucketNameTemplate": "team-a"}}}, "bucketNameTemplate"),
+    "certificates that are none": ({"region": {"spec": {"caBundle": "ca.crt"}}}, "/region/spec/caBundle"),
+    "a field of a Region's spec that is null": ({"region": {"spec": {"limits": None}}}, "/region/spec/limits"),
     "no tag": ({"region": {"tag": ""}}, "/region/tag"),
     "a tag that is none": ({"region": {"tag": "US East"}}, "/region/tag"),
     "an endpoint with a path": ({"region": {"publicEndpoint": "https://example.com/s3"}}, "/region/publicEndpoint"),
@@ -170,7 +189,12 @@ def test_lint(charts: Helm) -> None:
 
 @pytest.mark.parametrize("case", VALUES)
 def test_the_api_server_takes_every_object(charts: Helm, kubeconfig: Path, namespace: str, case: str) -> None:
-    objects = [each for each in charts.rendered(VALUES[case]) if each["apiVersion"].split("/")[0] not in _FOREIGN]
+    _is_taken(charts.rendered(VALUES[case]), kubeconfig)
+
+
+def _is_taken(rendered: list[dict[str, Any]], kubeconfig: Path) -> None:
+    """By the API server, as far as it knows the kinds, and without a warning, as of Pods that are not restricted."""
+    objects = [each for each in rendered if each["apiVersion"].split("/")[0] not in _FOREIGN]
     command = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig), "apply", "--server-side"]
     done = subprocess.run(
         [*command, "--dry-run=server", "--force-conflicts", "-f", "-"],
@@ -179,7 +203,7 @@ def test_the_api_server_takes_every_object(charts: Helm, kubeconfig: Path, names
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (0, "")  # nor is there a warning, as of Pods that are not restricted
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == len(objects)
 
 
@@ -261,17 +285,68 @@ def _of_a_region() -> tuple[dict[str, Any], dict[str, Any]]:
     return schema["properties"]["region"]["properties"], spec["properties"]
 
 
-def test_any_field_of_a_region_may_be_set() -> None:
-    values, fields = _of_a_region()
-    assert set(values["spec"]["propertyNames"]["enum"]) == set(fields)
-
-
 def test_what_a_region_refuses_values_refuse() -> None:
     values, fields = _of_a_region()
     assert values["tag"]["pattern"] == fields["tag"]["pattern"]
     for name, endpoint in (("internalEndpoint", "internal"), ("publicEndpoint", "public")):
         pattern = fields["endpoints"]["properties"][endpoint]["pattern"]
         assert values[name]["pattern"] == f"^({pattern.removeprefix('^').removesuffix('$')})?$"
+
+
+def test_every_field_of_a_region_may_be_set(charts: Helm) -> None:
+    spec = samples.full("Region")["spec"]
+    assert _region(charts.rendered({"region": {"spec": spec}})) == spec
+
+
+def _paths(within: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in within.items():
+        yield above + name
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{name}.")
+
+
+_PATHS = list(_paths(yaml.safe_load((CHART / "values.yaml").read_text())))
+#: With all that a value can matter to.
+_ALL_ON = ("ingress", "httpRoute", "networkPolicy")
+_ALL_ON += ("metrics.serviceMonitor", "metrics.prometheusRule", "metrics.grafanaDashboard")
+
+
+def test_a_value_of_null_is_refused_or_is_nothing(charts: Helm, kubeconfig: Path, namespace: str) -> None:
+    """Helm drops it, and templates find none."""
+    enabled = ",".join(f"{each}.enabled=true" for each in _ALL_ON)
+    said = {path: _said_of(charts, f"{enabled},{path}=null") for path in _PATHS}
+    wanted = {"ingress.host": "ingress.host: the name", "httpRoute.parentRefs": "httpRoute.parentRefs: the Gateways"}
+    for path, message in said.items():
+        assert wanted.get(path, f"missing property '{path.rpartition('.')[2]}'") in message or not message, path
+    assert [path for path in ("gateway", "gateway.workers", "region.name", "operator.replicas") if not said[path]] == []
+    nothing: dict[str, Any] = {each.partition(".")[0]: {} for each in _ALL_ON}
+    for path in (each for each in said if not said[each] and not each.endswith(".enabled")):
+        _set(nothing, path.split("."), None)
+    assert nothing["watchNamespaces"] is nothing["region"]["spec"] is nothing["ingress"]["annotations"] is None
+    for path in _ALL_ON:
+        _set(nothing, [*path.split("."), "enabled"], True)
+    nothing["ingress"]["host"] = "s3.example.com"
+    nothing["httpRoute"]["parentRefs"] = [{"name": "public"}]
+    _is_taken(charts.rendered(nothing), kubeconfig)
+
+
+def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set what is not within nothing already."""
+    for name in path[:-1]:
+        values = values.setdefault(name, {})
+        if values is None:
+            return
+    values[path[-1]] = value
+
+
+def _said_of(charts: Helm, values: str) -> str:
+    """What helm says against values; nothing when it takes them."""
+    needed = "ingress.host=s3.example.com,httpRoute.parentRefs[0].name=public"
+    try:
+        charts("template", "release", str(CHART), "--set", f"{needed},{values}")
+    except HelmFailed as failed:
+        return str(failed)
+    return ""
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -175,7 +175,7 @@ def test_all_that_there_is_outlives_an_upgrade_a_restore_and_an_uninstall(shell:
     with shell.client(values) as s3:
         s3.put_object(Bucket="kept-photos", Key="small", Body=b"small")
         s3.put_object(Bucket="kept-photos", Key="large", Body=_LARGE)
-    shell.page("upgrade-and-backup.md", "Upgrade", "Roll back", "Grow the volume", "Back up", seconds=400)
+    shell.page("upgrade-and-backup.md", "Upgrade", "Roll back", "What an upgrade cannot change", "Back up", seconds=400)
     shell("kubectl delete namespace cooper-system --timeout=120s")
     shell.page("upgrade-and-backup.md", "Restore", seconds=300)
     _is_kept(shell, values)

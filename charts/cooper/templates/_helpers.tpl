@@ -34,7 +34,7 @@
 {{- if .Values.region.publicEndpoint -}}
 {{- $_ := set $endpoints "public" .Values.region.publicEndpoint -}}
 {{- end -}}
-{{- mergeOverwrite $endpoints (dig "endpoints" (dict) .Values.region.spec) | toJson -}}
+{{- mergeOverwrite $endpoints (dig "endpoints" (dict) (default (dict) .Values.region.spec)) | toJson -}}
 {{- end -}}
 
 {{- define "cooper.tlsNames" -}}
@@ -116,5 +116,5 @@ spec:
   {{- $service = set $service "scheme" $scheme }}
   {{- end }}
   {{- $spec = set $spec "service" $service }}
-  {{- mergeOverwrite $spec (deepCopy .Values.region.spec) | toYaml | nindent 2 }}
+  {{- mergeOverwrite $spec (deepCopy (default (dict) .Values.region.spec)) | toYaml | nindent 2 }}
 {{- end -}}

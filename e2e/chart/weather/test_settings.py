@@ -19,7 +19,7 @@ _GATEWAY = f"{FULL_NAME}-gateway-0"
 async def test_a_region_s_value_that_is_none_ends_the_roll_out(release: Release) -> None:
     """Helm cannot tell; the new operator does, and the former ones work on."""
     before = await release.pods("operator")
-    region = {"spec": {"maxRecordAge": "soon"}}
+    region = {"spec": {"maxRecordAge": "1s"}}
     await release.helm("upgrade", NAME, str(CHART), values=release.values | {"region": region})
     try:
         said = await _until_logged(release, "maxRecordAge")
