@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import logging
+import signal
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between attempts to read the Secret.
 _PAUSE: Final = 2.0
+#: What a shell gives a program that a signal ended. Not 0: then a Pod would go on without a key.
+_ENDED_BY_SIGNAL: Final = 128
 
 
 @click.group()
@@ -41,10 +45,17 @@ def fetch(name: str, data: Path, target: Path, namespace: str | None, kubeconfig
     """
     logs.set_up("keys")
     log.setLevel(logging.INFO)
+    # Nothing is done for the first process of a container by default: it would be waited for, and killed.
+    signal.signal(signal.SIGTERM, _end)
     try:
         asyncio.run(_fetch(name, records_namespace(namespace, kubeconfig), kubeconfig, data.absolute(), target))
     except (KeyringError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _end(number: int, _: object) -> NoReturn:
+    log.info("told to stop; no key was fetched")
+    sys.exit(_ENDED_BY_SIGNAL + number)
 
 
 async def _fetch(name: str, namespace: str, kubeconfig: Path | None, data: Path, target: Path) -> None:

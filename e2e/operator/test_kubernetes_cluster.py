@@ -408,7 +408,7 @@ async def test_token_that_is_not_accepted_is_named(kubeconfig: Path, tmp_path: P
     wrong.write_text(yaml.safe_dump(content))
     cluster = KubernetesCluster(KubernetesApi(Connection(from_kubeconfig(wrong))))
     try:
-        with pytest.raises(Unavailable, match="does not accept the operator's own credentials"):
+        with pytest.raises(Unavailable, match="does not accept Cooper's own credentials"):
             await cluster.get(KEY)
     finally:
         await cluster.close()

@@ -199,7 +199,7 @@ async def test_missing_right_is_told_with_what_to_do(
     told = [each.getMessage() for each in caplog.records]
     assert len(told) == 1
     assert 'cannot get resource "leases"' in told[0]
-    assert told[0].endswith("the operator lacks this right: grant it, as the chart's roles do")
+    assert told[0].endswith("Cooper lacks this right: grant it, as the chart's roles do")
 
 
 async def test_missing_namespace_is_told(kubectl: Kubectl, kubeconfig: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -95,13 +95,9 @@ class ScriptedApi:
         return sum(asked.startswith(what) for asked in self.asked)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator["ScriptedApi"]:
-        """Listen on a free port, and write a kubeconfig that leads there."""
-        app = web.Application()
-        base = "/api/v1/namespaces/cooper"
-        app.router.add_get(f"{base}/secrets", self._secrets)
-        app.router.add_get(f"{base}/configmaps/records-revision", self._config_map)
-        app.router.add_get(base, self._namespace)
+    async def serving(self, app: web.Application | None = None) -> AsyncIterator["ScriptedApi"]:
+        """Listen on a free port, and write a kubeconfig that leads there. `app` answers otherwise."""
+        app = app or self._of_records()
         app.on_response_prepare.append(self._date)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
@@ -113,6 +109,13 @@ class ScriptedApi:
             yield self
         finally:
             await runner.cleanup()
+
+    def _of_records(self) -> web.Application:
+        app, base = web.Application(), "/api/v1/namespaces/cooper"
+        app.router.add_get(f"{base}/secrets", self._secrets)
+        app.router.add_get(f"{base}/configmaps/records-revision", self._config_map)
+        app.router.add_get(base, self._namespace)
+        return app
 
     async def _secrets(self, request: web.Request) -> web.StreamResponse:
         assert request.query["fieldSelector"] == f"type={RECORD_TYPE}"

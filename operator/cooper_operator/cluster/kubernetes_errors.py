@@ -62,9 +62,9 @@ class _Row:
 _LACKS_RIGHT: Final = re.compile(r"\bcannot \S+ (resource|path) ")
 
 _UNKNOWN_KIND: Final = "the API server does not know this kind: apply the CustomResourceDefinitions of this version"
-_NO_RIGHT: Final = "the operator lacks this right: grant it, as the chart's roles do"
+_NO_RIGHT: Final = "Cooper lacks this right: grant it, as the chart's roles do"
 _TERMINATING: Final = "the namespace is being deleted: nothing new can be made in it"
-_NOT_ACCEPTED: Final = "the API server does not accept the operator's own credentials: check its service account"
+_NOT_ACCEPTED: Final = "the API server does not accept Cooper's own credentials: check its service account"
 
 _TABLE: Final = (
     _Row(400, Invalid),

@@ -543,14 +543,14 @@ async def test_outage_is_told_once_also_that_a_right_is_missing(caplog: pytest.L
     a.line.fate = REFUSED
     async with a.leading():
         await asyncio.sleep(30)
-        a.line.error = NotAllowed("Lease cooper/cooper-operator: cannot get; the operator lacks this right: grant it")
+        a.line.error = NotAllowed("Lease cooper/cooper-operator: cannot get; Cooper lacks this right: grant it")
         await asyncio.sleep(30)
         a.line.fate = Fate()
         await asyncio.sleep(30)
     failed = "Lease cooper/cooper-operator cannot be read or written, it is tried again: "
     assert [each.getMessage() for each in caplog.records] == [
         f"{failed}the API server is away (HTTP 500)",
-        f"{failed}Lease cooper/cooper-operator: cannot get; the operator lacks this right: grant it",
+        f"{failed}Lease cooper/cooper-operator: cannot get; Cooper lacks this right: grant it",
         "Lease cooper/cooper-operator can be read and written again",
         "Lease cooper/cooper-operator: this operator leads, as a",
     ]
@@ -614,4 +614,4 @@ async def test_missing_right_is_told_with_what_to_do(tmp_path: Path, caplog: pyt
     async with script.serving() as api:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(Leadership(api, "cooper", "a").acquire(), 0.5)
-    assert f"{message} (HTTP 403); the operator lacks this right: grant it" in caplog.text
+    assert f"{message} (HTTP 403); Cooper lacks this right: grant it" in caplog.text
