@@ -17,6 +17,7 @@ from cooper_crds.fields import (
     unix_seconds,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.networks import AllowedNetworks
 from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
@@ -132,6 +133,7 @@ class AccessKeySpec(Model):
             "Secret is deleted then. A later time issues a new key."
         ),
     ] = None
+    allowed_networks: AllowedNetworks = None
     secret_name: Annotated[
         ResourceName | None,
         Field(

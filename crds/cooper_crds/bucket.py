@@ -24,6 +24,7 @@ from cooper_crds.fields import (
     size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
+from cooper_crds.networks import AllowedNetworks
 from cooper_crds.rotation import Restart, RotationField
 from cooper_crds.secret_keys import KEYS_RULE, SecretKeysField, SecretProfiles, check_keys
 
@@ -58,6 +59,7 @@ class BucketCredentials(Model):
             "the bucket's location.",
         ),
     ] = list(DEFAULT_ACTIONS)
+    allowed_networks: AllowedNetworks = None
     secret_profiles: SecretProfiles = ["Cooper"]
     secret_keys: SecretKeysField = None
     rotation: RotationField = None

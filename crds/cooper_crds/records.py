@@ -54,6 +54,7 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     replaces: str = ""  # id of the key that it takes the place of, which works beside it for a while
     superseded_at: float | None = None  # Unix seconds: when the Secret was first to hold its successor
     system: bool = False  # the operator's own key: cooper:Operate and nothing else
+    networks: tuple[str, ...] = ()  # CIDRs that it may be used from; none: anywhere
     region: str = ""  # name of the Region that honours it, for good; every one honours a system key
     version: int = RECORD_VERSION
 
@@ -94,6 +95,7 @@ class RegionRecord(
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     max_record_age: float = 86400.0  # seconds
+    trusted_proxies: tuple[str, ...] = ()  # CIDRs of those that are believed about where a request comes from
     longer_age_until: float = 0.0  # Unix seconds: who has not read this record may go by a longer age until then
     service: str = ""  # whose endpoints the gateways are; empty: the one of the Region's name
     service_port: str = "s3"  # name of its port

@@ -18,6 +18,7 @@ from cooper_crds.fields import (
     size_between,
 )
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
+from cooper_crds.networks import NetworkSet
 
 MIN_RECORD_AGE: Final = 30.0
 MAX_RECORD_AGE: Final = 720 * 3600.0
@@ -149,6 +150,14 @@ class RegionSpec(Model):
     limits: Annotated[
         Limits, Field(description="What the gateway accepts at most.", json_schema_extra={"default": {}})
     ] = Limits()
+    trusted_proxies: Annotated[
+        NetworkSet | None,
+        Field(
+            description="Networks of the proxies before the gateways that are believed when they say in "
+            "X-Forwarded-For where a request comes from. It matters to keys with allowedNetworks only. Default: none "
+            "is believed, and a request comes from whoever connects."
+        ),
+    ] = None
     max_record_age: Annotated[
         Duration,
         duration_between(MIN_RECORD_AGE, MAX_RECORD_AGE),

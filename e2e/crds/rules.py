@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cooper_crds.networks import NO_NETWORK
 from cooper_crds.secret_profiles import OTHER_PROFILES, PROFILES
 
 _NAMED: Final = (None, "photos", "films")
@@ -68,6 +69,15 @@ _ENDPOINTS: Final = {
     "must have a valid IPv6 address in its brackets": _IPV6,
     "must have a port from 1 to 65535, or none": _PORT,
 }
+_NETWORKS: Final = Values(
+    ["10.0.0.1/8", "10.0.0.0/33", "10.0.0/8", "256.0.0.0/8", "2001:db8::1/32", "::/129", "::ffff:10.0.0.0/104", ":/0"],
+    ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.7/32", "2001:DB8::/32", "::1/128", "64:ff9b::1.2.3.4/128"],
+)
+_OF_NETWORKS: Final = (
+    ("AccessKey", "allowedNetworks"),
+    ("Bucket", "credentials.allowedNetworks"),
+    ("Region", "trustedProxies"),
+)
 
 # A value that is not named keeps its key: two that change theirs are no mistake.
 _OWN_KEYS: Final = Values(
@@ -133,6 +143,7 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         for of in ("internal", "public")
         for said, rows in _ENDPOINTS.items()
     },
+    **{(kind, f"spec.{at}[0]", NO_NETWORK): _NETWORKS for kind, at in _OF_NETWORKS},
     ("Region", "spec.maxRecordAge", "must be from 30s to 720h"): Values(
         ["29s", "0s", "0h0m0s", "720h1s", "721h", "43201m", "999999h", "999999h9999999m9999999s"],
         ["30s", "1m", "720h", "43200m", "2592000s", "719h59m60s", "000030s"],

@@ -48,6 +48,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "service": {"name": "gateway", "port": "http", "scheme": "https"},
             "features": {"listObjectsV1": False, "matchRegion": True},
             "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
+            "trustedProxies": ["10.0.0.0/8", "2001:db8::/32"],
             "maxRecordAge": "1h30m",
             "bucketNameTemplate": "{namespace}-{name}",
         },
@@ -63,7 +64,13 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "quota": {"maxSize": "10Gi", "maxObjects": 1000},
             "allowedContentTypes": ["image/*", "text/plain"],
             "deletionPolicy": "Retain",
-            "credentials": {"enabled": False, "secretName": "my-secret", "actions": ["s3:GetObject"], **_SECRET},
+            "credentials": {
+                "enabled": False,
+                "secretName": "my-secret",
+                "actions": ["s3:GetObject"],
+                "allowedNetworks": ["192.0.2.0/24"],
+                **_SECRET,
+            },
         },
         {
             **_OBSERVED,
@@ -98,6 +105,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "allBuckets": {"actions": ["s3:ListBucket"]},
             "state": "Revoked",
             "expiresAt": TIME,
+            "allowedNetworks": ["192.0.2.7/32", "2001:db8::/32"],
             "secretName": "my-secret",
             **_SECRET,
         },
@@ -202,6 +210,9 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "spec", "allowedContentTypes"): Text(lambda n: "a/".ljust(n, "b"), "a/b", "text plain"),
+    _pattern("AccessKey", "spec", "allowedNetworks"): Text(
+        lambda n: f"{'0000:' * 6}255.255.255.255/128".rjust(n, "0"), "::/0", "10.0.0.0"
+    ),
     _pattern("AccessKey", "spec", "grants", "prefixes"): Text(_letters, " ", "a\tb"),
     _pattern("AccessKey", "status", "accessKeyId"): Text(
         lambda n: "AKIA".ljust(n, "A"), "AKIA".ljust(20, "A"), "AKIA".ljust(20, "1")
@@ -217,6 +228,11 @@ def _grants(count: int) -> list[Any]:
     ]
 
 
+def _networks(count: int) -> list[Any]:
+    """As long as any: rules that read them cost the most."""
+    return [f"{'0000:' * 6}255.255.255.{100 + index}/128" for index in range(count)]
+
+
 #: Lists of any length, by the name of their field.
 LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "actions": lambda count: [*GRANTABLE_ACTIONS, GRANTABLE_ACTIONS[0]][:count],
@@ -224,6 +240,8 @@ LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "from": lambda count: [{"namespace": f"{index:02}".rjust(63, "n")} for index in range(count)],
     "buckets": lambda count: [f"{index:03}".rjust(253, "b") for index in range(count)],
     "allowedContentTypes": lambda count: [f"image/{index}" for index in range(count)],
+    "allowedNetworks": _networks,
+    "trustedProxies": _networks,
     "prefixes": lambda count: [f"{index}".ljust(256, "é") for index in range(count)],
     "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
     "restart": lambda count: [{"kind": "Deployment", "name": f"web-{index}"} for index in range(count)],

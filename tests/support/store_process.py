@@ -29,7 +29,7 @@ UNREADABLE = b"nobody reads it!"
 UNTOUCHED = b"untouched"
 
 
-def refuse_revoked(access_key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
+def refuse_revoked(access_key_id: str, address: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
     if access_key_id == REVOKED:
         return "KeyAccessRevoked"
     if UNTOUCHED in names:

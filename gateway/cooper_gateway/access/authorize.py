@@ -9,11 +9,13 @@ from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
 from cooper_crds.records import BucketRecord, Grant, KeyRecord
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
+from cooper_gateway.access.networks import within
 from cooper_gateway.access.principals import Anonymous, KeyHolder, Principal
 
 DENIED = "AccessDenied"
 REVOKED = "KeyAccessRevoked"
 GONE = "NoSuchBucket"
+ELSEWHERE = "NetworkNotAllowed"
 TOO_OLD = "ServiceUnavailable"
 
 
@@ -38,9 +40,11 @@ def authorize(
         return REVOKED
     if key.system or action == OPERATE:
         return _operate(key, action, bucket_name, bucket)
-    if action is None:
-        return None
-    return _granted(key, action, bucket_name, bucket, place)
+    code = None if action is None else _granted(key, action, bucket_name, bucket, place)
+    # Last, so that a key shows from everywhere what is refused to it anyway: the operator looks from where it is.
+    if code is None and key.networks and not within(principal.address, key.networks):
+        return ELSEWHERE
+    return code
 
 
 def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | None) -> bool:
@@ -62,12 +66,18 @@ def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | N
 
 
 def recheck(
-    directory: Directory, access_key_id: str, action: str, data_id: bytes, places: Sequence[bytes], now: float
+    directory: Directory,
+    access_key_id: str,
+    address: str,
+    action: str,
+    data_id: bytes,
+    places: Sequence[bytes],
+    now: float,
 ) -> str | None:
     """Decide again inside a commit, from the records as they are now: None, or the S3 error code.
 
-    `data_id` is the 16 bytes that name the bucket's data, `places` are the objects that are written to. An empty
-    `access_key_id` is the anonymous principal, which may never write.
+    `address` is from where the request came; `data_id` is the 16 bytes that name the bucket's data, `places` are the
+    objects that are written to. An empty `access_key_id` is the anonymous principal, which may never write.
     """
     if not access_key_id:
         return DENIED
@@ -86,7 +96,7 @@ def recheck(
     bucket = directory.bucket(name)
     if bucket is not None and _data_bytes(bucket.data_id) != data_id:
         return GONE
-    holder = KeyHolder(key)
+    holder = KeyHolder(key, address)
     return next((code for place in places if (code := authorize(holder, action, name, bucket, now, place))), None)
 
 

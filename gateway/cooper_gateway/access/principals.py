@@ -16,6 +16,7 @@ class KeyHolder:
     """Someone whose signature was verified with this key's secret."""
 
     key: KeyRecord
+    address: str = ""  # from where the request comes; empty: not known
 
 
 Principal = Anonymous | KeyHolder

@@ -59,6 +59,7 @@ class S3Connection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "_written",
+        "peer",
         "write_paused",
     )
 
@@ -83,6 +84,7 @@ class S3Connection(asyncio.Protocol):
         self._receiving = Progress(context.now)
         self._sending = Progress(context.now)
         self._waiter: asyncio.Future[None] | None = None
+        self.peer = ""  # address of the client
         self.write_paused = False
 
     # The transport's side.
@@ -91,6 +93,8 @@ class S3Connection(asyncio.Protocol):
         """A client is there."""
         # uvloop's transports do not derive from asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
+        peername: object = transport.get_extra_info("peername")
+        self.peer = str(cast(Any, peername)[0]) if isinstance(peername, tuple) and peername else ""
         self._transport.set_write_buffer_limits(high=self._limits.write_bytes)
         if self._context.secure:  # what waits while reading is paused comes in one piece then
             cast(Any, self._transport).set_read_buffer_limits(high=self._limits.queue_bytes // 2)

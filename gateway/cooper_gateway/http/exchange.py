@@ -25,6 +25,11 @@ class Wire(Protocol):
     """The connection, as an exchange sees it."""
 
     @property
+    def peer(self) -> str:
+        """Address of the client; empty where it is not known."""
+        ...
+
+    @property
     def write_paused(self) -> bool:
         """Whether the transport's write buffer is over its high-water mark."""
         ...
@@ -71,7 +76,7 @@ class Exchange:
         self._head = head
         self._raw = raw  # None: a GET or HEAD without a body
         path, _, query = head.target.partition(b"?")
-        self._request = Request(head.method, path, query, head.headers, secure=context.secure)
+        self._request = Request(head.method, path, query, head.headers, peer=wire.peer, secure=context.secure)
         self._request_id = context.request_ids()
         self._begun = time.perf_counter()
         self._call: Call | None = None

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import ACCESS_GENERATION, BucketRecord, RegionRecord
-from cooper_gateway.access.authorize import REVOKED, authorize, may_know_absence
+from cooper_crds.records import ACCESS_GENERATION, RECORD_DIGEST, BucketRecord, KeyRecord, RegionRecord, record_digest
+from cooper_gateway.access.authorize import ELSEWHERE, REVOKED, authorize, may_know_absence
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
+from cooper_gateway.access.networks import origin
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.errors import is_fault, to_s3_error
@@ -90,11 +91,12 @@ class Pipeline:
         if not request.public_path:  # that path is anonymous, whatever credentials a browser sends along
             claim = parse_claim(request, now, region.tag if region.match_region else None)
         if claim is not None:
-            principal, signing_key = self._key_holder(claim, directory)
+            key, signing_key = self._signer(claim, directory)
+            principal = _holder(key, request, region)
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
-            raise S3Error(code, None, **_by_which_record(code, bucket))
+            raise S3Error(code, None, **_by_which_record(code, principal, bucket))
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -132,13 +134,13 @@ class Pipeline:
         try:
             now = self._clock()
             directory = self._directory_source()
-            _fresh_region(directory, now)
+            region = _fresh_region(directory, now)
             principal = call.principal
             if isinstance(principal, KeyHolder):
                 key = directory.key(principal.key.access_key_id)
                 if key is None:
                     return S3Error("InvalidAccessKeyId")
-                principal = KeyHolder(key)
+                principal = _holder(key, call.request, region)
             name = call.request.bucket
             bucket = None if name is None else directory.bucket(name)
             if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
@@ -174,16 +176,23 @@ class Pipeline:
                 f"{request_id} {who} {operation} {bucket} {status} {received} {sent} {seconds * 1000:.3f}ms"
             )
 
-    def _key_holder(self, claim: Claim, directory: Directory) -> tuple[Principal, bytes]:
+    def _signer(self, claim: Claim, directory: Directory) -> tuple[KeyRecord, bytes]:
         """Who signed, and with which key. Its state is judged later: signature before state."""
         key = directory.key(claim.access_key_id)
         if key is None or not key.secret_key:  # an empty secret would be everybody's
             raise S3Error("InvalidAccessKeyId")
-        return KeyHolder(key), self._signing_keys.verify(claim, key.secret_key)
+        return key, self._signing_keys.verify(claim, key.secret_key)
 
 
-def _by_which_record(code: str, bucket: BucketRecord | None) -> dict[str, str]:
-    """Of a bucket that is refused to every key: since when. So a refusal of now is told from one of an earlier time."""
+def _holder(key: KeyRecord, request: Request, region: RegionRecord) -> KeyHolder:
+    return KeyHolder(key, origin(request.peer, request.headers.get("x-forwarded-for", ""), region.trusted_proxies))
+
+
+def _by_which_record(code: str, principal: Principal, bucket: BucketRecord | None) -> dict[str, str]:
+    """Of a bucket that is refused to every key: since when. So a refusal of now is told from one of an earlier time.
+    Of a key that is used from elsewhere: what is told to one that is not refused."""
+    if code == ELSEWHERE and isinstance(principal, KeyHolder):
+        return {RECORD_DIGEST: record_digest(principal.key)}
     if code != REVOKED or bucket is None or bucket.api_access != "Revoked":
         return {}
     return {ACCESS_GENERATION: str(bucket.access_generation)}

@@ -66,7 +66,8 @@ class Call:
         """What is checked again inside the commit."""
         bucket = self.bucket
         quota = NO_QUOTA if bucket is None else Quota(bucket.max_objects, bucket.max_size)
-        return Guard(self.access_key_id, self.route.action or "", quota=quota)
+        address = self.principal.address if isinstance(self.principal, KeyHolder) else ""
+        return Guard(self.access_key_id, self.route.action or "", quota=quota, address=address)
 
     @property
     def max_object_size(self) -> int:

@@ -48,6 +48,8 @@ class Recheck:
     def __init__(self, records: RecordsTable) -> None:
         self._records = records
 
-    def __call__(self, access_key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
+    def __call__(
+        self, access_key_id: str, address: str, action: str, data_id: bytes, names: Sequence[bytes]
+    ) -> str | None:
         """None when it is, else the S3 error code. `data_id` names the bucket's data, `names` are its objects'."""
-        return recheck(self._records.refresh(), access_key_id, action, data_id, names, time.time())
+        return recheck(self._records.refresh(), access_key_id, address, action, data_id, names, time.time())

@@ -32,6 +32,10 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "MethodNotAllowed": (405, "That method is not allowed on this resource."),
     "MissingContentLength": (411, "Content-Length is required."),
     "MissingSecurityHeader": (400, "A required header is missing."),
+    "NetworkNotAllowed": (
+        403,
+        "The access key may not be used from this address: see allowedNetworks of its AccessKey.",
+    ),
     "NoSuchBucket": (404, "No such bucket."),
     "NoSuchKey": (404, "No such key."),
     "NoSuchUpload": (404, "No such multipart upload: it never was, was aborted, or is complete."),

@@ -44,6 +44,7 @@ class Request:
     bucket: str | None = None  # decoded, from the path
     name: bytes | None = None  # decoded object name; None on service and bucket paths
     query: dict[str, str] = field(default_factory=dict[str, str])  # decoded; a repeated parameter is refused
+    peer: str = ""  # address of who is connected; empty: not known
     secure: bool = False  # came over TLS
     public_path: bool = False  # came as /public/<bucket>/<key>: anonymous only, whatever else it carries
 

@@ -1,12 +1,10 @@
 """One write transaction of the committer: what it reads and writes, and what has to happen before and after it."""
 
 import logging
-from collections.abc import Callable, Sequence
 from typing import Final
 
 import lmdb
 
-from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.storage import entries, names_tree
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.entries import BucketRow, Header, Kind, Piece, State
@@ -16,13 +14,11 @@ from cooper_gateway.storage.port import (
     ConditionFailed,
     Conditions,
     Guard,
+    Recheck,
     Refused,
     StoreError,
     StoreFailed,
 )
-
-#: (access key id, action, data id, names of objects) -> the S3 error code of a refusal, or None.
-Recheck = Callable[[str, str, bytes, Sequence[bytes]], str | None]
 
 FILE_GARBAGE: Final = b"F"  # then directory id, segment id
 KEY_GARBAGE: Final = b"K"  # then data id
@@ -51,9 +47,7 @@ class Batch:
         guard: the store's own doing."""
         if guard is None:
             return
-        code = self._recheck(guard.access_key_id, guard.action, data_id, names)
-        if code is None and guard.source:
-            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source, (guard.source_name,))
+        code = guard.refusal(self._recheck, data_id, names)
         if code is not None:
             raise Refused(code)
 

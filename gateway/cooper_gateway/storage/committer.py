@@ -22,14 +22,14 @@ import msgspec
 
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.storage import wire
-from cooper_gateway.storage.batch import Batch, Garbage, Recheck
+from cooper_gateway.storage.batch import Batch, Garbage
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.commits import APPLY, MAKES_ROOM, Conflict
 from cooper_gateway.storage.housekeeping import Housekeeping
 from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import NO_ROOM, Layout, StoreUnusable, try_lock
 from cooper_gateway.storage.pins import Pins
-from cooper_gateway.storage.port import Refused, StoreError, StoreFailed, StoreFull
+from cooper_gateway.storage.port import Recheck, Refused, StoreError, StoreFailed, StoreFull
 from cooper_gateway.storage.room import Room
 from cooper_gateway.storage.sealing import Sealer
 from cooper_gateway.storage.sync import DirectorySync, SyncFailed

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.storage.memory_listing import common_prefix, page_of
 from cooper_gateway.storage.memory_objects import (
     Completed,
@@ -39,6 +38,7 @@ from cooper_gateway.storage.port import (
     NoSuchUpload,
     ObjectInfo,
     PartInfo,
+    Recheck,
     Refused,
     Segment,
     UploadEntry,
@@ -46,9 +46,6 @@ from cooper_gateway.storage.port import (
     UploadListing,
     Usage,
 )
-
-#: (access key id, action, data id, names of objects) -> None when still allowed, else the S3 error code.
-Recheck = Callable[[str, str, bytes, Sequence[bytes]], str | None]
 
 #: "Part size: 5 MiB to 5 GiB. There is no minimum size limit on the last part." (S3 User Guide, multipart limits)
 MIN_PART_SIZE = 5 << 20
@@ -113,9 +110,7 @@ class MemoryStore:
     def _allow(self, bucket: BucketRef, guard: Guard, *names: bytes) -> None:
         if self._recheck is None:
             return
-        code = self._recheck(guard.access_key_id, guard.action, bucket.data_id, names)
-        if code is None and guard.source:
-            code = self._recheck(guard.access_key_id, GET_OBJECT, guard.source, (guard.source_name,))
+        code = guard.refusal(self._recheck, bucket.data_id, names)
         if code is not None:
             raise Refused(code)
 

@@ -6,10 +6,15 @@ commit that returned is durable. What a commit depends on (conditions, the key's
 checked inside it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
+
+from cooper_crds.actions import GET_OBJECT
+
+#: (access key id, address of the client, action, data id, names of objects) -> the S3 error code of a refusal, or None.
+Recheck = Callable[[str, str, str, bytes, Sequence[bytes]], str | None]
 
 
 class StoreError(Exception):
@@ -179,6 +184,14 @@ class Guard(msgspec.Struct, frozen=True, array_like=True):
     source: bytes = b""  # data id of the bucket that a copy reads: that right, too, must still be there
     source_name: bytes = b""  # the object that it reads
     quota: Quota = NO_QUOTA
+    address: str = ""  # from where the request came
+
+    def refusal(self, recheck: Recheck, data_id: bytes, names: Sequence[bytes]) -> str | None:
+        """Why this may not be done any more to objects of the bucket whose data that is: an S3 error code, or None."""
+        code = recheck(self.access_key_id, self.address, self.action, data_id, names)
+        if code is None and self.source:
+            code = recheck(self.access_key_id, self.address, GET_OBJECT, self.source, (self.source_name,))
+        return code
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -36,11 +36,16 @@ def lists(buckets: list[str]) -> Verdict:
 
 
 def accepts(key: KeyRecord, buckets: list[str]) -> Verdict:
-    """The same by this record of the key and no other: whatever it allows, and whatever it does not."""
+    """The same by this record of the key and no other: whatever it allows, and whatever it does not.
+
+    A key that may be used from some networks only shows its record to who asks from elsewhere, and no buckets: theirs
+    were written before it, and gateways read records in that order.
+    """
     listed, digest = lists(buckets), record_digest(key)
 
     def verdict(response: Response) -> str:
-        if problem := listed(response):
+        elsewhere = bool(key.networks) and error_code(response) == "NetworkNotAllowed"
+        if not elsewhere and (problem := listed(response)):
             return problem
         return "" if response.headers.get(RECORD_DIGEST) == digest else "goes by an earlier record of the key"
 
@@ -69,6 +74,6 @@ def refuses_bucket(bucket: BucketRecord) -> Verdict:
 
 
 def lets(response: Response) -> str:
-    """The key is let to the bucket: `AccessDenied` says that it may do other things there than listing."""
+    """The key is let to the bucket: it may do other things there than listing, or from elsewhere."""
     code = error_code(response)
-    return "" if response.status == 200 or code == "AccessDenied" else f"answers {code}"
+    return "" if response.status == 200 or code in ("AccessDenied", "NetworkNotAllowed") else f"answers {code}"

@@ -155,7 +155,7 @@ def _managed_spec(bucket: Bucket) -> dict[str, Any]:
     """Fields of the AccessKey's spec that the Bucket decides. Others (state, expiresAt) are its user's."""
     credentials = bucket.spec.credentials
     grants = [{"bucket": bucket.metadata.name, "actions": list(credentials.actions)}]
-    return {"grants": grants, "allBuckets": None, **_secret(credentials)}
+    return {"grants": grants, "allBuckets": None, **_shared(credentials)}
 
 
 def _annotations(bucket: Bucket) -> dict[str, str]:
@@ -168,13 +168,14 @@ def _managed_of(access_key: AccessKey) -> dict[str, Any]:
     spec = access_key.spec
     grants = [grant.model_dump(by_alias=True, exclude_none=True) for grant in spec.grants or ()]
     every = spec.all_buckets and spec.all_buckets.model_dump(by_alias=True)
-    return {"grants": grants, "allBuckets": every, **_secret(spec)}
+    return {"grants": grants, "allBuckets": every, **_shared(spec)}
 
 
-def _secret(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
-    """What is asked of the Secret: the same fields in both. Those that say nothing are None."""
+def _shared(asked: BucketCredentials | AccessKeySpec) -> dict[str, Any]:
+    """What is asked of the key and its Secret: the same fields in both. Those that say nothing are None."""
     keys = None if asked.secret_keys is None else asked.secret_keys.model_dump(by_alias=True, exclude_none=True)
     return {
+        "allowedNetworks": asked.allowed_networks,
         "secretName": asked.secret_name,
         "secretProfiles": list(asked.secret_profiles),
         "secretKeys": keys or None,

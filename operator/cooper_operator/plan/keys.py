@@ -86,8 +86,10 @@ def wanted_key(
     That has no secret yet: it is made when the key is issued.
     """
     not_after = snapshot.access_key.spec.not_after
+    networks = tuple(snapshot.access_key.spec.allowed_networks or ())
     if newest is not None:
-        return msgspec.structs.replace(key_in(newest), region=region, grants=grants, not_after=not_after)
+        key = key_in(newest)
+        return msgspec.structs.replace(key, region=region, grants=grants, networks=networks, not_after=not_after)
     meta = snapshot.access_key.metadata
     serial = _next_serial(snapshot, keys)
     return KeyRecord(
@@ -97,6 +99,7 @@ def wanted_key(
         serial=serial,
         region=region,
         grants=grants,
+        networks=networks,
         not_after=not_after,
         issued_at=snapshot.now,
         replaces="" if beside is None else key_in(beside).access_key_id,

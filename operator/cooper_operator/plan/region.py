@@ -53,6 +53,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
         max_record_age=spec.max_record_age,
+        trusted_proxies=tuple(spec.trusted_proxies or ()),
         service=spec.service.name or region.metadata.name,
         service_port=spec.service.port,
         tls_name=tls_name,

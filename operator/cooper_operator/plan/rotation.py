@@ -76,7 +76,8 @@ def wanted_beside(snapshot: AccessKeySnapshot, turn: Turn, wanted: KeyRecord) ->
     end that gateways enforce by themselves. None: there is no such key."""
     if turn.beside is None:
         return None
-    key = msgspec.structs.replace(key_in(turn.beside), region=wanted.region, grants=wanted.grants)
+    key = key_in(turn.beside)
+    key = msgspec.structs.replace(key, region=wanted.region, grants=wanted.grants, networks=wanted.networks)
     return _with_end(snapshot, key, key.superseded_at)
 
 

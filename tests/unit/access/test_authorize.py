@@ -159,14 +159,14 @@ def test_a_grant_ends_at_its_prefixes(action: str, where: bytes | None, allowed:
     assert authorize(KeyHolder(WITHIN), action, "photos", BUCKET, NOW, where) == (None if allowed else "AccessDenied")
     if where is not None:
         records = Records({"AKIA1": WITHIN}, {"photos": BUCKET})
-        again = recheck(records, "AKIA1", action, DATA_BYTES, (where,), NOW)
+        again = recheck(records, "AKIA1", "", action, DATA_BYTES, (where,), NOW)
         assert again == (None if allowed else "AccessDenied")
 
 
 def test_each_object_of_a_write_is_judged_again() -> None:
     records = Records({"AKIA1": WITHIN}, {"photos": BUCKET})
-    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/b2"), NOW) is None
-    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/c"), NOW) == "AccessDenied"
+    assert recheck(records, "AKIA1", "", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/b2"), NOW) is None
+    assert recheck(records, "AKIA1", "", PUT_OBJECT, DATA_BYTES, (b"a/b1", b"a/c"), NOW) == "AccessDenied"
 
 
 def test_absence_is_known_within_the_prefixes_that_may_be_listed() -> None:
@@ -225,7 +225,7 @@ RECHECKS = [
 @pytest.mark.parametrize(("case", "record", "action", "bucket", "answer"), RECHECKS, ids=[row[0] for row in RECHECKS])
 def test_recheck_inside_a_commit(case, record, action, bucket, answer):
     records = Records({"AKIA1": record} if record else {}, {"photos": bucket} if bucket else {})
-    assert recheck(records, "AKIA1", action, DATA_BYTES, (b"name",), NOW) == answer
+    assert recheck(records, "AKIA1", "", action, DATA_BYTES, (b"name",), NOW) == answer
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_recheck_inside_a_commit(case, record, action, bucket, answer):
 )
 def test_records_may_have_grown_too_old_by_the_commit(settings, verified, answer):
     records = Records({"AKIA1": key(PUT_OBJECT)}, {"photos": BUCKET}, settings, verified)
-    assert recheck(records, "AKIA1", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == answer
+    assert recheck(records, "AKIA1", "", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == answer
 
 
 def test_strangers_never_write():
-    assert recheck(Records({}, {"photos": PUBLIC}), "", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == "AccessDenied"
+    assert recheck(Records({}, {"photos": PUBLIC}), "", "", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == "AccessDenied"

@@ -162,6 +162,6 @@ async def test_the_destination_limits_the_size_and_the_directive_is_known(rig):
 async def test_the_commit_asks_again_for_both_rights(withdrawn):
     rig = Rig()
     await rig.put("a", BODY)
-    rig.store._recheck = lambda key, action, data, names: "KeyAccessRevoked" if action == withdrawn else None
+    rig.store._recheck = lambda key, address, action, data, names: "KeyAccessRevoked" if action == withdrawn else None
     with pytest.raises(Refused):
         await copy(rig, "photos/a")

@@ -168,7 +168,7 @@ async def test_conditions_of_a_write(headers, there, error):
 async def test_the_commit_asks_again_and_a_closed_bucket_takes_nothing():
     asked = []
 
-    def recheck(key_id: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
+    def recheck(key_id: str, address: str, action: str, data_id: bytes, names: Sequence[bytes]) -> str | None:
         asked.append((key_id, action, data_id, *names))
         return "KeyAccessRevoked" if len(asked) > 1 else None
 

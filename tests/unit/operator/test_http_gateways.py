@@ -34,6 +34,7 @@ REGION = RegionRecord("local", "us-east-1")
 OWNER = Owner("default", "photos", "uid")
 GRANTS = tuple(Grant(name, f"data-of-{name}", ()) for name in ("photos", "logs", "logs-2"))
 KEY = KeyRecord("AKIAIOSFODNN7EXAMPLE", "s" * 40, OWNER, 0, GRANTS)
+BOUND = msgspec.structs.replace(KEY, networks=("192.0.2.0/24",))
 SYSTEM = KeyRecord("AKIASYSTEM2222222222", "t" * 40, OWNER, 0, system=True)
 BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER, access_generation=4)
 
@@ -171,6 +172,19 @@ async def test_a_worker_that_goes_by_an_earlier_record_of_the_key_is_waited_for(
     proof = await gateways.prove_works(REGION, KEY, ["photos"])
     assert proof.proven == 0
     assert "goes by an earlier record of the key" in proof.waiting_for
+
+
+@pytest.mark.parametrize(
+    ("key", "record", "proven"),
+    [(BOUND, BOUND, 3), (BOUND, KEY, 0), (KEY, KEY, 0), (KEY, BOUND, 0)],
+    ids=["its record", "an earlier record", "a key of all networks", "a key that was one of some networks"],
+)
+async def test_a_key_of_other_networks_shows_its_record(
+    gateway: FakeGateway, gateways: HttpGateways, key: KeyRecord, record: KeyRecord, proven: int
+) -> None:
+    said = f"<Error><Code>NetworkNotAllowed</Code></Error><Digest>{record_digest(record)}</Digest>"
+    gateway.answer = lambda *_: (403, said)
+    assert (await gateways.prove_works(REGION, key, ["photos"])).proven == proven
 
 
 async def test_connections_are_kept(gateway: FakeGateway, gateways: HttpGateways) -> None:

@@ -260,6 +260,12 @@ BUCKETS = {
         "WaitingForAccessKey",
         "is being changed",
     ),
+    "credentials for some networks": (
+        {"bucket": bucket(credentials={"allowedNetworks": ["10.0.0.0/8"]}), "access_key": own_key()},
+        ["UpdateAccessKey"],
+        "WaitingForAccessKey",
+        "is being changed",
+    ),
     "credentials in other profiles": (
         {"bucket": bucket(credentials={"secretProfiles": ["AWS"]}), "access_key": own_key()},
         ["UpdateAccessKey"],
@@ -615,6 +621,12 @@ ACCESS_KEYS = {
     "Secret that is marked with another key": (
         {**HELD, "credentials": replace(OURS, access_key_id="AKIAFORMER"), "access_key": access_key(status=READY)},
         ["ProveWorks", "DeliverCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "networks": (
+        {**HELD, "access_key": access_key(status=READY, allowedNetworks=["10.0.0.0/8"])},
+        ["UpdateRecord", "ProveWorks"],
         "KeyWorks",
         "Active",
     ),
