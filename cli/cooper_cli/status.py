@@ -155,7 +155,8 @@ def _bucket_grant(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _access_key(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    return f"{state.get('accessKeyId', '')} in {state.get('secretName', '')}.env"
+    place = "status.once" if "once" in state else f"{state.get('secretName', '')}.env"
+    return f"{state.get('accessKeyId', '')} in {place}"
 
 
 _DETAILS = {"Region": _region, "Bucket": _bucket, "BucketGrant": _bucket_grant, "AccessKey": _access_key}

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
+from cooper_crds.delivery import DELIVERY_RULE, DeliveryKind, OnceField, SealedKey, check_delivery
 from cooper_crds.fields import (
     AccessKeyId,
     ActionSet,
@@ -83,6 +84,7 @@ class AccessKeySpec(Model):
                 },
                 {"rule": "has(self.grants) || has(self.allBuckets)", "message": _NOTHING},
                 KEYS_RULE,
+                DELIVERY_RULE,
             ]
         }
     )
@@ -134,6 +136,8 @@ class AccessKeySpec(Model):
         ),
     ] = None
     allowed_networks: AllowedNetworks = None
+    delivery: DeliveryKind = "Secret"
+    once: OnceField = None
     secret_name: Annotated[
         ResourceName | None,
         Field(
@@ -166,6 +170,11 @@ class AccessKeySpec(Model):
         check_keys(self.secret_profiles, self.secret_keys)
         return self
 
+    @model_validator(mode="after")
+    def _delivered_in_one_way(self) -> Self:
+        check_delivery(self.delivery, self.once)
+        return self
+
     @property
     def not_after(self) -> float | None:
         """Unix seconds at which the key stops working, or None."""
@@ -181,9 +190,9 @@ class AccessKeyStatus(Status):
     conditions: Annotated[
         Conditions,
         Field(
-            description="What is true of the AccessKey. Ready: the key works and is delivered. Delivered: the Secret "
-            "holds it. Revoked: every gateway refuses it. Rotated: a rotation has ended, or how it stands. RolledOut: "
-            "the workloads in restart run with what the Secret holds."
+            description="What is true of the AccessKey. Ready: the key works and is delivered. Delivered: the Secret, "
+            "or status.once, holds it. Revoked: every gateway refuses it. Rotated: a rotation has ended, or how it "
+            "stands. RolledOut: the workloads in restart run with what the Secret holds."
         ),
     ] = []
     state: Annotated[
@@ -220,6 +229,9 @@ class AccessKeyStatus(Status):
     ] = None
     region: Annotated[RegionName | None, Field(description="Name of the Region whose gateways honour the key.")] = None
     secret_name: Annotated[ResourceName | None, Field(description="Name of the Secret that holds the key.")] = None
+    once: Annotated[
+        SealedKey | None, Field(description="The key, where delivery is Once: for the recipient's eyes only.")
+    ] = None
     proven_record: Annotated[
         str | None,
         Field(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cooper_crds.names import RESERVED_BUCKET_NAMES
 from cooper_crds.secret_profiles import PROFILES
-from e2e.crds.samples import CERTIFICATE
+from e2e.crds.samples import CERTIFICATE, RECIPIENT
 from unit.crds.test_manifest import HOSTILE_NAMES
 
 #: Values of any field, whatever its type.
@@ -186,6 +186,11 @@ _PREFIXES: Final = (
     ["\u0085"],
     ["😀"], [None], [1], "a", ["x" * 256], ["x" * 257], ["é" * 256], ["é" * 257],
 )  # fmt: skip
+_RECIPIENTS: Final = (
+    RECIPIENT, RECIPIENT[:-1], f"{RECIPIENT}=", RECIPIENT.replace("CQ", "C_"), RECIPIENT.replace("CQ", "C/"),
+    f" {RECIPIENT}", f"{RECIPIENT}\n", RECIPIENT[:-2] + "B=", RECIPIENT[:-2] + "8=", RECIPIENT.replace("C", "Ｃ"),
+    "A" * 44, "", None, [RECIPIENT],
+)  # fmt: skip
 _NETWORKS: Final = (
     [], None, ["10.0.0.0/8"], ["10.0.0.0/8", "::/0"], ["10.0.0.0/8", "10.0.0.0/8"], ["10.0.0.1/8"], ["10.0.0.0"],
     ["10.0.0.0/33"], ["10.0.0.0/08"], ["10.0.0.0/-1"], ["10.0.0.0/255.0.0.0"], ["10.0.0/8"], ["010.0.0.0/8"],
@@ -216,6 +221,8 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "allowedContentTypes": _CONTENT_TYPES,
     "prefixes": _PREFIXES,
     "allowedNetworks": _NETWORKS,
+    "recipient": _RECIPIENTS,
+    "delivery": ("Secret", "Once", "once", "", None, ["Once"]),
     "trustedProxies": _NETWORKS,
     "from": (
         [],

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from cooper_crds.networks import NO_NETWORK
 from cooper_crds.secret_profiles import OTHER_PROFILES, PROFILES
+from e2e.crds.samples import RECIPIENT
 
 _NAMED: Final = (None, "photos", "films")
 
@@ -121,6 +122,8 @@ def _profiles_and_keys(spec: Mapping[str, Any]) -> Values:
 
 _TAKEN: Final = "secretKeys must name no key that another profile in secretProfiles has"
 
+_GRANTING: Final = {"region": "local", "grants": [{"bucket": "photos"}]}
+
 RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
     ("Bucket", "spec.bucketName", "must not be reserved"): Values(["public"], ["publik", "public-1"]),
     ("Bucket", "spec.bucketName", "must not have two periods in a row"): Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
@@ -144,6 +147,18 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         for said, rows in _ENDPOINTS.items()
     },
     **{(kind, f"spec.{at}[0]", NO_NETWORK): _NETWORKS for kind, at in _OF_NETWORKS},
+    ("AccessKey", "spec", "once must be given with delivery Once, and with no other"): Values(
+        [
+            {**_GRANTING, "delivery": "Once"},
+            {**_GRANTING, "delivery": "Secret", "once": {"recipient": RECIPIENT}},
+            {**_GRANTING, "once": {"recipient": RECIPIENT}},
+        ],
+        [
+            {**_GRANTING, "delivery": "Once", "once": {"recipient": RECIPIENT}},
+            {**_GRANTING, "delivery": "Secret"},
+            _GRANTING,
+        ],
+    ),
     ("Region", "spec.maxRecordAge", "must be from 30s to 720h"): Values(
         ["29s", "0s", "0h0m0s", "720h1s", "721h", "43201m", "999999h", "999999h9999999m9999999s"],
         ["30s", "1m", "720h", "43200m", "2592000s", "719h59m60s", "000030s"],
@@ -200,7 +215,7 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         for kind, at in (("Bucket", "spec.credentials"), ("AccessKey", "spec"))
     },
     ("Bucket", "spec.credentials", _TAKEN): _profiles_and_keys({"enabled": False}),
-    ("AccessKey", "spec", _TAKEN): _profiles_and_keys({"region": "local", "grants": [{"bucket": "photos"}]}),
+    ("AccessKey", "spec", _TAKEN): _profiles_and_keys(_GRANTING),
 }
 
 #: What is free before the status says otherwise.

@@ -37,6 +37,8 @@ _SECRET: Final = {
 }
 #: The shortest text that is a certificate for both judges: the same at each run, since names of tests are made of it.
 CERTIFICATE: Final = (Path(__file__).parent / "certificate.pem").read_text()
+#: An X25519 public key: the base point.
+RECIPIENT: Final = "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #: Spec and status of each kind, with every field. No Region is the default: other tests' Buckets would choose it.
 _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "Region": (
@@ -106,6 +108,8 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "state": "Revoked",
             "expiresAt": TIME,
             "allowedNetworks": ["192.0.2.7/32", "2001:db8::/32"],
+            "delivery": "Once",
+            "once": {"recipient": RECIPIENT},
             "secretName": "my-secret",
             **_SECRET,
         },
@@ -116,6 +120,12 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "retiringAccessKeyId": "AKIA234567ABCDEFGHIK",
             "retireAt": TIME,
             "nextRotationAt": TIME,
+            "once": {
+                "accessKeyId": "AKIA234567ABCDEFGHIJ",
+                "recipient": RECIPIENT,
+                "content": "0" * 32,
+                "sealed": "c2VhbGVk",
+            },
             "lastHandledRotateAt": TIME,
             "rotatedAt": TIME,
             "secretName": "my-secret",
@@ -210,6 +220,11 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "spec", "allowedContentTypes"): Text(lambda n: "a/".ljust(n, "b"), "a/b", "text plain"),
+    _pattern("AccessKey", "spec", "once", "recipient"): Text(
+        lambda n: RECIPIENT.rjust(n, "A")[-n:], RECIPIENT, RECIPIENT.replace("=", "A")
+    ),
+    _pattern("AccessKey", "status", "once", "content"): Text(lambda n: "0" * n, "0" * 32, "O" * 32),
+    _pattern("AccessKey", "status", "once", "sealed"): Text(_letters, "a", "a b"),
     _pattern("AccessKey", "spec", "allowedNetworks"): Text(
         lambda n: f"{'0000:' * 6}255.255.255.255/128".rjust(n, "0"), "::/0", "10.0.0.0"
     ),

@@ -35,10 +35,11 @@ class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def render(owner: Owner, data: Mapping[str, str]) -> bytes:
     """The file's text. Raises Invalid, which does not tell the value, for what readers would not read alike."""
-    return "\n".join([_header(owner), *(_line(key, data[key]) for key in data), ""]).encode()
+    return "\n".join([_header(owner), *(line(key, data[key]) for key in data), ""]).encode()
 
 
-def _line(key: str, value: str) -> str:
+def line(key: str, value: str) -> str:
+    """One assignment. Raises Invalid, as `render`."""
     if not _KEY.fullmatch(key):
         raise Invalid(f"credentials: {key[:60]!r} cannot be the name of an environment variable")
     if _PLAIN.fullmatch(value):

@@ -12,7 +12,7 @@ from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.names import key_record_name
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
 from cooper_operator.plan.access_key_status import Use, active_status, homeless_status, stopped
-from cooper_operator.plan.delivery import content_for, delivery, obstacle, withdrawal
+from cooper_operator.plan.delivery import content_for, delivery, is_held, obstacle, withdrawal
 from cooper_operator.plan.grants import resolve
 from cooper_operator.plan.keys import key_in, keys_of, tombstone, usable_key, wanted_key, wanted_region
 from cooper_operator.plan.plan import Plan, holds, until_blocked
@@ -76,6 +76,8 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         status = status.model_copy(update={"proven_record": newest and newest.version})
     later = look_again(snapshot, use.turn, use.key, delivered=use.content is not None and stopped(snapshot) is None)
     ends = [at for at in (snapshot.access_key.spec.not_after, later) if at is not None]
+    if use.beside is not None and _is_yet_to_be_told(snapshot, use):
+        ends.append(snapshot.now)
     # A Secret that is not ours wakes nobody when it goes, nor does a workload that was restarted: look again.
     conflict = use.problem is not None and use.problem[0] is SECRET_CONFLICT
     return Plan(
@@ -118,7 +120,17 @@ def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: Use) -> lis
     if home.record is not None and (steps or to_deliver or not _settled(snapshot, use)):
         steps.append(ProveWorks(home.record, use.key, use.resolved.listed))
     steps += to_deliver
-    return steps + supersede(snapshot, use.turn, use.beside) if use.content is not None else steps
+    if use.content is None or _is_yet_to_be_told(snapshot, use):
+        return steps
+    return steps + supersede(snapshot, use.turn, use.beside)
+
+
+def _is_yet_to_be_told(snapshot: AccessKeySnapshot, use: Use) -> bool:
+    """Whether the key is to be delivered in status, and is not there yet: that is written after all steps, so the end
+    of the former one begins with the next plan."""
+    if snapshot.access_key.spec.once is None or use.key is None:
+        return False
+    return not is_held(snapshot, use.key.access_key_id)
 
 
 def _end(snapshot: AccessKeySnapshot, home: Home, whose: Turn) -> list[Step]:

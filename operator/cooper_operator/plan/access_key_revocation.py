@@ -137,5 +137,5 @@ def _status(
         "retire_at": None,
     }
     if gone:
-        update |= {"secret_name": None, "binding": None}
+        update |= {"secret_name": None, "binding": None, "once": None}
     return before.model_copy(update=update)

@@ -7,7 +7,7 @@ from cooper_crds.conditions import drop_conditions, find_condition
 from cooper_crds.meta import Binding
 from cooper_crds.records import KeyRecord
 from cooper_operator.plan import rotation
-from cooper_operator.plan.delivery import holder, obstacle, secret_name
+from cooper_operator.plan.delivery import holder, is_held, obstacle, sealed_key, secret_name
 from cooper_operator.plan.grants import Problem, Resolved
 from cooper_operator.plan.keys import key_in, keys_of, usable_key
 from cooper_operator.plan.plan import Say, conditions, holds
@@ -43,9 +43,10 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class _Delivered:
-    """The Secret that holds a key once a plan's steps have been done."""
+    """How a key is delivered once a plan's steps have been done."""
 
-    name: str | None  # None: no Secret does
+    held: bool  # in a Secret, or sealed in status
+    name: str | None  # of the Secret that holds it; None: none does
     access_key_id: str | None  # the key that is shown, delivered or not
     newest: bool  # whether it is the newest
 
@@ -63,7 +64,7 @@ def active_status(snapshot: AccessKeySnapshot, home: Home, use: Use, rolled_out:
     over = rotation.retiring(snapshot, use.turn) is not None
     said = (
         _ready(snapshot, use, delivered),
-        *_delivery(delivered.name, use.key),
+        *_delivery(delivered, use.key),
         *(each for each in (rotated, _late(snapshot, use, rolled_out, over)) if each is not None),
     )
     return _status(snapshot, home, said, delivered).model_copy(
@@ -85,35 +86,37 @@ def homeless_status(snapshot: AccessKeySnapshot, home: Home, problem: Problem) -
     before = snapshot.access_key.status or AccessKeyStatus()
     usable = usable_key(keys_of(snapshot), snapshot.now)
     name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)
-    delivered = _Delivered(name, before.access_key_id, newest=False)
-    said = (Say("Ready", "False", *problem), *_delivery(name, None))
+    held = usable is not None and is_held(snapshot, key_in(usable).access_key_id)
+    delivered = _Delivered(held, name, before.access_key_id, newest=False)
+    said = (Say("Ready", "False", *problem), *_delivery(delivered, None))
     kept = ("retiring_access_key_id", "retire_at", "rotated_at", "next_rotation_at", "last_handled_rotate_at")
     return _status(snapshot, home, said, delivered).model_copy(
-        update={"state": "Pending" if name is None else "Active"} | {each: getattr(before, each) for each in kept}
+        update={"state": "Active" if held else "Pending"} | {each: getattr(before, each) for each in kept}
     )
 
 
 def _delivered(snapshot: AccessKeySnapshot, home: Home, use: Use) -> _Delivered:
     before = snapshot.access_key.status or AccessKeyStatus()
     if use.key is None:
-        return _Delivered(None, before.access_key_id, newest=False)
+        return _Delivered(False, None, before.access_key_id, newest=False)
     if stopped(snapshot) is None and obstacle(snapshot, home) is None:
-        return _Delivered(secret_name(snapshot), use.key.access_key_id, newest=True)
+        name = secret_name(snapshot) if snapshot.access_key.spec.once is None else None
+        return _Delivered(True, name, use.key.access_key_id, newest=True)
     for key in (use.key, use.beside):
-        if key is not None and (name := holder(snapshot, key.access_key_id)) is not None:
-            return _Delivered(name, key.access_key_id, newest=key is use.key)
-    return _Delivered(None, use.key.access_key_id, newest=False)
+        if key is not None and is_held(snapshot, key.access_key_id):
+            return _Delivered(True, holder(snapshot, key.access_key_id), key.access_key_id, newest=key is use.key)
+    return _Delivered(False, None, use.key.access_key_id, newest=False)
 
 
-def _delivery(name: str | None, key: KeyRecord | None) -> tuple[Say, Say]:
-    delivered = (
-        Say("Delivered", "True", DELIVERED, f"the Secret {name} holds the key")
-        if name is not None
-        else Say("Delivered", "False", NOT_ISSUED, "no Secret holds the key")
-    )
-    if key is None and name is None:
-        return delivered, Say("Revoked", "False", NOT_ISSUED, "no key was issued")
-    return delivered, Say("Revoked", "False", KEY_ACTIVE, "the key is not revoked")
+def _delivery(delivered: _Delivered, key: KeyRecord | None) -> tuple[Say, Say]:
+    said = Say("Delivered", "False", NOT_ISSUED, "no Secret holds the key")
+    if delivered.name is not None:
+        said = Say("Delivered", "True", DELIVERED, f"the Secret {delivered.name} holds the key")
+    elif delivered.held:
+        said = Say("Delivered", "True", DELIVERED, "status.once holds the key, sealed to spec.once.recipient")
+    if key is None and not delivered.held:
+        return said, Say("Revoked", "False", NOT_ISSUED, "no key was issued")
+    return said, Say("Revoked", "False", KEY_ACTIVE, "the key is not revoked")
 
 
 def _ready(snapshot: AccessKeySnapshot, use: Use, delivered: _Delivered) -> Say:
@@ -140,7 +143,7 @@ def _rotates(status: AccessKeyStatus | None) -> bool:
 
 
 def _state(delivered: _Delivered, rotates: bool) -> dict[str, str]:
-    if delivered.name is None:
+    if not delivered.held:
         return {"state": "Pending"}
     return {"state": "Rotating" if rotates else "Active"}
 
@@ -153,6 +156,7 @@ def _status(snapshot: AccessKeySnapshot, home: Home, said: tuple[Say, ...], deli
         observed_generation=generation,
         conditions=conditions(found, said, snapshot.now, generation),
         access_key_id=delivered.access_key_id,
+        once=sealed_key(snapshot, delivered.access_key_id),
         proven_record=before.proven_record,
         region=home.name or before.region,
         secret_name=delivered.name,

@@ -2,14 +2,15 @@
 
 from typing import Final
 
+from cooper_crds.delivery import SealedKey
 from cooper_crds.records import KeyRecord
-from cooper_crds.stored import Credentials
+from cooper_crds.stored import Credentials, content_digest
 from cooper_operator.plan.grants import Problem
 from cooper_operator.plan.reasons import ENDPOINT_UNKNOWN, SECRET_CONFLICT
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.secrets import SecretContent, holds_key, is_foreign, secret_content, tells_key
 from cooper_operator.plan.snapshot import AccessKeySnapshot
-from cooper_operator.plan.steps import DeleteCredentials, DeliverCredentials, Step
+from cooper_operator.plan.steps import DeleteCredentials, DeliverCredentials, SealCredentials, Step
 
 #: How many values that differ are named.
 _NAMED: Final = 5
@@ -31,7 +32,7 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     """What keeps a key from being delivered, found before one is made."""
     if not home.endpoint:
         return ENDPOINT_UNKNOWN, f"Region {home.name} names no internal endpoint"
-    if is_foreign(snapshot.credentials, snapshot.access_key.metadata.uid):
+    if snapshot.access_key.spec.once is None and is_foreign(snapshot.credentials, snapshot.access_key.metadata.uid):
         return SECRET_CONFLICT, f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
     return None
 
@@ -58,12 +59,35 @@ def delivery(snapshot: AccessKeySnapshot, content: SecretContent | None, *keys: 
     """
     if content is None:
         return withdrawal(snapshot, *(each.access_key_id for each in keys))
-    key = keys[0]
+    key, once = keys[0], snapshot.access_key.spec.once
     steps: list[Step] = []
+    if once is not None:
+        if not _is_sealed(snapshot, content):
+            steps.append(SealCredentials(once.recipient, content, key))
+        return steps + [DeleteCredentials(each) for each in own_secrets(snapshot)]
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, content, key.secret_key):
         steps.append(DeliverCredentials(secret_name(snapshot), content, key, found, _rewrites(snapshot, content, key)))
     return steps + [DeleteCredentials(each) for each in snapshot.other_credentials]
+
+
+def content_mark(content: SecretContent) -> str:
+    """Tells what is delivered from other content: of all but the secret key, which changes with its id only."""
+    return content_digest(content.data(""))
+
+
+def sealed_key(snapshot: AccessKeySnapshot, access_key_id: str | None) -> SealedKey | None:
+    """The key of this id as it was sealed to who is the recipient now; None: it was not."""
+    once, status = snapshot.access_key.spec.once, snapshot.access_key.status
+    found = None if status is None else status.once
+    if once is None or found is None or (found.access_key_id, found.recipient) != (access_key_id, once.recipient):
+        return None
+    return found
+
+
+def _is_sealed(snapshot: AccessKeySnapshot, content: SecretContent) -> bool:
+    found = sealed_key(snapshot, content.access_key_id)
+    return found is not None and found.content == content_mark(content)
 
 
 def _rewrites(snapshot: AccessKeySnapshot, content: SecretContent, key: KeyRecord) -> str:
@@ -91,6 +115,11 @@ def withdrawal(snapshot: AccessKeySnapshot, *in_use: str) -> list[Step]:
     return [
         DeleteCredentials(each) for each in own_secrets(snapshot) if not any(tells_key(each, key) for key in in_use)
     ]
+
+
+def is_held(snapshot: AccessKeySnapshot, access_key_id: str) -> bool:
+    """Whether the key of this id is delivered now: a Secret of ours holds it, or it was sealed."""
+    return sealed_key(snapshot, access_key_id) is not None or holder(snapshot, access_key_id) is not None
 
 
 def holder(snapshot: AccessKeySnapshot, access_key_id: str) -> str | None:

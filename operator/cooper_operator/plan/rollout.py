@@ -11,7 +11,7 @@ from typing import Final
 
 from cooper_crds.kubernetes import MAX_LABEL_LENGTH, ROLLED_ANNOTATION_PREFIX
 from cooper_crds.stored import Workload, content_digest
-from cooper_operator.plan.delivery import secret_name
+from cooper_operator.plan.delivery import content_mark, secret_name
 from cooper_operator.plan.plan import Say
 from cooper_operator.plan.reasons import (
     ROLLED_OUT,
@@ -44,7 +44,7 @@ class Rollout:
 
 def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:
     """Whether all workloads that are there run with what the Secret is to hold, as far as it is to hold something."""
-    if content is None:
+    if content is None or snapshot.access_key.spec.once is not None:
         return True
     mark, name = content_mark(content), mark_name(secret_name(snapshot))
     return all(
@@ -55,7 +55,7 @@ def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:
 
 def plan(snapshot: AccessKeySnapshot, content: SecretContent | None, steps: list[Step]) -> Rollout:
     """`content` is what the Secret holds once `steps` have been done. None: nothing is delivered."""
-    if content is None or not snapshot.workloads:
+    if content is None or not snapshot.workloads or snapshot.access_key.spec.once is not None:
         return Rollout()
     deliver = next((step for step in steps if isinstance(step, DeliverCredentials)), None)
     changes = deliver is not None and _changes(deliver)
@@ -97,11 +97,6 @@ def _changes(step: DeliverCredentials) -> bool:
         return True  # of a key that is issued in this plan
     before = step.current.delivered or content_digest(step.current.data)
     return before != content_digest(step.content.data(step.key.secret_key))
-
-
-def content_mark(content: SecretContent) -> str:
-    """The mark of all but the secret key, which changes with its id only."""
-    return content_digest(content.data(""))
 
 
 def _said(workloads: tuple[Workload, ...], outdated: list[Workload]) -> Say:

@@ -18,7 +18,7 @@ from cooper_crds.fields import timestamp, unix_seconds
 from cooper_crds.records import KeyRecord
 from cooper_crds.rotation import DEFAULT_OVERLAP, ROTATE_AT
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan.delivery import holder
+from cooper_operator.plan.delivery import is_held
 from cooper_operator.plan.keys import key_in, spent, usable_key
 from cooper_operator.plan.plan import Say
 from cooper_operator.plan.reasons import (
@@ -59,7 +59,7 @@ def turn(snapshot: AccessKeySnapshot, keys: list[StoredRecord], rolled_out: bool
         return Turn(newest, None, keys[1:])
     if not _due(snapshot, key_in(newest)):
         return Turn(newest, None, keys[1:])
-    if holder(snapshot, key_in(newest).access_key_id) is None:
+    if not is_held(snapshot, key_in(newest).access_key_id):
         return Turn(newest, None, keys[1:], "the key in use is yet to be delivered")
     return Turn(newest, None, keys[1:], obstacle) if obstacle else Turn(None, newest, keys[1:])
 

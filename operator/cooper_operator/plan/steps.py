@@ -102,6 +102,15 @@ class DeliverCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class SealCredentials:
+    """Seal the key to its recipient, for status. The secret key is filled in as for a Secret."""
+
+    recipient: str
+    content: SecretContent
+    key: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteCredentials:
     """Delete a Secret of ours."""
 
@@ -189,6 +198,7 @@ Step = (
     | ProveDenied
     | ProveApiAccess
     | DeliverCredentials
+    | SealCredentials
     | DeleteCredentials
     | MarkWorkload
     | RollWorkload

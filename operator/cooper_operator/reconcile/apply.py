@@ -9,13 +9,16 @@ from typing import Any, Final, cast
 import msgspec
 
 from cooper_crds.conditions import Condition
+from cooper_crds.delivery import SealedKey
 from cooper_crds.meta import DELETION, DELETION_FINAL
 from cooper_crds.records import KeyRecord
 from cooper_crds.rotation import WorkloadName
+from cooper_crds.sealing import seal
 from cooper_crds.stored import StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Invalid, NotAllowed, NotFound, Object, Ref
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
 from cooper_operator.plan import steps as do
+from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.plan import Plan, Status
 from cooper_operator.plan.reasons import (
     DELETION_CALLED_OFF,
@@ -49,6 +52,7 @@ class Work:
     touched: list[Ref] = field(default_factory=list[Ref])  # resources that it made or changed
     records: dict[str, StoredRecord] = field(default_factory=dict[str, StoredRecord])  # as they are by now
     workloads: dict[WorkloadName, Workload] = field(default_factory=dict[WorkloadName, Workload])  # the same
+    sealed: SealedKey | None = None
     # Secrets of keys issued here, by key id.
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -87,6 +91,7 @@ class Applier:
             do.ProveDenied: self._prove_denied,
             do.ProveApiAccess: self._prove_api_access,
             do.DeliverCredentials: self._deliver_credentials,
+            do.SealCredentials: self._seal_credentials,
             do.DeleteCredentials: self._delete_credentials,
             do.MarkWorkload: self._mark_workload,
             do.RollWorkload: self._roll_workload,
@@ -105,7 +110,7 @@ class Applier:
             if blocked is not None:
                 return blocked
         if plan.status is not None and work.obj is not None:
-            await self._write_status(work, _with_proven(plan.status, plan.proven, work))
+            await self._write_status(work, _with_what_was_made(plan.status, plan.proven, work))
         return None
 
     async def _step(self, step: do.Step, work: Work) -> Blocked | None:
@@ -222,6 +227,15 @@ class Applier:
         if step.rewrites:
             await self._emit(work.resource, SECRET_REWRITTEN, f"{step.rewrites}; it was written again")
 
+    async def _seal_credentials(self, step: do.SealCredentials, work: Work) -> None:
+        key = work.with_secret(step.key)
+        work.sealed = SealedKey(
+            access_key_id=key.access_key_id,
+            recipient=step.recipient,
+            content=content_mark(step.content),
+            sealed=seal(step.recipient, key.access_key_id, step.content.data(key.secret_key)),
+        )
+
     async def _delete_credentials(self, step: do.DeleteCredentials, work: Work) -> None:
         await self._cluster.delete_credentials(step.current)
 
@@ -312,10 +326,15 @@ async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def _with_proven(status: Status, proven: str | None, work: Work) -> Status:
-    """The status with the version that the proven record has got by now, where this work wrote it."""
-    written = work.records.get(proven) if proven is not None else None
-    return status if written is None else status.model_copy(update={"proven_record": written.version})
+def _with_what_was_made(status: Status, proven: str | None, work: Work) -> Status:
+    """The status with what no plan can know: the version that the proven record has got by now, where this work wrote
+    it, and the key where it was sealed."""
+    made: dict[str, Any] = {}
+    if (written := work.records.get(proven or "")) is not None:
+        made["proven_record"] = written.version
+    if work.sealed is not None:
+        made["once"] = work.sealed
+    return status.model_copy(update=made) if made else status
 
 
 def _with_finalizers(obj: Object, *, add: bool) -> Object:

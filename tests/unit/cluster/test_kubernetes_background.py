@@ -184,7 +184,10 @@ async def test_server_without_the_namespace_is_not_asked_without_end(
     script.answers.append(ABSENT)
     writer = RevisionWriter(api, "cooper")
     writer.wrote("9")
-    await writer.close(0.3)
+    async with asyncio.timeout(5):
+        while len(script.asked) < 2:
+            await asyncio.sleep(0.01)
+    await writer.close(0.1)
     assert [each.partition(" ")[0] for each in script.asked] == ["GET", "POST"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cooper_crds.access_key import MAX_GRANTS, AccessKey
 from cooper_crds.actions import DEFAULT_ACTIONS
@@ -15,16 +16,17 @@ from cooper_crds.names import access_key_id
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord, encode
 from cooper_crds.region import Region
 from cooper_crds.rotation import ROTATE_AT, WorkloadName
+from cooper_crds.sealing import recipient_of
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
 from cooper_operator.plan.bucket_grant import plan_bucket_grant
+from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.grants import MAX_BUCKETS, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
-from cooper_operator.plan.rollout import content_mark
 from cooper_operator.plan.secrets import secret_content
 from cooper_operator.plan.snapshot import (
     AccessKeySnapshot,
@@ -575,6 +577,17 @@ def key_snapshot(**fields: Any) -> AccessKeySnapshot:
     return replace(snapshot, **fields)
 
 
+def sealed_to(recipient: str) -> dict[str, Any]:
+    return {"delivery": "Once", "once": {"recipient": recipient}}
+
+
+MINE, OTHER = (recipient_of(X25519PrivateKey.from_private_bytes(bytes([each] * 32))) for each in (1, 2))
+ONCE = sealed_to(MINE)
+INSIDE = secret_content(access_key().spec, KEY_ID, ENDPOINT, "us-east-1", ["photos"])
+SEALED = {
+    **{name: value for name, value in READY.items() if name != "secretName"},
+    "once": {"accessKeyId": KEY_ID, "recipient": MINE, "content": content_mark(INSIDE), "sealed": "c2VhbGVk"},
+}
 REVOKED = StoredRecord("key-0", msgspec.structs.replace(KEY, state="Revoked"), "1")
 EARLIER = StoredRecord("key-x", msgspec.structs.replace(KEY, serial=-1), "1")
 EXPIRED_AT = StoredRecord("key-0", msgspec.structs.replace(KEY, not_after=NOW - 1), "1")
@@ -627,6 +640,48 @@ ACCESS_KEYS = {
     "networks": (
         {**HELD, "access_key": access_key(status=READY, allowedNetworks=["10.0.0.0/8"])},
         ["UpdateRecord", "ProveWorks"],
+        "KeyWorks",
+        "Active",
+    ),
+    "once": (
+        {"access_key": access_key(**ONCE)},
+        ["IssueKey", "ProveWorks", "SealCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "once, whatever Secret has its name": (
+        {"access_key": access_key(**ONCE), "credentials": THEIRS},
+        ["IssueKey", "ProveWorks", "SealCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "once, sealed": (
+        {"access_key": access_key(status=SEALED, **ONCE), "records": (KNOWN,)},
+        [],
+        "KeyWorks",
+        "Active",
+    ),
+    "once, sealed to somebody else": (
+        {"access_key": access_key(status=SEALED, **sealed_to(OTHER)), "records": (KNOWN,)},
+        ["ProveWorks", "SealCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "once, and something else is to be inside": (
+        {"access_key": access_key(status=SEALED, **ONCE, secretProfiles=["AWS"]), "records": (KNOWN,)},
+        ["ProveWorks", "SealCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "once, and no longer in a Secret": (
+        {**HELD, "access_key": access_key(status=READY, **ONCE)},
+        ["ProveWorks", "SealCredentials", "DeleteCredentials"],
+        "KeyWorks",
+        "Active",
+    ),
+    "in a Secret, and no longer once": (
+        {"access_key": access_key(status=SEALED), "records": (KNOWN,)},
+        ["ProveWorks", "DeliverCredentials"],
         "KeyWorks",
         "Active",
     ),
@@ -998,6 +1053,30 @@ ROTATIONS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
     "due": (
         {**HELD, "access_key": turned(NOW_PASSED, {"accessKeyId": KEY_ID})},
         ["IssueKey", "ProveWorks", "DeliverCredentials", "UpdateRecord"],
+        "Overlapping",
+        "",
+        "Rotating",
+    ),
+    "once, due": (
+        {"records": (KNOWN,), "access_key": turned(NOW_PASSED, {**SEALED, "secretName": None}, **ONCE)},
+        ["IssueKey", "ProveWorks", "SealCredentials"],
+        "Overlapping",
+        "",
+        "Rotating",
+    ),
+    "once, and the status tells the new one": (
+        {
+            "records": (NEXT_KNOWN, KNOWN),
+            "access_key": turned(
+                state={
+                    **RETIRING,
+                    "secretName": None,
+                    "once": {**SEALED["once"], "accessKeyId": NEXT_ID, "content": HELD_TEXT},
+                },
+                **ONCE,
+            ),
+        },
+        ["UpdateRecord"],
         "Overlapping",
         "",
         "Rotating",
@@ -1417,3 +1496,19 @@ def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
     system = StoredRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
     kept = StoredRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
     assert suspects([system, kept, RECORDED, KNOWN, CLAIM], {KEY_UID}) == [CLAIM]
+
+
+def test_the_end_of_a_key_that_is_delivered_once_begins_when_its_successor_is_in_the_status() -> None:
+    """The status is written after all steps, so with the next plan, which is made at once."""
+    due = turned(NOW_PASSED, {**SEALED, "secretName": None}, **ONCE)
+    plan = plan_access_key(key_snapshot(records=(KNOWN,), access_key=due))
+    assert plan.requeue_at == NOW
+    assert plan.status is not None
+    assert plan.status.once is None, "the former one is not shown as the new one"
+
+
+@pytest.mark.parametrize("fields", [{"state": "Revoked"}, {"expiresAt": timestamp(NOW)}])
+def test_a_key_that_is_over_is_no_longer_in_the_status(fields: dict[str, Any]) -> None:
+    plan = plan_access_key(key_snapshot(records=(KNOWN,), access_key=access_key(status=SEALED, **ONCE, **fields)))
+    assert plan.status is not None
+    assert plan.status.once is None

@@ -1,0 +1,89 @@
+"""Credentials sealed to a public key: what `delivery: Once` puts into status, and only the recipient can open.
+
+RFC 9180, base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The text is base64 of the encapsulated key
+and the ciphertext, whose plaintext is a JSON object of the values, as a Secret would hold them.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+#: Base64 of 32 bytes.
+_RECIPIENT: Final = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"
+_LENGTH: Final = 44
+_NO_RECIPIENT: Final = (
+    "must be an X25519 public key: base64 of its 32 bytes, 44 characters. `cooper key new` makes a pair and prints it"
+)
+_PURPOSE: Final = b"cooper.dev/v1alpha1 once "
+
+
+class SealedError(ValueError):
+    """What cannot be opened, or sealed, and why. Never carries what is inside."""
+
+
+def seal(recipient: str, access_key_id: str, data: Mapping[str, str]) -> str:
+    """Seal the values of a key so that only the recipient can read them, and only as that key's.
+
+    Raises SealedError when the recipient is none.
+    """
+    plaintext = msgspec.json.encode(data)
+    try:
+        sealed = _suite().encrypt(plaintext, _public_key(recipient), info=_PURPOSE + access_key_id.encode())
+    except ValueError:
+        raise SealedError(_NO_RECIPIENT) from None
+    return base64.b64encode(sealed).decode()
+
+
+def open_sealed(private_key: "X25519PrivateKey", access_key_id: str, sealed: str) -> dict[str, str]:
+    """What was sealed. Raises SealedError when it was sealed to another key, for another one, or is damaged."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        content = base64.b64decode(sealed, validate=True)
+        plaintext = _suite().decrypt(content, private_key, info=_PURPOSE + access_key_id.encode())
+        return msgspec.json.decode(plaintext, type=dict[str, str])
+    except (ValueError, InvalidTag):
+        raise SealedError("it was sealed to another public key, or is damaged") from None
+
+
+def recipient_of(private_key: "X25519PrivateKey") -> str:
+    """The public key to name as the recipient."""
+    return base64.b64encode(private_key.public_key().public_bytes_raw()).decode()
+
+
+def _suite() -> Any:
+    # Imported here: a gateway that starts is not to wait for it.
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+def _public_key(recipient: str) -> "X25519PublicKey":
+    """Raises ValueError when it is none."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+    return X25519PublicKey.from_public_bytes(base64.b64decode(recipient, validate=True))
+
+
+def _recipient(value: str) -> str:
+    """Refuse what nothing can be sealed to: some points of the curve have no secret in common with anybody."""
+    try:
+        seal(value, "", {})
+    except SealedError:
+        raise ValueError(_NO_RECIPIENT) from None
+    return value
+
+
+#: An X25519 public key (RFC 7748).
+Recipient = Annotated[
+    str,
+    Field(min_length=_LENGTH, max_length=_LENGTH, pattern=_RECIPIENT),
+    AfterValidator(_recipient),
+    WithJsonSchema({"type": "string", "pattern": _RECIPIENT, "minLength": _LENGTH, "maxLength": _LENGTH}),
+]
