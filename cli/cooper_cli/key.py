@@ -92,7 +92,7 @@ def opened(found: object, name: str, private_key: "X25519PrivateKey") -> dict[st
     if not isinstance(access_key, AccessKey) or access_key.metadata.name != name:
         raise SealedError(f"what was read is no AccessKey {name}")
     about, status = f"AccessKey {access_key.metadata.namespace}/{name}", access_key.status
-    if access_key.spec.once is None:
+    if access_key.spec.recipient is None:
         raise SealedError(f"{about} is delivered in a Secret: spec.delivery is not Once")
     if status is None or status.once is None:
         ready = next((each for each in ([] if status is None else status.conditions) if each.type == "Ready"), None)

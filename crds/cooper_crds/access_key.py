@@ -176,6 +176,11 @@ class AccessKeySpec(Model):
         return self
 
     @property
+    def recipient(self) -> str | None:
+        """The public key that the key is to be sealed to; None: it is to be in a Secret."""
+        return self.once.recipient if self.delivery == "Once" and self.once is not None else None
+
+    @property
     def not_after(self) -> float | None:
         """Unix seconds at which the key stops working, or None."""
         return None if self.expires_at is None else unix_seconds(self.expires_at)

@@ -8,9 +8,9 @@ from cooper_crds.fields import AccessKeyId
 from cooper_crds.meta import Model
 from cooper_crds.sealing import Recipient
 
-_RULE: Final = "once must be given with delivery Once, and with no other"
+_RULE: Final = "once must be given with delivery Once"
 #: The rule of an AccessKey's spec, in CEL.
-DELIVERY_RULE: Final[dict[str, Any]] = {"rule": "(self.delivery == 'Once') == has(self.once)", "message": _RULE}
+DELIVERY_RULE: Final[dict[str, Any]] = {"rule": "self.delivery != 'Once' || has(self.once)", "message": _RULE}
 
 
 class Once(Model):
@@ -63,5 +63,5 @@ OnceField = Annotated[Once | None, Field(description="Whom the key is for, with 
 
 def check_delivery(delivery: str, once: Once | None) -> None:
     """The same for the models. Raises ValueError."""
-    if (delivery == "Once") != (once is not None):
+    if delivery == "Once" and once is None:
         raise ValueError(_RULE)

@@ -147,16 +147,12 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         for said, rows in _ENDPOINTS.items()
     },
     **{(kind, f"spec.{at}[0]", NO_NETWORK): _NETWORKS for kind, at in _OF_NETWORKS},
-    ("AccessKey", "spec", "once must be given with delivery Once, and with no other"): Values(
-        [
-            {**_GRANTING, "delivery": "Once"},
-            {**_GRANTING, "delivery": "Secret", "once": {"recipient": RECIPIENT}},
-            {**_GRANTING, "once": {"recipient": RECIPIENT}},
-        ],
+    ("AccessKey", "spec", "once must be given with delivery Once"): Values(
+        [{**_GRANTING, "delivery": "Once"}, {**_GRANTING, "delivery": "Once", "secretName": "a"}],
         [
             {**_GRANTING, "delivery": "Once", "once": {"recipient": RECIPIENT}},
+            {**_GRANTING, "delivery": "Secret", "once": {"recipient": RECIPIENT}},
             {**_GRANTING, "delivery": "Secret"},
-            _GRANTING,
         ],
     ),
     ("Region", "spec.maxRecordAge", "must be from 30s to 720h"): Values(

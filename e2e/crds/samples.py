@@ -108,7 +108,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "state": "Revoked",
             "expiresAt": TIME,
             "allowedNetworks": ["192.0.2.7/32", "2001:db8::/32"],
-            "delivery": "Once",
+            "delivery": "Secret",
             "once": {"recipient": RECIPIENT},
             "secretName": "my-secret",
             **_SECRET,

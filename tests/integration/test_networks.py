@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from support.rig import Rig, access_key, bucket, error_code, eventually
 
-HERE, ELSEWHERE = "127.0.0.0/8", "192.0.2.0/24"
+HERE, ELSEWHERE = "127.0.0.0/8", "198.51.100.0/24"
 META = {"name": "local"}
 GRANTS = [{"bucket": "photos"}]
 
@@ -70,12 +70,12 @@ def test_a_proxy_is_believed_when_the_region_trusts_it(rig: Rig) -> None:
     rig.apply("far.yaml", access_key("far", grants=GRANTS, allowedNetworks=[ELSEWHERE]))
     rig.wait_condition("AccessKey", "far")
     behind, near = rig.client("far"), rig.client("photos")
-    forwarded(behind, "203.0.113.9, 192.0.2.7")
+    forwarded(behind, "203.0.113.9, 198.51.100.7")
     assert error_code(behind.list_buckets) == "NetworkNotAllowed"
     rig.apply("region.yaml", region(HERE))
     eventually("trust", lambda: error_code(behind.list_buckets, "ok") == "ok", 2.0)
     near.list_buckets()  # who comes straight is where it comes from
-    forwarded(near, "192.0.2.7")
+    forwarded(near, "198.51.100.7")
     assert error_code(near.list_buckets) == "NetworkNotAllowed"
 
 

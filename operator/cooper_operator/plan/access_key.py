@@ -128,7 +128,7 @@ def _issue_and_deliver(snapshot: AccessKeySnapshot, home: Home, use: Use) -> lis
 def _is_yet_to_be_told(snapshot: AccessKeySnapshot, use: Use) -> bool:
     """Whether the key is to be delivered in status, and is not there yet: that is written after all steps, so the end
     of the former one begins with the next plan."""
-    if snapshot.access_key.spec.once is None or use.key is None:
+    if snapshot.access_key.spec.recipient is None or use.key is None:
         return False
     return not is_held(snapshot, use.key.access_key_id)
 

@@ -100,7 +100,7 @@ def _delivered(snapshot: AccessKeySnapshot, home: Home, use: Use) -> _Delivered:
     if use.key is None:
         return _Delivered(False, None, before.access_key_id, newest=False)
     if stopped(snapshot) is None and obstacle(snapshot, home) is None:
-        name = secret_name(snapshot) if snapshot.access_key.spec.once is None else None
+        name = secret_name(snapshot) if snapshot.access_key.spec.recipient is None else None
         return _Delivered(True, name, use.key.access_key_id, newest=True)
     for key in (use.key, use.beside):
         if key is not None and is_held(snapshot, key.access_key_id):

@@ -32,7 +32,9 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     """What keeps a key from being delivered, found before one is made."""
     if not home.endpoint:
         return ENDPOINT_UNKNOWN, f"Region {home.name} names no internal endpoint"
-    if snapshot.access_key.spec.once is None and is_foreign(snapshot.credentials, snapshot.access_key.metadata.uid):
+    if snapshot.access_key.spec.recipient is None and is_foreign(
+        snapshot.credentials, snapshot.access_key.metadata.uid
+    ):
         return SECRET_CONFLICT, f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
     return None
 
@@ -59,11 +61,11 @@ def delivery(snapshot: AccessKeySnapshot, content: SecretContent | None, *keys: 
     """
     if content is None:
         return withdrawal(snapshot, *(each.access_key_id for each in keys))
-    key, once = keys[0], snapshot.access_key.spec.once
+    key, recipient = keys[0], snapshot.access_key.spec.recipient
     steps: list[Step] = []
-    if once is not None:
+    if recipient is not None:
         if not _is_sealed(snapshot, content):
-            steps.append(SealCredentials(once.recipient, content, key))
+            steps.append(SealCredentials(recipient, content, key))
         return steps + [DeleteCredentials(each) for each in own_secrets(snapshot)]
     found = snapshot.credentials
     if found is None or not found.intact or not holds_key(found, content, key.secret_key):
@@ -78,9 +80,9 @@ def content_mark(content: SecretContent) -> str:
 
 def sealed_key(snapshot: AccessKeySnapshot, access_key_id: str | None) -> SealedKey | None:
     """The key of this id as it was sealed to who is the recipient now; None: it was not."""
-    once, status = snapshot.access_key.spec.once, snapshot.access_key.status
+    recipient, status = snapshot.access_key.spec.recipient, snapshot.access_key.status
     found = None if status is None else status.once
-    if once is None or found is None or (found.access_key_id, found.recipient) != (access_key_id, once.recipient):
+    if recipient is None or found is None or (found.access_key_id, found.recipient) != (access_key_id, recipient):
         return None
     return found
 
