@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,8 @@ from cooper_operator.main import Endpoint, Intervals, Roster, compose
 
 #: Seconds between looks at what buckets hold: on one machine they cost little, and `cooper status` shows them.
 _USAGE: Final = 5.0
+#: Seconds between looks whether the gateway's processes all run.
+_LOOKS: Final = 1.0
 
 
 @click.command()
@@ -142,11 +145,10 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
     """Run the operator beside the gateway until `stop`."""
     config = supervisor.config
     host = reached_at(config.host)
-    own = Roster((Endpoint(host, supervisor.port),))
 
     def roster(region: RegionRecord) -> Roster:
         if region.name == config.region:
-            return own
+            return Roster((Endpoint(host, supervisor.port, supervisor.alive()),))
         return Roster(
             unknown=f"no gateway of Region {region.name} is known: this one serves Region {config.region}, which was "
             "settled at its start. Start it again to serve another"
@@ -161,6 +163,7 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
     )
     running = asyncio.create_task(operator.run())
     telling = asyncio.create_task(Teller(cluster, places).run())
+    looking = asyncio.create_task(_follow(supervisor, operator.hurry))
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,8 +173,18 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
     finally:
         say_stopping()
         await operator.stop()
-        for task in (running, telling, stopped):
+        for task in (running, telling, looking, stopped):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         await cluster.close()
+
+
+async def _follow(supervisor: Supervisor, changed: Callable[[], None]) -> None:
+    """Tell whenever the gateway's processes run no longer, or all run again."""
+    alive = True
+    while True:
+        if supervisor.alive() != alive:
+            alive = not alive
+            changed()
+        await asyncio.sleep(_LOOKS)

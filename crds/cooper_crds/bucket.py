@@ -167,7 +167,8 @@ class BucketStatus(Status):
     conditions: Annotated[
         Conditions,
         Field(
-            description="What is true of the Bucket. Ready: it can be used, and the key in the Secret works. "
+            description="What is true of the Bucket. Ready: it is there, and every gateway accepted the key in the "
+            "Secret; whether gateways are ready now says the Region. "
             "Provisioned: the bucket exists. CredentialsReady: the key works and is delivered. Revoked: every gateway "
             "refuses every key on it."
         ),

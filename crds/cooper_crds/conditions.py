@@ -11,7 +11,9 @@ from cooper_crds.meta import Status
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 #: Types that Cooper itself sets. Others may be put beside them, as on any resource.
-OURS: Final = frozenset({"Ready", "Provisioned", "CredentialsReady", "Delivered", "Revoked", "Rotated", "RolledOut"})
+OURS: Final = frozenset(
+    {"Ready", "GatewaysReady", "Provisioned", "CredentialsReady", "Delivered", "Revoked", "Rotated", "RolledOut"}
+)
 #: Most conditions of a resource.
 MAX_CONDITIONS: Final = 32
 #: Longest message that Kubernetes' own Condition type allows.

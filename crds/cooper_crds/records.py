@@ -16,6 +16,9 @@ RECORD_VERSION: Final = 1
 RECORD_DIGEST: Final = "x-cooper-record-digest"
 #: Header of a gateway's refusal of a bucket to every key: `accessGeneration` of the record that it goes by.
 ACCESS_GENERATION: Final = "x-cooper-access-generation"
+#: Header of a gateway's answer to the operator's question for intents: `record_digest` of the Region's record that it
+#: goes by.
+REGION_DIGEST: Final = "x-cooper-region-digest"
 
 
 class RecordError(ValueError):

@@ -205,11 +205,19 @@ class RegionStatus(Status):
     conditions: Annotated[
         Conditions,
         Field(
-            description="What is true of the Region. Ready: its settings are recorded for its gateways. Whether those "
-            "can be reached, Buckets and AccessKeys say."
+            description="What is true of the Region. Ready: its settings are recorded, and a gateway is there that is "
+            "ready and goes by them. GatewaysReady: so do all that are there."
         ),
     ] = []
     endpoint: Annotated[Endpoint | None, Field(description="The endpoint that Secrets of this Region carry.")] = None
+    gateways: Annotated[
+        str | None,
+        Field(
+            max_length=32,
+            pattern=r"^[0-9]+/[0-9]+$",
+            description="How many gateways are ready, of how many that are there, such as 2/3.",
+        ),
+    ] = None
 
 
 class Region(Model):

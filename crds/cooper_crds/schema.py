@@ -33,6 +33,7 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], _Columns, _Columns]]] = {
         (),
         (
             ("Ready", "string", _READY),
+            ("Gateways", "string", ".status.gateways"),
             ("Tag", "string", ".spec.tag"),
             ("Default", "boolean", ".spec.default"),
             ("Endpoint", "string", ".status.endpoint"),

@@ -54,7 +54,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "maxRecordAge": "1h30m",
             "bucketNameTemplate": "{namespace}-{name}",
         },
-        {**_OBSERVED, "endpoint": "http://s3.cooper:9000"},
+        {**_OBSERVED, "endpoint": "http://s3.cooper:9000", "gateways": "2/3"},
     ),
     "Bucket": (
         {
@@ -212,6 +212,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("AccessKey", "spec", "expiresAt"): Text(
         lambda n: "2030-01-31T12:00:00.123456789+01:00".ljust(n, "0"), TIME, "2030-01-31 12:00:00Z"
     ),
+    _pattern("Region", "status", "gateways"): Text(lambda n: "1/".ljust(n, "2"), "1/2", "1 of 2"),
     _pattern("Bucket", "status", "size"): Text(lambda n: "1.000000000Ki".rjust(n, "0"), "1", "1 Ki"),
     _pattern("Region", "spec", "maxRecordAge"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
     _pattern("Region", "spec", "bucketNameTemplate"): Text(lambda n: "{name}".ljust(n, "a"), "{name}", "{name}_"),

@@ -29,6 +29,7 @@ from cooper_operator.plan.snapshot import (
     BucketGrantSnapshot,
     BucketSnapshot,
     BucketUsage,
+    GatewaysSeen,
     GrantedBucket,
     RegionSnapshot,
     Surroundings,
@@ -80,6 +81,7 @@ def of_tables() -> list[Found]:
             (tables.BUCKET_GRANTS, tables.test_bucket_grant),
             (tables.DELETIONS, tables.test_access_key_deletion),
             (tables.REGIONS, tables.test_region),
+            (tables.GONE, tables.test_region_that_is_gone),
         ):
             for case in rows:
                 test(case)
@@ -139,7 +141,11 @@ def longest() -> Iterator[Found]:
     """Whatever is told in a status at its longest."""
     spec = {"tag": _LABEL, "endpoints": {"internal": _ENDPOINT}}
     many = tuple(_parsed("Region", {**spec, "default": True}, f"{n:03}".rjust(63, "r")) for n in range(999))
-    yield from _written("Region", plan_region(RegionSnapshot(_LABEL, many[0], many, None, True, "", tables.NOW)))
+    pods = tuple(f"{n:03}".rjust(253, "p") for n in range(999))
+    for seen in (GatewaysSeen((), pods), GatewaysSeen(pods, pods), GatewaysSeen(pods), GatewaysSeen(unknown=_ENDLESS)):
+        for regions, blocked in itertools.product((many, many[:1]), (None, *_BLOCKS)):
+            region = RegionSnapshot(_LABEL, regions[0], regions, None, True, "", tables.NOW, seen, blocked)
+            yield from _written("Region", plan_region(region))
     to = {"from": [{"namespace": f"{n:02}".rjust(63, "n")} for n in range(64)]}
     all_missing = tuple(f"{n:03}".rjust(253, "b") for n in range(128))
     for missing in ((), all_missing):

@@ -18,9 +18,9 @@ TIME = r"2030-01-31T12:00:00Z"
 #: Headers, and a row of what has every field of its spec and status. Those after AGE come with `-o wide`.
 TABLES = {
     "Region": (
-        ["NAME", "READY", "TAG", "DEFAULT", "ENDPOINT", "AGE"],
+        ["NAME", "READY", "GATEWAYS", "TAG", "DEFAULT", "ENDPOINT", "AGE"],
         ["REASON"],
-        rf"shown False us-east-1 false http://s3\.cooper:9000 {AGE} GatewayUnavailable",
+        rf"shown False 2/3 us-east-1 false http://s3\.cooper:9000 {AGE} GatewayUnavailable",
     ),
     "Bucket": (
         ["NAME", "READY", "REGION", "VISIBILITY", "OBJECTS", "SIZE", "SECRET", "AGE"],

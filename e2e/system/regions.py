@@ -19,6 +19,19 @@ class Regions:
         """Start the gateway."""
         await self._system.serve(self._gateway, self.service)
 
+    async def publish(self, *, ready: bool = True) -> None:
+        """Have the gateway's EndpointSlice say so."""
+        await self._system.apply(self._system.slice(1, self._gateway, self.service, ready=ready))
+
+    async def withdraw(self) -> None:
+        """Take it away."""
+        await self._system.kubectl("-n", self._system.namespace, "delete", "endpointslice", f"{self.service}-1")
+
+    @property
+    def address(self) -> str:
+        """Where the gateway listens."""
+        return f"{self._system.address}:{self._gateway.port}"
+
     def manifest(self, **spec: Any) -> dict[str, Any]:
         """The Region's manifest; a field given as None is left out."""
         endpoints = {"internal": self._gateway.endpoint}

@@ -131,4 +131,5 @@ class GatewayRoster:
 
 
 def _roster(found: ServiceEndpoints) -> Roster:
-    return Roster(tuple(Endpoint(each.host, each.port, each.ready) for each in found.endpoints), found.unknown)
+    endpoints = tuple(Endpoint(each.host, each.port, each.ready, each.name) for each in found.endpoints)
+    return Roster(endpoints, found.unknown, found.told, found.soon)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cooper_crds.names import bucket_record_name, key_record_name
+from cooper_crds.names import bucket_record_name, key_record_name, region_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import StoredRecord
@@ -55,6 +55,10 @@ class LaggingGateways(MemoryGateways):
         self._at = [0] * self.workers
         self._views: list[View] = [{} for _ in range(self.workers)]
         self._asked: set[str] = set()
+
+    async def prove_settings(self, region: RegionRecord) -> Proof:
+        self._asked = {region_record_name(region.name)}
+        return await super().prove_settings(region)
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         self._asked = {key_record_name(key.access_key_id), *map(bucket_record_name, buckets)}

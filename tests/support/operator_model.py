@@ -93,7 +93,7 @@ class _Port:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
-        if name in ("watch", "serves"):  # they ask nobody
+        if name in ("watch", "serves", "known"):  # they ask nobody
             return method
         return lambda *args, **more: self._ports.call(name, lambda: method(*args, **more))
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from cooper_crds.records import REGION_DIGEST, record_digest
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
@@ -54,5 +55,7 @@ async def destroy_bucket(call: Call) -> Response:
 
 
 async def list_intents(call: Call) -> Response:
-    """The DeleteBucket requests that wait for the operator, as a JSON list."""
-    return _json(b"[" + b",".join(await call.store.intents()) + b"]")
+    """The DeleteBucket requests that wait for the operator, as a JSON list; and by which settings this worker goes."""
+    response = _json(b"[" + b",".join(await call.store.intents()) + b"]")
+    response.headers[REGION_DIGEST] = record_digest(call.region)
+    return response

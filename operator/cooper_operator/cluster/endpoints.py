@@ -21,25 +21,32 @@ class ServiceEndpoint:
     host: str
     port: int
     ready: bool
+    name: str = ""  # of its Pod, where it is one
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceEndpoints:
-    """All endpoints of a Service. `unknown`: why there may be others; empty: there are none."""
+    """All endpoints of a Service. `unknown`: why there may be others; empty: there are none.
+
+    `told` False: they could not be listed; `soon`: for the moment only.
+    """
 
     endpoints: tuple[ServiceEndpoint, ...]
     unknown: str = ""
+    told: bool = True
+    soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What matters of an EndpointSlice. `endpoints` are a replica's identity, its address, and whether it is ready."""
+    """What matters of an EndpointSlice. `endpoints` are a replica's identity, its address, whether it is ready, and the
+    name of its Pod."""
 
     name: str
     service: str  # empty: of none
     address_type: str
     ports: tuple[tuple[str, int | None], ...]
-    endpoints: tuple[tuple[str, str, bool], ...]
+    endpoints: tuple[tuple[str, str, bool, str], ...]
 
     def number(self, port: str) -> int | None:
         """The number of the port of that name. The only one is meant whatever its name is."""
@@ -61,18 +68,19 @@ def slice_of(obj: Mapping[str, Any]) -> Slice:
     )
 
 
-def _endpoint(endpoint: Mapping[str, Any]) -> tuple[str, str, bool]:
+def _endpoint(endpoint: Mapping[str, Any]) -> tuple[str, str, bool, str]:
     """ "addresses … consumers should only use the first"; "ready … a nil value should be interpreted as 'true'"."""
     address: str = endpoint["addresses"][0]
     target: Mapping[str, Any] = endpoint.get("targetRef") or {}
     conditions: Mapping[str, Any] = endpoint.get("conditions") or {}
-    return target.get("uid") or address, address, conditions.get("ready") is not False
+    return target.get("uid") or address, address, conditions.get("ready") is not False, target.get("name") or ""
 
 
 def put_together(slices: Iterable[Slice], port: str) -> ServiceEndpoints:
     """The endpoints of one Service, from all its slices, at its port of that name."""
     address_of: dict[tuple[str, int], str] = {}  # by identity and port
     ready: dict[tuple[str, int], bool] = {}  # by address and port
+    names: dict[tuple[str, int], str] = {}  # the same
     problems: list[str] = []
     for part in sorted(slices, key=_order):
         number = part.number(port)
@@ -81,10 +89,12 @@ def put_together(slices: Iterable[Slice], port: str) -> ServiceEndpoints:
         if part.address_type not in _ADDRESS_TYPES or number is None:
             problems.append(_unusable(part, port))
             continue
-        for identity, address, is_ready in part.endpoints:
+        for identity, address, is_ready, name in part.endpoints:
             place = address_of.setdefault((identity, number), address), number
             ready[place] = ready.get(place, False) or is_ready
-    found = tuple(ServiceEndpoint(*place, is_ready) for place, is_ready in ready.items())
+            if is_ready or place not in names:
+                names[place] = name
+    found = tuple(ServiceEndpoint(*place, is_ready, names[place]) for place, is_ready in ready.items())
     return ServiceEndpoints(found, "; ".join(problems[:1]))
 
 

@@ -1,5 +1,6 @@
 """Follows the EndpointSlices of a namespace: where the replicas behind each Service listen."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,12 +11,20 @@ from cooper_operator.cluster.kubernetes_following import follow
 
 #: Seconds between attempts to follow at most: until then nothing can be proven of any gateway.
 _LONGEST_PAUSE: Final = 10.0
+#: Seconds for which that counts as a moment.
+_MOMENT: Final = 300.0
 
 
 class EndpointSlices:
-    """`notify` is told the name of each Service whose endpoints changed, or came to be known."""
+    """`notify` is told the name of each Service whose endpoints changed, or came to be known. `clock` is monotonic."""
 
-    def __init__(self, api: KubernetesApi, namespace: str, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: KubernetesApi,
+        namespace: str,
+        notify: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
         self._namespace = namespace
         path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
@@ -23,13 +32,16 @@ class EndpointSlices:
         self._notify = notify
         self._slices: dict[str, Slice] = {}
         self._unknown = f"{self._of.about} have not been listed yet"
+        self._clock = clock
+        self._unknown_since = clock()
 
     def of(self, service: str, port: str) -> ServiceEndpoints:
         """Where a Service's replicas listen on the port of that name."""
         slices = [each for each in self._slices.values() if each.service == service]
         found = put_together(slices, port)
         if self._unknown:
-            return ServiceEndpoints(found.endpoints, self._unknown)
+            soon = self._clock() - self._unknown_since < _MOMENT
+            return ServiceEndpoints(found.endpoints, self._unknown, told=False, soon=soon)
         # A Service with a selector has a slice, which is empty where it has no replicas.
         return found if slices else ServiceEndpoints((), self._no_service(service))
 
@@ -63,6 +75,7 @@ class EndpointSlices:
     def lost(self, why: str) -> None:
         """See Follower. A watch that ended by itself is no trouble: a list follows, which says so if it is."""
         if why:
+            self._unknown_since = self._unknown_since if self._unknown else self._clock()
             self._unknown = f"it is not known which gateways there are: {why}"
 
     def _tell(self, slices: Iterable[Slice | None]) -> None:

@@ -20,10 +20,22 @@ from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 from cooper_operator.gateways.tls import tls_of
-from cooper_operator.gateways.verdicts import Verdict, accepts, error_code, lets, lists, refuses, refuses_bucket
+from cooper_operator.gateways.verdicts import (
+    Verdict,
+    accepts,
+    error_code,
+    follows,
+    lets,
+    lists,
+    refuses,
+    refuses_bucket,
+)
 
 #: Seconds for a question: destroying a bucket with many uploads takes its time.
 OPERATE_TIMEOUT: Final = 30.0
+
+_INTENTS: Final = "x-cooper-intents"
+_NO_KEY: Final = "the operator has no key yet"
 
 _T = TypeVar("_T")
 _ProbeOne = Callable[[Endpoint, Replica], Awaitable[Probed]]
@@ -79,6 +91,17 @@ class HttpGateways:
         self._silent -= {each for each, answers in zip(silent, again, strict=True) if answers}
         return any(again)
 
+    def known(self, region: RegionRecord) -> Roster:
+        """Which replicas there are, as was told last."""
+        return self._roster(region)
+
+    async def prove_settings(self, region: RegionRecord) -> Proof:
+        """Every worker of every ready replica must go by this very record of the Region."""
+        key = self._system_key()
+        if key is None:
+            return Proof(0, 0, _NO_KEY)
+        return await self._prove(region, key, follows(region), query={_INTENTS: ""})
+
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         """Every worker of every ready replica must accept the key, by this record of it, and list the buckets."""
         return await self._prove(region, key, accepts(key, buckets))
@@ -118,7 +141,7 @@ class HttpGateways:
 
     async def intents(self, region: RegionRecord) -> list[Intent]:
         """DeleteBucket requests that wait. Raises GatewayUnavailable."""
-        answer = await self._operate(region, "GET", "x-cooper-intents", None)
+        answer = await self._operate(region, "GET", _INTENTS, None)
         found = _decode(answer, list[_IntentAnswer])
         return [Intent(intent.bucket, intent.data_id, intent.access_key_id) for intent in found]
 
@@ -131,12 +154,13 @@ class HttpGateways:
         verdict: Verdict,
         bucket: BucketRecord | None = None,
         *,
+        query: Mapping[str, str] | None = None,
         everyone: bool = False,
         silence: Silence = NO_ANSWER,
     ) -> Proof:
-        """Have the key list its buckets, or with `bucket` that one's objects (none of them)."""
-        path, query = _path(bucket), {} if bucket is None else {"list-type": "2", "max-keys": "0"}
-        ask = self._question("GET", path, query, {}, region, key, PROBE_TIMEOUT)
+        """Have the key ask what `query` says: else to list its buckets, or with `bucket` that one's objects (none)."""
+        asked = query or ({} if bucket is None else {"list-type": "2", "max-keys": "0"})
+        ask = self._question("GET", _path(bucket), asked, {}, region, key, PROBE_TIMEOUT)
 
         async def probe_one(endpoint: Endpoint, replica: Replica) -> Probed:
             return await probe(endpoint, replica, ask, verdict, silence)
@@ -167,7 +191,7 @@ class HttpGateways:
     async def _operate(self, region: RegionRecord, method: str, question: str, bucket: BucketRecord | None) -> Response:
         key = self._system_key()
         if key is None:
-            raise GatewayUnavailable("the operator has no key yet")
+            raise GatewayUnavailable(_NO_KEY)
         headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id}
         ask = self._question(method, _path(bucket), {question: ""}, headers, region, key, OPERATE_TIMEOUT)
         response = None

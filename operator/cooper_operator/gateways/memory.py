@@ -7,6 +7,7 @@ from typing import Final
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord, concerns
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 
 Accepts = Callable[[dict[str, Record]], bool]  # of what a worker knows: whether it answers as it should
@@ -47,6 +48,18 @@ class MemoryGateways:
     def bucket(self, data_id: str) -> MemoryBucket:
         """The content of a bucket; empty when it was never written."""
         return self.data.setdefault(data_id, MemoryBucket())
+
+    def known(self, region: RegionRecord) -> Roster:
+        """Each worker as a replica."""
+        if self.away:
+            return Roster(unknown=_AWAY, told=False, soon=True)
+        workers = range(self.workers)
+        return Roster(tuple(Endpoint("memory", each, each not in self.unready, f"worker-{each}") for each in workers))
+
+    async def prove_settings(self, region: RegionRecord) -> Proof:
+        """Every ready worker must know the Region by this record."""
+        self.calls.append(f"prove_settings {region.name}")
+        return await self._prove(region, lambda known: known.get(_name(region)) == region)
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         """Every ready worker must know the key by this record, and list the buckets."""

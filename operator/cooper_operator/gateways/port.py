@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
+from cooper_operator.gateways.roster import Roster
 
 
 class GatewayUnavailable(Exception):
@@ -57,6 +58,14 @@ class Gateways(Protocol):
     What works is proven by the replicas that are ready, at least one. What is refused is proven by all that are there,
     also those that are not ready: clients may know their addresses. One that is gone refuses everything.
     """
+
+    def known(self, region: RegionRecord) -> Roster:
+        """Which replicas there are, as was told last. Nobody is asked."""
+        ...
+
+    async def prove_settings(self, region: RegionRecord) -> Proof:
+        """Ask every worker of every ready replica: each must go by this very record of the Region."""
+        ...
 
     async def prove_works(self, region: RegionRecord, key: KeyRecord, buckets: list[str]) -> Proof:
         """Ask every worker of every ready replica with the key: each must accept it, going by this very record, and

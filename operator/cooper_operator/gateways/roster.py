@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cooper_operator.gateways.connection import authority
+
 Address = tuple[str, int]
 
 
@@ -12,11 +14,17 @@ class Endpoint:
     host: str
     port: int
     ready: bool = True
+    name: str = ""  # by which people know it, where it has one
 
     @property
     def address(self) -> Address:
         """Host and port."""
         return self.host, self.port
+
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        return self.name or authority(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +32,13 @@ class Roster:
     """The replicas of a Region's gateway. `unknown`: why others may be there that are not listed; empty: none are.
 
     A list that is known and empty says that no gateway is there. One that is not known says nothing of the kind.
+    `told` False: there is no list; `soon`: for the moment only, and what was said of it before may stand.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     unknown: str = ""
+    told: bool = True
+    soon: bool = False
 
     @property
     def ready(self) -> tuple[Endpoint, ...]:

@@ -4,7 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import ACCESS_GENERATION, RECORD_DIGEST, BucketRecord, KeyRecord, record_digest
+from cooper_crds.records import (
+    ACCESS_GENERATION,
+    RECORD_DIGEST,
+    REGION_DIGEST,
+    BucketRecord,
+    KeyRecord,
+    RegionRecord,
+    record_digest,
+)
 from cooper_operator.gateways.connection import Response
 
 Verdict = Callable[[Response], str]
@@ -48,6 +56,18 @@ def accepts(key: KeyRecord, buckets: list[str]) -> Verdict:
         if not elsewhere and (problem := listed(response)):
             return problem
         return "" if response.headers.get(RECORD_DIGEST) == digest else "goes by an earlier record of the key"
+
+    return verdict
+
+
+def follows(region: RegionRecord) -> Verdict:
+    """The worker goes by this record of its Region and no other."""
+    digest = record_digest(region)
+
+    def verdict(response: Response) -> str:
+        if response.status != 200:
+            return f"answers {error_code(response)}"
+        return "" if response.headers.get(REGION_DIGEST) == digest else "goes by earlier settings of the Region"
 
     return verdict
 

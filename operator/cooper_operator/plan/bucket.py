@@ -198,7 +198,7 @@ def _status(
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
-    provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is served")
+    provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is there")
     said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said)
     usage = snapshot.usage
     if snapshot.owned is None:
@@ -223,5 +223,6 @@ def _ready(bucket: Bucket, problem: _Problem | None, key: Credentials, no_access
     if no_access is not None:
         return Say("Ready", "False", *no_access)
     if key.said.status == "True" or not bucket.spec.credentials.enabled:
-        return Say("Ready", "True", BUCKET_SERVED, "the bucket is served")
+        key_works = ", and every gateway accepted its key" if key.said.status == "True" else ""
+        return Say("Ready", "True", BUCKET_SERVED, f"the bucket is there{key_works}")
     return Say("Ready", "False", key.said.reason, key.said.message)

@@ -75,5 +75,5 @@ def plan(snapshot: BucketSnapshot, home: Home, record: BucketRecord, changed: bo
 
 def _proven(record: BucketRecord) -> Say:
     if record.api_access == "Allowed":
-        return Say("Revoked", "False", API_ACCESS_ALLOWED, "keys are served on the bucket")
+        return Say("Revoked", "False", API_ACCESS_ALLOWED, "keys are let to the bucket")
     return Say("Revoked", "True", API_ACCESS_REVOKED, "every key is refused on the bucket")

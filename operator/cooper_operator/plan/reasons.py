@@ -37,8 +37,13 @@ def _add(reason: Reason) -> Reason:
 # All is well
 SETTINGS_RECORDED = _normal(
     "SettingsRecorded",
-    "The Region's settings are in its record.",
-    "Nothing to do: the gateways have the Region's settings.",
+    "The Region's settings are in its record, and gateways that are ready go by them.",
+    "Nothing to do: how many gateways there are, and are ready, says the condition GatewaysReady.",
+)
+GATEWAYS_READY = _normal(
+    "GatewaysReady",
+    "Every gateway of the Region that is there is ready, and goes by its settings.",
+    "Nothing to do: all gateways that are there are ready.",
 )
 PROVISIONED = _normal(
     "Provisioned",
@@ -57,8 +62,8 @@ CREDENTIALS_DISABLED = _normal(
 )
 BUCKET_SERVED = _normal(
     "BucketServed",
-    "The bucket can be used, and its credentials work if it has any.",
-    "Nothing to do: the bucket is served.",
+    "The bucket is there, and every gateway accepted its key if it has one.",
+    "Nothing to do. Whether gateways are ready at this moment says the condition GatewaysReady of the Region.",
 )
 KEY_WORKS = _normal(
     "KeyWorks",
@@ -146,7 +151,7 @@ API_ACCESS_REVOKED = _normal(
 API_ACCESS_ALLOWED = _normal(
     "ApiAccessAllowed",
     "`spec.apiAccess` of the Bucket is Allowed, and every worker follows it.",
-    "Nothing to do: keys are served on the bucket; to refuse all of them set spec.apiAccess.",
+    "Nothing to do: keys are let to the bucket; to refuse all of them set spec.apiAccess.",
 )
 NO_KEY_TO_ASK_WITH = _normal(
     "NoKeyToAskWith",
@@ -194,6 +199,30 @@ NOT_PROVISIONED = _normal(
 )
 
 # Somebody has to do something
+NO_GATEWAY_FOUND = _warning(
+    "NoGatewayFound",
+    "No gateway is behind the Region's Service, or those that are cannot be used as they are listed.",
+    "Nobody is served in the Region until there is one. On Kubernetes look whether the gateway's Pods run, and whether "
+    "spec.service of the Region names the Service that selects them.",
+)
+NO_GATEWAY_READY = _warning(
+    "NoGatewayReady",
+    "Gateways of the Region are there, and none is ready.",
+    "Nobody is served in the Region until one is. Look why those that the message names are not: `kubectl describe` of "
+    "the Pod tells what its readiness probe was answered, its log what it waits for.",
+)
+GATEWAYS_NOT_READY = _warning(
+    "GatewaysNotReady",
+    "Some gateways of the Region are ready, and some are not.",
+    "Clients are sent to those that are ready. When this is no upgrade or restart that ends soon, look why the others "
+    "are not: `kubectl describe` of the Pod tells what its readiness probe was answered.",
+)
+GATEWAYS_UNKNOWN = _warning(
+    "GatewaysUnknown",
+    "The operator does not know which gateways the Region has.",
+    "No key is issued or seen to be revoked in the Region until that is known. See in the message what is in the way: "
+    "the operator has to list and watch the EndpointSlices of its namespace.",
+)
 REGION_NOT_FOUND = _warning(
     "RegionNotFound",
     "The Region that is named is not there, or none is named and none is the default.",

@@ -10,13 +10,15 @@ from cooper_crds.names import region_record_name
 from cooper_crds.records import RegionRecord
 from cooper_crds.region import MAX_RECORD_AGE, Region, RegionStatus
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan.plan import Plan, Say, conditions
+from cooper_operator.plan import region_gateways
+from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import (
     DEFAULT_REGION_AMBIGUOUS,
     REGION_NOT_FOUND,
     SETTINGS_RECORDED,
     Reason,
 )
+from cooper_operator.plan.region_gateways import Standing
 from cooper_operator.plan.snapshot import RegionSnapshot, Surroundings
 from cooper_operator.plan.steps import CreateRecord, DeleteRecord, Step, UpdateRecord
 
@@ -102,18 +104,29 @@ def find_home(named: str | None, around: Surroundings) -> Home:
 
 
 def plan_region(snapshot: RegionSnapshot) -> Plan[RegionStatus]:
-    """Keep the Region's record as its resource says; take it away when the Region is gone and nothing lives there."""
+    """Keep the Region's record as its resource says, and say how its gateways stand; take the record away when the
+    Region is gone and nothing lives there."""
     region, found = snapshot.region, snapshot.record
     if region is None:
-        steps: tuple[Step, ...] = (DeleteRecord(found),) if found is not None and not snapshot.in_use else ()
-        return Plan(steps, None)
-    record = region_record(region, snapshot.default_endpoint)
+        return Plan((DeleteRecord(found),) if found is not None and not snapshot.in_use else (), None)
+    steps, record = _record_steps(snapshot, region)
+    before = region.status or RegionStatus()
+    if snapshot.gateways.soon and before.conditions:
+        return Plan(tuple(steps), before, retry=True)  # what was said last stands until somebody knows better
+    generation, blocked = region.metadata.generation, snapshot.blocked
+    gateways = region_gateways.plan(snapshot.gateways, record, bool(steps), before.conditions, generation, blocked)
+    status = _status(snapshot, region, gateways)
+    again = blocked is not None or not snapshot.gateways.told
+    return Plan(until_blocked([*steps, *gateways.steps], blocked), status, retry=again)
+
+
+def _record_steps(snapshot: RegionSnapshot, region: Region) -> tuple[list[Step], RegionRecord]:
+    """What to do about the record, and what it says then."""
+    record, found = region_record(region, snapshot.default_endpoint), snapshot.record
     if found is None:
-        steps = (CreateRecord(region_record_name(region.metadata.name), record),)
-    else:
-        wanted = _following(found, record, snapshot.now)
-        steps = () if found.record == wanted else (UpdateRecord(found, wanted),)
-    return Plan(steps, _status(snapshot, region))
+        return [CreateRecord(region_record_name(region.metadata.name), record)], record
+    wanted = _following(found, record, snapshot.now)
+    return [] if found.record == wanted else [UpdateRecord(found, wanted)], wanted
 
 
 def _following(found: StoredRecord, wanted: RegionRecord, now: float) -> RegionRecord:
@@ -126,16 +139,22 @@ def _following(found: StoredRecord, wanted: RegionRecord, now: float) -> RegionR
     return unread(wanted, now, before.max_record_age) if shorter else wanted
 
 
-def _status(snapshot: RegionSnapshot, region: Region) -> RegionStatus:
+def _status(snapshot: RegionSnapshot, region: Region, gateways: Standing) -> RegionStatus:
     before = region.status or RegionStatus()
-    generation = region.metadata.generation
-    defaults = sorted(each.metadata.name for each in snapshot.all_regions if each.spec.default)
-    if region.spec.default and len(defaults) > 1:
-        said = Say("Ready", "False", DEFAULT_REGION_AMBIGUOUS, f"{', '.join(defaults)} are all marked as the default")
-    else:
-        said = Say("Ready", "True", SETTINGS_RECORDED, "the gateways' settings are recorded")
+    generation, seen = region.metadata.generation, snapshot.gateways
+    said = _ready(snapshot, region, gateways), gateways.said
     return RegionStatus(
         observed_generation=generation,
-        conditions=conditions(before.conditions, (said,), snapshot.now, generation),
+        conditions=conditions(before.conditions, said, snapshot.now, generation),
         endpoint=_endpoint(region, snapshot.default_endpoint) or None,
+        gateways=None if seen.unknown else f"{len(seen.ready)}/{seen.count}",
     )
+
+
+def _ready(snapshot: RegionSnapshot, region: Region, gateways: Standing) -> Say:
+    defaults = sorted(each.metadata.name for each in snapshot.all_regions if each.spec.default)
+    if region.spec.default and len(defaults) > 1:
+        return Say("Ready", "False", DEFAULT_REGION_AMBIGUOUS, f"{', '.join(defaults)} are all marked as the default")
+    if gateways.nobody is not None:
+        return Say("Ready", "Unknown" if gateways.said.status == "Unknown" else "False", *gateways.nobody)
+    return Say("Ready", "True", SETTINGS_RECORDED, "the settings are recorded, and gateways serve by them")

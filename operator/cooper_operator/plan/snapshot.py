@@ -33,6 +33,7 @@ class Blocked:
     why: Literal["incomplete", "unavailable", "not-empty", "refused"]
     detail: str = ""
     objects: int | None = None  # for not-empty, where known
+    proven: int = 0  # for incomplete: workers that answered as they should
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,25 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaysSeen:
+    """The gateways of a Region, by the names that people know them by, as they were told last.
+
+    `unknown`: why it is not known which there are. `told` False: nobody can tell; `soon`: for the moment only.
+    """
+
+    ready: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # there, and not ready
+    unknown: str = ""
+    told: bool = True
+    soon: bool = False
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return len(self.ready) + len(self.others)
+
+
+@dataclass(frozen=True, slots=True)
 class RegionSnapshot:
     """A Region and all that matters to it. `region` is None when it is proven absent."""
 
@@ -63,6 +83,8 @@ class RegionSnapshot:
     in_use: bool  # whether a Bucket or AccessKey lives there
     default_endpoint: str
     now: float  # Unix seconds
+    gateways: GatewaysSeen = GatewaysSeen()
+    blocked: Blocked | None = None
 
 
 @dataclass(frozen=True, slots=True)

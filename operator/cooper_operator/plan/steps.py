@@ -61,6 +61,13 @@ class DeleteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ProveSettings:
+    """Go on only when every worker goes by this record of the Region."""
+
+    region: RegionRecord
+
+
+@dataclass(frozen=True, slots=True)
 class ProveWorks:
     """Go on only when every worker accepts the key (of a key issued in this plan: with its new secret)."""
 
@@ -194,6 +201,7 @@ Step = (
     | IssueKey
     | UpdateRecord
     | DeleteRecord
+    | ProveSettings
     | ProveWorks
     | ProveDenied
     | ProveApiAccess

@@ -87,6 +87,7 @@ class Applier:
             do.IssueKey: self._issue_key,
             do.UpdateRecord: self._update_record,
             do.DeleteRecord: self._delete_record,
+            do.ProveSettings: self._prove_settings,
             do.ProveWorks: self._prove_works,
             do.ProveDenied: self._prove_denied,
             do.ProveApiAccess: self._prove_api_access,
@@ -117,7 +118,7 @@ class Applier:
         try:
             await self._table[type(step)](step, work)
         except _Incomplete as incomplete:
-            return Blocked(type(step), incomplete.why, incomplete.detail)
+            return Blocked(type(step), incomplete.why, incomplete.detail, proven=incomplete.proven)
         except GatewayUnavailable as error:
             return Blocked(type(step), "unavailable", str(error))
         except BucketNotEmpty:
@@ -201,6 +202,9 @@ class Applier:
         self._index.removed(step.current.name)
 
     # Probes
+
+    async def _prove_settings(self, step: do.ProveSettings, work: Work) -> None:
+        await _until_complete(lambda: self._gateways.prove_settings(step.region))
 
     async def _prove_works(self, step: do.ProveWorks, work: Work) -> None:
         key, buckets = work.with_secret(step.key), list(step.buckets)
@@ -312,6 +316,7 @@ class _Incomplete(Exception):
         super().__init__(proof.waiting_for)
         self.why: Any = "incomplete" if proof.expected else "unavailable"
         self.detail = proof.waiting_for or "a gateway"
+        self.proven = proof.proven
 
 
 async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:

@@ -19,7 +19,7 @@ from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wante
 from cooper_operator.plan.grants import is_own
 from cooper_operator.plan.keys import key_in, reaches
 from cooper_operator.plan.keys import wanted_region as wanted_region_of_key
-from cooper_operator.plan.region import find_home
+from cooper_operator.plan.region import find_home, region_record
 from cooper_operator.plan.secrets import is_foreign
 from cooper_operator.plan.snapshot import (
     NOT_LOOKED_AT,
@@ -28,6 +28,7 @@ from cooper_operator.plan.snapshot import (
     BucketGrantSnapshot,
     BucketSnapshot,
     BucketUsage,
+    GatewaysSeen,
     GrantedBucket,
     RegionSnapshot,
     SharedBucket,
@@ -77,7 +78,7 @@ class Observer:
         """Look at what belongs to a resource that was just read. Raises what the port raises, and ManifestError."""
         observed = Observed(ref, obj, look)
         if ref.kind == "Region":
-            observed.snapshot = await self._region(observed)
+            observed.snapshot = await self._region(observed, blocked)
         elif obj is not None and ref.kind == "Bucket":
             observed.snapshot = await self._bucket(observed, read(obj, Bucket), blocked)
         elif obj is not None and ref.kind == "BucketGrant":
@@ -91,20 +92,29 @@ class Observer:
         refs = [Ref("Region", "", name) for name in sorted(self._index.regions)]
         return [ref for ref in refs if self._recollection.resource(ref) is None]
 
-    async def _region(self, observed: Observed) -> RegionSnapshot:
+    async def _region(self, observed: Observed, blocked: Blocked | None) -> RegionSnapshot:
         name = observed.ref.name
         every = await self._all_regions(observed)
         observed.seen.pop(observed.ref, None)
         record = await observed.look.record(region_record_name(name))
+        region = None if observed.obj is None else read(observed.obj, Region)
         return RegionSnapshot(
             name=name,
-            region=None if observed.obj is None else read(observed.obj, Region),
+            region=region,
             all_regions=every,
             record=record,
             in_use=observed.obj is not None or (record is not None and await self._region_in_use(name, observed.look)),
             default_endpoint=self._default_endpoint,
             now=self._clock(),
+            gateways=GatewaysSeen() if region is None else self._gateways_of(region),
+            blocked=blocked,
         )
+
+    def _gateways_of(self, region: Region) -> GatewaysSeen:
+        known = self._gateways.known(region_record(region, self._default_endpoint))
+        ready = tuple(each.shown for each in known.endpoints if each.ready)
+        others = tuple(each.shown for each in known.endpoints if not each.ready)
+        return GatewaysSeen(ready, others, known.unknown, known.told, known.soon)
 
     async def _bucket(self, observed: Observed, bucket: Bucket, blocked: Blocked | None) -> BucketSnapshot:
         meta = bucket.metadata

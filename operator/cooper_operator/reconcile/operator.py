@@ -112,9 +112,12 @@ class Operator:
             await asyncio.gather(self._main, return_exceptions=True)
 
     def hurry(self) -> None:
-        """Look at once at all that waits for gateways or the cluster: they may be there now."""
+        """Look at once at all that waits for gateways or the cluster: they may be there now. And at Regions, which say
+        how theirs stand."""
         if self._queue is not None:
             self._queue.hurry()
+            for name in self._index.regions:
+                self._queue.add(Ref("Region", "", name))
 
     @property
     def idle(self) -> bool:

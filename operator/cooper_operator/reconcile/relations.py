@@ -26,17 +26,23 @@ def any_grant(namespace: str) -> Ref:
 
 
 def facts_of(obj: Object | None) -> Facts:
-    """What others see of a resource: identity, spec's generation, whether it goes, and its conditions."""
+    """What others see of a resource: identity, spec's generation, whether it goes, and its conditions.
+
+    Not so of a Region: how its gateways stand is nothing that thousands would do anything about.
+    """
     if obj is None:
         return None
     meta = cast(Mapping[str, Any], obj["metadata"])
     status = cast(Mapping[str, Any], obj.get("status") or {})
+    identity = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp") is not None)
+    if obj["kind"] == "Region":
+        return (*identity, status.get("observedGeneration"), status.get("endpoint"))
     said = tuple(
         (each["type"], each["status"], each["reason"], each.get("observedGeneration"))
         for each in status.get("conditions", ())
     )
     names = (status.get("bucketName"), status.get("region"), status.get("secretName"), status.get("endpoint"))
-    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp") is not None, said, names)
+    return (*identity, said, names)
 
 
 class Relations:

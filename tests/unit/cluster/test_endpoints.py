@@ -104,4 +104,5 @@ def test_address_in_two_slices_is_one_endpoint_and_ready_if_any_says_so(pods: tu
             endpoint_slice("a", endpoint("10.0.0.1", pod=pods[0], ready=ready)),
             endpoint_slice("b", endpoint("10.0.0.1", pod=pods[1], ready=not ready)),
         ]
-        assert found(*slices).endpoints == (ServiceEndpoint("10.0.0.1", 9000, True),)
+        expected = ServiceEndpoint("10.0.0.1", 9000, True, pods[0 if ready else 1] or "")
+        assert found(*slices).endpoints == (expected,)

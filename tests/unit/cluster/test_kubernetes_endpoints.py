@@ -36,7 +36,8 @@ class Following:
     def __init__(self, script: Script, api: KubernetesApi) -> None:
         self.script = script
         self.told: list[str] = []
-        self.slices = EndpointSlices(api, "cooper", self.told.append)
+        self.now = 1000.0
+        self.slices = EndpointSlices(api, "cooper", self.told.append, lambda: self.now)
 
     @asynccontextmanager
     async def through(self, *answers: Any) -> AsyncIterator[EndpointSlices]:
@@ -135,6 +136,32 @@ async def test_after_a_watch_that_broke_nothing_is_known_until_the_next_list(fol
                 await asyncio.sleep(0.01)
         assert hosts(slices) == ["10.0.0.1"]
         assert following.told == ["gateways"]  # nothing changed, and still it came to be known
+
+
+async def test_what_is_not_known_is_so_for_the_moment_at_first(following: Following) -> None:
+    def standing() -> tuple[bool, bool]:
+        found = following.slices.of("gateways", "s3")
+        return found.told, found.soon
+
+    assert standing() == (False, True)
+    following.now += 301
+    assert standing() == (False, False)
+    async with following.through(listing(ONE), FAILED, FORBIDDEN) as slices:
+        async with asyncio.timeout(5):
+            while not unknown(slices):
+                await asyncio.sleep(0.01)
+        assert standing() == (False, True)
+        following.now += 299
+        await asyncio.sleep(0.1)  # it fails again and again
+        assert standing() == (False, True)
+        following.now += 2
+        assert standing() == (False, False)
+    following.script.answers.clear()
+    async with following.through(listing(ONE), [OPEN]) as slices:
+        async with asyncio.timeout(5):
+            while unknown(slices):
+                await asyncio.sleep(0.01)
+        assert standing() == (True, False)
 
 
 async def test_watch_that_ends_by_itself_leaves_known_what_is_known(

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from cooper_crds.actions import GET_OBJECT
-from cooper_crds.records import RegionRecord
+from cooper_crds.records import REGION_DIGEST, RegionRecord, record_digest
 from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty
@@ -73,7 +73,9 @@ async def test_delete_bucket_closes_it_and_leaves_the_intent():
     for operation in ("HeadBucket", "GetBucketLocation", "ListObjectsV2", "ListObjects", "ListMultipartUploads"):
         with pytest.raises(BucketClosed):
             await rig.do(operation)
-    intents = json.loads((await rig.do("ListIntents")).body)
+    answer = await rig.do("ListIntents")
+    intents = json.loads(answer.body)
+    assert answer.headers[REGION_DIGEST] == record_digest(rig.directory.settings)
     assert intents == [{"bucket": "photos", "dataId": PHOTOS.data_id, "accessKeyId": "AKIAEXAMPLE"}]
 
 

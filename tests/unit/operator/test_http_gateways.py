@@ -18,6 +18,7 @@ from cooper_crds.fields import timestamp
 from cooper_crds.records import (
     ACCESS_GENERATION,
     RECORD_DIGEST,
+    REGION_DIGEST,
     BucketRecord,
     Grant,
     KeyRecord,
@@ -41,7 +42,7 @@ BUCKET = BucketRecord("photos", "11111111-1111-4111-8111-111111111111", OWNER, a
 LIST = "<ListAllMyBucketsResult><Owner><ID>x</ID></Owner><Buckets>{}</Buckets></ListAllMyBucketsResult>"
 ROW = "<Bucket><CreationDate>2026-01-01T00:00:00Z</CreationDate><Name>{}</Name></Bucket>"
 #: Headers that an answer has, by the elements of its text that they are taken from.
-_HEADERS = {ACCESS_GENERATION: "Since", RECORD_DIGEST: "Digest"}
+_HEADERS = {ACCESS_GENERATION: "Since", RECORD_DIGEST: "Digest", REGION_DIGEST: "Settings"}
 Answer = Callable[[int, str, str, dict[str, str]], tuple[int, str]]
 
 
@@ -154,6 +155,31 @@ async def test_a_key_works_when_every_worker_says_so(gateway: FakeGateway, gatew
     assert "InvalidAccessKeyId" in proof.waiting_for
     gateway.answer = knows({0, 1, 2}, "photos")
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+
+
+async def test_settings_are_followed_when_every_worker_says_so(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    former = msgspec.structs.replace(REGION, max_object_size=1)
+
+    def answer(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
+        if by_key(headers) != SYSTEM.access_key_id:
+            return 403, "<Error><Code>AccessDenied</Code></Error>"
+        assert (method, target) == ("GET", "/?x-cooper-intents=")
+        return 200, f"[]<Settings>{record_digest(former if worker == 1 else REGION)}</Settings>"
+
+    gateway.answer = answer
+    proof = await gateways.prove_settings(REGION)
+    assert (proof.proven, proof.expected) == (2, 3)
+    assert proof.waiting_for == f"worker 1 of 127.0.0.1:{gateway.port} goes by earlier settings of the Region"
+    former = REGION
+    assert (await gateways.prove_settings(REGION)).complete
+    gateway.answer = lambda *_: (503, "<Error><Code>ServiceUnavailable</Code></Error>")
+    assert "answers ServiceUnavailable" in (await gateways.prove_settings(REGION)).waiting_for
+
+
+async def test_without_a_key_of_its_own_the_operator_asks_nothing(gateway: FakeGateway) -> None:
+    gateways = HttpGateways(lambda _: roster(gateway), lambda: None)
+    assert (await gateways.prove_settings(REGION)).waiting_for == "the operator has no key yet"
+    assert gateway.requests == []
 
 
 async def test_a_bucket_that_a_worker_does_not_list_is_waited_for(gateway: FakeGateway, gateways: HttpGateways) -> None:

@@ -33,6 +33,7 @@ from cooper_operator.plan.snapshot import (
     Blocked,
     BucketGrantSnapshot,
     BucketSnapshot,
+    GatewaysSeen,
     GrantedBucket,
     RegionSnapshot,
     SharedBucket,
@@ -237,12 +238,12 @@ BUCKETS = {
         "WaitingForAccessKey",
         "is being made",
     ),
-    "no credentials wanted": ({"bucket": bucket(credentials={"enabled": False})}, [], "BucketServed", "served"),
+    "no credentials wanted": ({"bucket": bucket(credentials={"enabled": False})}, [], "BucketServed", "is there"),
     "credentials no longer wanted": (
         {"bucket": bucket(credentials={"enabled": False}), "access_key": own_key()},
         ["DeleteAccessKey"],
         "BucketServed",
-        "served",
+        "is there",
     ),
     "foreign access key": (
         {"access_key": resource("AccessKey", "photos", KEY_UID, {"grants": [{"bucket": "x"}]})},
@@ -1387,23 +1388,146 @@ def test_a_bucket_with_revoked_api_access_is_not_waited_for() -> None:
 RECORDED = StoredRecord("region-local", REGION_RECORD, "1")
 OLD = StoredRecord("region-local", RegionRecord("local", "old"), "1")
 
+TWO = GatewaysSeen(("gateway-0", "gateway-1"))
+
+
+def told(ready: str, reason: str, generation: int = 1, reason_of_ready: str = "SettingsRecorded") -> Region:
+    """A Region whose status says so of its gateways."""
+    said = [condition("Ready", "True", generation) | {"reason": reason_of_ready}]
+    said += [condition("GatewaysReady", ready, generation) | {"reason": reason, "message": "as it was"}]
+    return resource("Region", "local", "uid-local", REGION.spec.model_dump(by_alias=True), status={"conditions": said})
+
+
+SEEN = told("True", "GatewaysReady")
+SOME = told("False", "GatewaysNotReady")
+LAGS = Blocked(do.ProveSettings, "incomplete", "worker 1 of gateway-1", proven=1)
+NOBODY = Blocked(do.ProveSettings, "incomplete", "worker 1 of gateway-1")
+ALL_WELL = ("True", "SettingsRecorded", "True", "GatewaysReady")
+
+#: Region, record and gateways; the steps; Ready and GatewaysReady; what the latter says.
 REGIONS = {
-    "new": ((REGION, None, True), ["CreateRecord"], "SettingsRecorded"),
-    "changed": ((REGION, OLD, True), ["UpdateRecord"], "SettingsRecorded"),
-    "settled": ((REGION, RECORDED, True), [], "SettingsRecorded"),
-    "gone, in use": ((None, RECORDED, True), [], None),
-    "gone, unused": ((None, RECORDED, False), ["DeleteRecord"], None),
-    "gone altogether": ((None, None, False), [], None),
+    "new": ((REGION, None), TWO, ["CreateRecord", "ProveSettings"], ALL_WELL, "2 of 2"),
+    "changed": ((SEEN, OLD), TWO, ["UpdateRecord", "ProveSettings"], ALL_WELL, "by the Region's settings"),
+    "settled": ((SEEN, RECORDED), TWO, [], ALL_WELL, "2 of 2"),
+    "not seen to follow": ((REGION, RECORDED), TWO, ["ProveSettings"], ALL_WELL, "2 of 2"),
+    "another generation was": ((told("True", "GatewaysReady", 0), RECORDED), TWO, ["ProveSettings"], ALL_WELL, ""),
+    "no gateway was there": ((told("False", "NoGatewayReady"), RECORDED), TWO, ["ProveSettings"], ALL_WELL, ""),
+    "one lags": (
+        (SEEN, RECORDED, LAGS),
+        TWO,
+        [],
+        ("True", "SettingsRecorded", "False", "WaitingForGateways"),
+        "still waiting: worker 1 of gateway-1",
+    ),
+    "all lag": (
+        (SEEN, RECORDED, NOBODY),
+        TWO,
+        [],
+        ("False", "WaitingForGateways", "False", "WaitingForGateways"),
+        "still waiting: worker 1 of gateway-1",
+    ),
+    "one is not ready": (
+        (SEEN, RECORDED),
+        GatewaysSeen(("gateway-0",), ("gateway-1",)),
+        [],
+        ("True", "SettingsRecorded", "False", "GatewaysNotReady"),
+        "gateways ready: 1 of 2; not ready: gateway-1. Clients",
+    ),
+    "one was not ready": ((SOME, RECORDED), TWO, [], ALL_WELL, "2 of 2"),
+    "many are not ready": (
+        (SEEN, RECORDED),
+        GatewaysSeen(("gateway-0",), tuple(f"gateway-{number}" for number in range(9, 0, -1))),
+        [],
+        ("True", "SettingsRecorded", "False", "GatewaysNotReady"),
+        "1 of 10; not ready: gateway-1, gateway-2, gateway-3, gateway-4, gateway-5, 4 more. ",
+    ),
+    "none is ready": (
+        (SEEN, RECORDED),
+        GatewaysSeen((), ("gateway-1", "gateway-0")),
+        [],
+        ("False", "NoGatewayReady", "False", "NoGatewayReady"),
+        "gateways ready: 0 of 2; not ready: gateway-0, gateway-1. Nobody",
+    ),
+    "none is there": (
+        (SEEN, RECORDED),
+        GatewaysSeen(),
+        [],
+        ("False", "NoGatewayFound", "False", "NoGatewayFound"),
+        "no gateway is behind Service local. Nobody is served",
+    ),
+    "no Service": (
+        (REGION, None),
+        GatewaysSeen(unknown="there is no Service"),
+        ["CreateRecord"],
+        ("False", "NoGatewayFound", "False", "NoGatewayFound"),
+        "there is no Service. Nobody is served",
+    ),
+    "some cannot be placed": (
+        (SEEN, RECORDED),
+        GatewaysSeen(("gateway-0",), unknown="no port named s3"),
+        [],
+        ("Unknown", "GatewaysUnknown", "Unknown", "GatewaysUnknown"),
+        "no port named s3. ",
+    ),
+    "not listed yet, new": (
+        (REGION, None),
+        GatewaysSeen(unknown="not listed yet", told=False, soon=True),
+        ["CreateRecord"],
+        ("Unknown", "GatewaysUnknown", "Unknown", "GatewaysUnknown"),
+        "not listed yet. ",
+    ),
+    "not listed yet": (
+        (SEEN, RECORDED),
+        GatewaysSeen(unknown="not listed yet", told=False, soon=True),
+        [],
+        ALL_WELL,
+        "as it was",
+    ),
+    "not listed for long": (
+        (SEEN, RECORDED),
+        GatewaysSeen(unknown="may not list", told=False),
+        [],
+        ("Unknown", "GatewaysUnknown", "Unknown", "GatewaysUnknown"),
+        "may not list. ",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", REGIONS)
 def test_region(case: str) -> None:
-    (found, record, in_use), steps, reason = REGIONS[case]
-    every = () if found is None else (found,)
-    plan = plan_region(RegionSnapshot("local", found, every, record, in_use, ENDPOINT, NOW))
+    (found, record, *blocked), gateways, steps, expected, text = REGIONS[case]
+    snapshot = RegionSnapshot("local", found, (found,), record, True, ENDPOINT, NOW, gateways, *blocked)
+    plan = plan_region(snapshot)
     assert names(plan) == steps
-    assert (None if plan.status is None else said(plan)[1]) == reason
+    assert plan.status is not None
+    assert (*said(plan)[:2], *said(plan, "GatewaysReady")[:2]) == expected
+    assert text in said(plan, "GatewaysReady")[2]
+    assert plan.retry == (bool(blocked) or not gateways.told)
+    if not (gateways.unknown or gateways.soon):
+        assert plan.status.gateways == f"{len(gateways.ready)}/{gateways.count}"
+
+
+#: Whether its record is there, whether something lives there, and what is done.
+GONE = {
+    "in use": (RECORDED, True, []),
+    "unused": (RECORDED, False, ["DeleteRecord"]),
+    "altogether": (None, False, []),
+}
+
+
+@pytest.mark.parametrize("case", GONE)
+def test_region_that_is_gone(case: str) -> None:
+    record, in_use, steps = GONE[case]
+    plan = plan_region(RegionSnapshot("local", None, (), record, in_use, ENDPOINT, NOW))
+    assert names(plan) == steps
+    assert plan.status is None
+
+
+def test_two_default_regions_are_told_whatever_gateways_there_are() -> None:
+    both = (REGION, region("west"))
+    plan = plan_region(RegionSnapshot("local", REGION, both, RECORDED, True, ENDPOINT, NOW))
+    assert said(plan)[:2] == ("False", "DefaultRegionAmbiguous")
+    assert said(plan, "GatewaysReady")[:2] == ("False", "NoGatewayFound")
 
 
 #: Of a Region's `maxRecordAge`: before, as the record has it; now; until when gateways may go by a longer one.
@@ -1426,7 +1550,7 @@ def test_region_record_tells_until_when_gateways_may_go_by_a_longer_age(case: st
     after = next((step.record for step in plan.steps if isinstance(step, do.UpdateRecord)), before)
     assert isinstance(after, RegionRecord)
     assert (after.max_record_age, after.longer_age_until) == (found.spec.max_record_age, expected)
-    assert (plan.steps == ()) == (case == "the same")
+    assert names(plan) == ([] if case == "the same" else ["UpdateRecord"])
 
 
 def test_region_record_tells_where_the_gateways_are() -> None:
