@@ -40,9 +40,10 @@ class BucketCredentials(Model):
     enabled: Annotated[
         bool,
         Field(
-            description="Whether to make an AccessKey of the Bucket's name, with these actions on this Bucket, and to "
-            "deliver it in a Secret. False revokes that key everywhere and then deletes its Secret; the bucket and its "
-            "other keys stay. True again issues a new key: so the Bucket's own key is replaced."
+            description="Whether the Bucket has an access key of its own: an AccessKey of the Bucket's name, which may "
+            "do these actions here, delivered in a Secret. When it is set to false that key stops working and the "
+            "Secret is deleted; the bucket, its objects and other AccessKeys stay. When it is set to true again there "
+            "is a new key in a new Secret."
         ),
     ] = True
     secret_name: Annotated[
@@ -168,9 +169,9 @@ class BucketStatus(Status):
         Conditions,
         Field(
             description="What is true of the Bucket. Ready: it is there, and every gateway accepted the key in the "
-            "Secret; whether gateways are ready now says the Region. "
-            "Provisioned: the bucket exists. CredentialsReady: the key works and is delivered. Revoked: every gateway "
-            "refuses every key on it."
+            "Secret; whether gateways are ready now says the Region. Provisioned: the bucket exists. "
+            "CredentialsReady: the key works and is delivered. Revoked: every gateway refuses every key on it. Rotated "
+            "and RolledOut: what somebody has to mend for the key to be rotated, and workloads to be restarted."
         ),
     ] = []
     bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 #: Seconds after which an operator that only looked again now and then would look no sooner than in a second and a half.
 _LONG_IN_THE_WAY: Final = 3.5
 _AT_ONCE: Final = 1.5
-IN_THE_WAY: Final = "Secret photos is there, is not this AccessKey's and is left alone"
+IN_THE_WAY: Final = (
+    "Secret photos is there, is not this AccessKey's and is left alone; another name is set in "
+    "spec.credentials.secretName of Bucket photos"
+)
 
 
 async def same(team: Tenant, secret: dict[str, Any]) -> bool:

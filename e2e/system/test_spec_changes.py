@@ -89,7 +89,10 @@ async def test_a_new_secret_name_that_is_another_s_leaves_the_former_secret(team
     await team.until_ready(("Bucket", "photos"))
     key = await team.credentials("photos")
     await team.change("bucket", "photos", credentials={"secretName": "app"})
-    text = "Secret app is there, is not this AccessKey's and is left alone"
+    text = (
+        "Secret app is there, is not this AccessKey's and is left alone; another name is set in "
+        "spec.credentials.secretName of Bucket photos"
+    )
     await team.until_said("Bucket", "photos", "False", "SecretConflict", f"AccessKey photos: {text}")
     await team.until_said(
         "AccessKey", "photos", "True", "Delivered", "the Secret photos holds the key", type_="Delivered"

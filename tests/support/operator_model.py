@@ -246,7 +246,7 @@ class Model:
     def roll_out(self, ended: bool) -> None:
         """The Pods of the workload are as its template says, or they cannot be."""
         found = self.cluster.workloads["default", WEB]
-        self.cluster.workloads["default", WEB] = replace(found, waiting="" if ended else "0 of 1 Pods are new")
+        self.cluster.workloads["default", WEB] = replace(found, waiting="" if ended else "Pods that are new: 0 of 1")
 
     async def recall(self, kind: Any, name: str) -> None:
         """Somebody puts back the manifest of a resource, if it is being deleted."""

@@ -51,20 +51,20 @@ def _waiting(kind: WorkloadKind, obj: Mapping[str, Any]) -> str:
     wanted = status.get("desiredNumberScheduled", 0) if kind == "DaemonSet" else obj["spec"].get("replicas", 1)
     updated, available = (status.get(field, 0) for field in _COUNTS[kind])
     if updated < wanted:
-        return f"{updated} of {wanted} Pods are new{_by_hand(obj)}"
+        return f"Pods that are new: {updated} of {wanted}{_by_hand(obj)}"
     left = status.get("replicas", 0) - updated if kind == "Deployment" else 0
     if left > 0:
-        return f"{left} former Pods are left"
-    return f"{available} of {wanted} new Pods are available" if available < wanted else ""
+        return f"former Pods that are left: {left}"
+    return f"new Pods that are available: {available} of {wanted}" if available < wanted else ""
 
 
 def _by_hand(obj: Mapping[str, Any]) -> str:
     """Why a roll-out does not go on by itself."""
     if obj["spec"].get("paused"):
-        return ": the Deployment is paused"
+        return ", as the Deployment is paused"
     strategy: Mapping[str, Any] = obj["spec"].get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
-        return ": updateStrategy OnDelete replaces none by itself"
+        return ", as updateStrategy OnDelete replaces none by itself"
     rolling: Mapping[str, Any] = strategy.get("rollingUpdate") or {}
     kept = rolling.get("partition", 0)
-    return f": updateStrategy replaces none below its partition, {kept}" if kept else ""
+    return f", as updateStrategy replaces none below its partition, {kept}" if kept else ""

@@ -201,7 +201,7 @@ class MemoryCluster:
         if found.version != current.version:
             raise Conflict(f"{current.name} changed")
         marks = {**found.marks, annotation: value}
-        waiting = "0 of 1 Pods are new" if roll else found.waiting
+        waiting = "Pods that are new: 0 of 1" if roll else found.waiting
         changed = replace(found, version=str(next(self._versions)), marks=marks, waiting=waiting)
         self.workloads[namespace, current.name] = changed
         if roll:

@@ -27,6 +27,8 @@ from cooper_operator.plan.steps import AddFinalizer, EndRecall, IssueKey, ProveD
 #: Seconds between looks at workloads that are being restarted, at most: while a key waits for it, and else.
 _LOOKS_WHILE_RETIRING: Final = 2.0
 _LOOKS: Final = 30.0
+#: The same where a workload is not there: it may be yet to come, or misspelled.
+_LOOKS_FOR_WORKLOADS: Final = 300.0
 
 
 def is_to_work(access_key: AccessKey, now: float) -> bool:
@@ -80,12 +82,14 @@ def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> 
         ends.append(snapshot.now)
     # A Secret that is not ours wakes nobody when it goes, nor does a workload that was restarted: look again.
     conflict = use.problem is not None and use.problem[0] is SECRET_CONFLICT
+    soon = blocked is not None or conflict or rollout.goes_on
+    cap = _LOOKS if soon or not rollout.lacks_one else _LOOKS_FOR_WORKLOADS
     return Plan(
         until_blocked(steps, blocked),
         status,
         proven=proven,
-        retry=blocked is not None or conflict or rollout.goes_on,
-        retry_cap=_LOOKS if use.turn.beside is None else _LOOKS_WHILE_RETIRING,
+        retry=soon or rollout.lacks_one,
+        retry_cap=cap if use.turn.beside is None else _LOOKS_WHILE_RETIRING,
         requeue_at=min(ends, default=None),
     )
 

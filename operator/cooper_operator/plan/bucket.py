@@ -1,6 +1,7 @@
 """A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
 
 from cooper_crds.bucket import Bucket, BucketStatus
+from cooper_crds.conditions import drop_conditions
 from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
@@ -23,6 +24,7 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.region import Home, find_home
+from cooper_operator.plan.rotation import OF_ROTATION
 from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, BucketUsage, Surroundings, was_recalled
 from cooper_operator.plan.steps import AddFinalizer, CreateRecord, EndRecall, ReopenBucket, Step, UpdateRecord
 
@@ -199,13 +201,14 @@ def _status(
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
     provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is there")
-    said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said)
+    said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said, *key.troubles)
+    kept = drop_conditions(before.conditions, *(OF_ROTATION - {each.type for each in key.troubles}))
     usage = snapshot.usage
     if snapshot.owned is None:
         usage = BucketUsage(0, 0)  # what is claimed just now holds nothing: to say so later would be another write
     return BucketStatus(
         observed_generation=generation,
-        conditions=conditions(before.conditions, said, snapshot.now, generation),
+        conditions=conditions(kept, said, snapshot.now, generation),
         bucket_name=record.name,
         region=home.name or before.region,
         endpoint=home.endpoint or before.endpoint,

@@ -15,9 +15,13 @@ from cooper_operator.plan.reasons import (
     CREDENTIALS_DISABLED,
     CREDENTIALS_WORK,
     DELETING,
+    EXPIRED,
     REASONS,
+    REVOKED,
     WAITING_FOR_ACCESS_KEY,
+    Reason,
 )
+from cooper_operator.plan.rotation import OF_ROTATION
 from cooper_operator.plan.snapshot import FINALIZER, Blocked, BucketSnapshot
 from cooper_operator.plan.steps import CreateAccessKey, DeleteAccessKey, Step, UpdateAccessKey
 
@@ -29,6 +33,7 @@ class Credentials:
     steps: tuple[Step, ...]
     said: Say
     secret_name: str | None  # of the Secret that holds a key that works
+    troubles: tuple[Say, ...] = ()  # what the AccessKey says of its rotation and roll-out that somebody has to mend
 
 
 def owned_access_key(bucket: Bucket, found: AccessKey | None) -> AccessKey | None:
@@ -125,10 +130,21 @@ def _standing(bucket: Bucket, ours: AccessKey, hold: bool, blocked: Blocked | No
         meta = ours.metadata
         steps: tuple[Step, ...] = (UpdateAccessKey(meta.name, meta.uid, meta.resource_version, wanted, annotations),)
         if _managed_of(ours) == wanted and not blocked:  # when to rotate changes nothing of what works
-            return Credentials(steps, *_stands(ours))
+            return Credentials(steps, *_stands(ours), _troubles(ours))
         said = _refused(meta.name, blocked) or _waiting(f"AccessKey {meta.name} is being changed")
-        return Credentials(steps, said, None)
-    return Credentials((), *_stands(ours))
+        return Credentials(steps, said, None, _troubles(ours))
+    return Credentials((), *_stands(ours), _troubles(ours))
+
+
+def _troubles(ours: AccessKey) -> tuple[Say, ...]:
+    """People look at the Bucket, where the annotation and `restart` are."""
+    found = ours.status.conditions if ours.status is not None else []
+    mine = [(each, REASONS[each.reason]) for each in found if each.type in OF_ROTATION and each.reason in REASONS]
+    return tuple(
+        Say(each.type, each.status, reason, f"AccessKey {ours.metadata.name}: {_without_advice(each.message, reason)}")
+        for each, reason in mine
+        if reason.severity == "Warning"
+    )
 
 
 def _stands(ours: AccessKey) -> tuple[Say, str | None]:
@@ -147,8 +163,14 @@ def _as_the_key_says(ours: AccessKey, ready: Condition) -> Say:
     if ready.status == "True":
         return Say("CredentialsReady", "True", CREDENTIALS_WORK, f"AccessKey {name} is delivered and works")
     reason = REASONS.get(ready.reason, WAITING_FOR_ACCESS_KEY)
-    text = ready.message.removesuffix(reason.advice).rstrip(". ")
-    return Say("CredentialsReady", "False", reason, f"AccessKey {name}: {text}")
+    text = f"AccessKey {name}: {_without_advice(ready.message, reason)}"
+    if reason in (REVOKED, EXPIRED):  # as its user wanted, and the Bucket has no credentials until he wants otherwise
+        text = f"{text}. {reason.advice}"
+    return Say("CredentialsReady", "False", reason, text)
+
+
+def _without_advice(message: str, reason: Reason) -> str:
+    return message.removesuffix(reason.advice).rstrip(". ")
 
 
 def _managed_spec(bucket: Bucket) -> dict[str, Any]:

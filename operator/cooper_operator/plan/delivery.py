@@ -32,11 +32,18 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     """What keeps a key from being delivered, found before one is made."""
     if not home.endpoint:
         return ENDPOINT_UNKNOWN, f"Region {home.name} names no internal endpoint"
-    if snapshot.access_key.spec.recipient is None and is_foreign(
-        snapshot.credentials, snapshot.access_key.metadata.uid
-    ):
-        return SECRET_CONFLICT, f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
+    to_secret, uid = snapshot.access_key.spec.recipient is None, snapshot.access_key.metadata.uid
+    if to_secret and is_foreign(snapshot.credentials, uid):
+        text = f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
+        return SECRET_CONFLICT, f"{text}; another name is set in {_where_named(snapshot)}"
     return None
+
+
+def _where_named(snapshot: AccessKeySnapshot) -> str:
+    """The field that names the Secret: of a Bucket's own AccessKey the Bucket's, which would put this one back."""
+    owners = snapshot.access_key.metadata.owner_references
+    bucket = next((each.name for each in owners if each.controller and each.kind == "Bucket"), None)
+    return "spec.secretName" if bucket is None else f"spec.credentials.secretName of Bucket {bucket}"
 
 
 def content_for(snapshot: AccessKeySnapshot, home: Home, key: KeyRecord) -> SecretContent | None:

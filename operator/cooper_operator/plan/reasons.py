@@ -104,18 +104,13 @@ OVERLAPPING = _normal(
 ROLLING_OUT = _normal(
     "RollingOut",
     "Workloads that `restart` names are being restarted, because what the Secret holds has changed.",
-    "Wait: the workloads that the message names are being restarted. When that does not end look at their Pods.",
+    "Wait: the workloads that the message names are being restarted. When that does not end `kubectl rollout status` "
+    "tells what it waits for, and `kubectl get pods` which Pods those are.",
 )
 ROLLED_OUT = _normal(
     "RolledOut",
     "Every Pod of the workloads that `restart` names runs with what the Secret holds.",
     "Nothing to do: every Pod runs with what the Secret holds.",
-)
-WORKLOAD_NOT_FOUND = _normal(
-    "WorkloadNotFound",
-    "A workload that `restart` names is not there.",
-    "Once it is there it starts with what the Secret holds. Without a cluster there are no workloads: start programs "
-    "again yourself.",
 )
 SECRET_REWRITTEN = _normal(
     "SecretRewritten",
@@ -272,8 +267,8 @@ ACCESS_KEY_REFUSED = _warning(
 SECRET_CONFLICT = _warning(
     "SecretConflict",
     "A Secret of the name asked for is there and is not the AccessKey's. It is never touched.",
-    "Delete that Secret if nobody needs it, or set another secretName. One that Cooper made is no longer its own when "
-    "its ownerReferences were taken off.",
+    "Delete that Secret if nobody needs it, or set another name in the field that the message names. One that Cooper "
+    "made is no longer its own when its ownerReferences were taken off.",
 )
 SECRET_REFUSED = _warning(
     "SecretRefused",
@@ -294,12 +289,22 @@ ROTATION_WAITS = _warning(
 ROLLOUT_REFUSED = _warning(
     "RolloutRefused",
     "The cluster does not let Cooper restart a workload that `restart` names.",
-    "Let Cooper restart workloads (the chart's value operator.restartWorkloads), or restart it yourself.",
+    "Let Cooper restart workloads (the chart's value operator.restartWorkloads), or restart it yourself with `kubectl "
+    "rollout restart`, within the overlap where a key is rotated. Without the right Cooper cannot see either that it "
+    "was restarted: this stays as it is, and a rotation takes twice the overlap. If you always restart it yourself, "
+    "take it out of restart.",
 )
 ROLLOUT_INCOMPLETE = _warning(
     "RolloutIncomplete",
     "Twice the overlap has passed, and workloads that `restart` names have not all been restarted.",
-    "The former key is refused by now. Look why the Pods that the message names do not start, or restart them.",
+    "The former key is refused by now: Pods that were not restarted cannot use the bucket. `kubectl rollout status` of "
+    "the workloads that the message names tells what they wait for, and `kubectl get pods` which Pods those are.",
+)
+WORKLOAD_NOT_FOUND = _warning(
+    "WorkloadNotFound",
+    "A workload that `restart` names is not there.",
+    "If its kind or name is misspelled correct it; if it is yet to be made, it starts with what the Secret holds. "
+    "Without a cluster there are no workloads: start programs again yourself.",
 )
 BUCKET_NOT_FOUND = _warning(
     "BucketNotFound",

@@ -41,6 +41,11 @@ class Rollout:
         """Whether workloads are yet to be restarted, or to have been: also once that is allowed."""
         return self.said is not None and self.said.reason in (ROLLING_OUT, ROLLOUT_REFUSED)
 
+    @property
+    def lacks_one(self) -> bool:
+        """Whether a workload is not there, which may be one that is yet to come."""
+        return self.said is not None and self.said.reason is WORKLOAD_NOT_FOUND
+
 
 def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:
     """Whether all workloads that are there run with what the Secret is to hold, as far as it is to hold something."""

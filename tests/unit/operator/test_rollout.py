@@ -77,7 +77,7 @@ async def test_at_most_twice_the_overlap(world: World) -> None:
     await world.until_condition("AccessKey", "app", "True", "Rotated", "Rotated")
     assert await world.condition("AccessKey", "app", "RolledOut") == ("False", "RolloutIncomplete")
     assert len(await live(world)) == 1
-    assert "Deployment web: 0 of 1 Pods are new" in await world.message("AccessKey", "app", "RolledOut")
+    assert "Deployment web: Pods that are new: 0 of 1" in await world.message("AccessKey", "app", "RolledOut")
     assert [each.type for each in world.cluster.events() if each.reason == "RolloutIncomplete"] == ["Warning"]
 
 
