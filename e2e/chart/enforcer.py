@@ -43,8 +43,8 @@ async def policies_enforced(cluster: Cluster, kubectl: Kubectl) -> AsyncIterator
     _load(cluster)
     await kubectl("create", "namespace", _NAME)
     try:
-        await kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": _objects(cluster)})
-        await kubectl("-n", _NAME, "wait", "--for=condition=Ready", f"pod/{_NAME}", "--timeout=60s")
+        await kubectl("apply", "-f", "-", manifest={"apiVersion": "v1", "kind": "List", "items": _objects()})
+        await kubectl("-n", _NAME, "rollout", "status", f"daemonset/{_NAME}", "--timeout=60s")
         _iptables(cluster, "-I")
         try:
             yield
@@ -56,7 +56,8 @@ async def policies_enforced(cluster: Cluster, kubectl: Kubectl) -> AsyncIterator
 
 
 def _iptables(cluster: Cluster, action: str) -> None:
-    run("policies", ["docker", "exec", cluster.node, "iptables", "-w", "-t", "mangle", action, *_RULE])
+    for node in cluster.nodes:
+        run("policies", ["docker", "exec", node, "iptables", "-w", "-t", "mangle", action, *_RULE])
 
 
 def _load(cluster: Cluster) -> None:
@@ -74,16 +75,18 @@ def _build(folder: Path) -> None:
     (folder / "Dockerfile").write_text('FROM scratch\nCOPY cmd /enforcer\nENTRYPOINT ["/enforcer"]\n')
 
 
-def _objects(cluster: Cluster) -> list[dict[str, Any]]:
+def _objects() -> list[dict[str, Any]]:
     rbac, account = "rbac.authorization.k8s.io", {"kind": "ServiceAccount", "name": _NAME, "namespace": _NAME}
     container = {
         "name": "enforcer",
         "image": _IMAGE,
-        "args": [f"--nfqueue-id={_QUEUE}", f"--hostname-override={cluster.node}", "--metrics-bind-address=127.0.0.1:0"],
+        "args": [f"--nfqueue-id={_QUEUE}", "--hostname-override=$(NODE)", "--metrics-bind-address=127.0.0.1:0"],
+        "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}},
     }
-    spec = {"serviceAccountName": _NAME, "hostNetwork": True, "nodeName": cluster.node, "containers": [container]}
-    metadata, here = {"name": _NAME}, {"name": _NAME, "namespace": _NAME}
+    pod = {"serviceAccountName": _NAME, "hostNetwork": True, "containers": [container]}
+    metadata, here, labels = {"name": _NAME}, {"name": _NAME, "namespace": _NAME}, {"app": _NAME}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
     role = {"apiGroup": rbac, "kind": "ClusterRole", "name": _NAME}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": here},
@@ -95,5 +98,5 @@ def _objects(cluster: Cluster) -> list[dict[str, Any]]:
             "roleRef": role,
             "subjects": [account],
         },
-        {"apiVersion": "v1", "kind": "Pod", "metadata": here, "spec": spec},
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": here, "spec": spec},
     ]

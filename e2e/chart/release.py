@@ -98,9 +98,10 @@ class Release:
             await self.kubectl("-n", self.namespace, "rollout", "status", name, "--timeout=180s")
 
     async def node_endpoint(self) -> str:
-        """Where this machine reaches the gateway, whose Service is one of type NodePort."""
+        """Where this machine reaches the gateway, whose Service is one of type NodePort: on the node that it is on."""
         service = await self.get(f"service/{FULL_NAME}-gateway", self.namespace)
-        node = (await self.get("nodes"))["items"][0]
+        (gateway,) = (await self.pods("gateway")).values()
+        node = await self.get(f"node/{gateway['spec']['nodeName']}")
         (address,) = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
         return f"http://{address}:{service['spec']['ports'][0]['nodePort']}"
 

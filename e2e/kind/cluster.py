@@ -45,8 +45,14 @@ class Cluster:
 
     @property
     def node(self) -> str:
-        """The container that is its node, or the first one."""
+        """The container that is its node, or the first one: the one that the API server is on."""
         return f"{self.name}-control-plane"
+
+    @property
+    def nodes(self) -> list[str]:
+        """All nodes, the first one first. Each is a container that bears the node's name. Raises StepFailed."""
+        found = output(["docker", "ps", "--all", "--filter", f"label={_LABEL}={self.name}", "--format", "{{.Names}}"])
+        return sorted(found.split(), key=lambda each: (each != self.node, each))
 
     @property
     def gateway_address(self) -> str:
@@ -78,15 +84,16 @@ class Cluster:
                 host.stop_docker()
 
     def load(self, image: str) -> None:
-        """Give its node an image that Docker has, for pods; at once when it is there. Raises StepFailed."""
+        """Give its nodes an image that Docker has, for pods; at once when it is there. Raises StepFailed."""
         with step(f"loading {image} into the cluster {self.name}"):
             run("load", [self.home / "kind", "load", "docker-image", "--name", self.name, image])
 
     def keep_to_itself(self) -> None:
-        """Have the node refuse what is sent to a Pod that is gone; otherwise it leaves the cluster, and who knows who
-        answers there. To be done anew when the node has restarted.
+        """Have its nodes refuse what is sent to a Pod that is gone; otherwise it leaves the cluster, and who knows who
+        answers there. To be done anew when a node has restarted.
         """
-        self._exec("ip", "route", "replace", "unreachable", _PODS)
+        for each in self.nodes:
+            run("node", ["docker", "exec", each, "ip", "route", "replace", "unreachable", _PODS])
 
     @contextmanager
     def api_server_away(self) -> Generator[None]:

@@ -14,7 +14,7 @@ from e2e.chart.helm import Helm
 from e2e.chart.release import Release, installed
 from e2e.chart.weather.trial import Trial, trial
 from e2e.kind.cluster import Cluster
-from e2e.kind.node import Node
+from e2e.kind.nodes import Nodes
 from e2e.kubectl import Kubectl
 from e2e.system.server import Server
 
@@ -28,9 +28,9 @@ def soak(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture(scope="session")
-def node(cluster: Cluster) -> Node:
-    """The cluster's node."""
-    return Node(cluster)
+def nodes(cluster: Cluster) -> Nodes:
+    """The cluster's nodes."""
+    return Nodes(cluster)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
@@ -43,7 +43,7 @@ async def server(kubeconfig: Path) -> AsyncIterator[Server]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def release(charts: Helm, kubectl: Kubectl, kubeconfig: Path, pod_image: str) -> AsyncIterator[Release]:
-    """Reached from this machine by a port of the node: who is away is not hidden by anything between."""
+    """Reached from this machine by a port of the gateway's node: who is away is not hidden by anything between."""
     gateway = {"persistence": {"size": "1Gi"}, "service": {"type": "NodePort"}}
     async with installed(charts, kubectl, kubeconfig, pod_image, gateway=gateway) as release:
         yield release

@@ -9,7 +9,7 @@ import pytest
 from e2e.chart.release import Release
 from e2e.chart.weather.conftest import Trials
 from e2e.kind.cluster import Cluster
-from e2e.kind.node import Node
+from e2e.kind.nodes import Nodes
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,7 +17,7 @@ _WATCHED = ("/apis/cooper.dev/v1alpha1/accesskeys", "/api/v1/secrets")
 
 
 async def test_the_api_server_is_away_and_has_forgotten(
-    busy: Trials, release: Release, cluster: Cluster, node: Node, soak: bool
+    busy: Trials, release: Release, cluster: Cluster, nodes: Nodes, soak: bool
 ) -> None:
     before = await _restarts(release)
     async with busy() as going_on:
@@ -27,7 +27,7 @@ async def test_the_api_server_is_away_and_has_forgotten(
         away = cluster.api_server_away()
         await asyncio.to_thread(away.__enter__)
         try:
-            revision = await asyncio.to_thread(node.compact)
+            revision = await asyncio.to_thread(nodes.compact)
             await asyncio.sleep((60 if soak else 10) - (time.monotonic() - began))
         finally:
             await asyncio.to_thread(away.__exit__, None, None, None)

@@ -1,4 +1,4 @@
-"""What befalls a cluster's node: it is restarted, programs on it are killed, its etcd forgets what was."""
+"""What befalls a cluster's nodes: one is restarted, programs on it are killed, etcd forgets what was."""
 
 import json
 from typing import Any, Final
@@ -17,26 +17,27 @@ true
 _PKI: Final = "/etc/kubernetes/pki"
 
 
-class Node:
-    """The one node of a cluster."""
+class Nodes:
+    """The nodes of a cluster, however many there are."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def restart(self) -> None:
-        """Restart its container, and wait until the API server answers."""
-        output(["docker", "restart", self._cluster.node])
+    def restart(self, node: str) -> None:
+        """Restart the node of that name, and wait until the API server answers."""
+        output(["docker", "restart", node])
         self._cluster.keep_to_itself()
         self._cluster.wait_until_ready(180)
 
-    def kill_pod(self, uid: str) -> float:
-        """`kill -9` all that runs in a Pod: its containers are begun anew, in the same Pod. When the first one was
-        killed, in Unix seconds: to get there may take a while. Raises StepFailed.
+    def kill_pod(self, pod: dict[str, Any]) -> float:
+        """`kill -9` all that runs in a Pod, on the node that it is on: its containers are begun anew, in the same Pod.
+        When the first one was killed, in Unix seconds: to get there may take a while. Raises StepFailed.
         """
+        node, uid = pod["spec"]["nodeName"], pod["metadata"]["uid"]
         # Names of control groups have the UID with one or the other.
-        killed = self._run("sh", "-c", _KILL, "sh", uid.replace("-", "[-_]")).split()
+        killed = _run(node, "sh", "-c", _KILL, "sh", uid.replace("-", "[-_]")).split()
         if not killed:
-            raise StepFailed(f"nothing runs in the Pod {uid}")
+            raise StepFailed(f"nothing runs in the Pod {uid} on {node}")
         return float(killed[0])
 
     def compact(self) -> int:
@@ -50,7 +51,8 @@ class Node:
         key = ["--cacert", f"{_PKI}/etcd/ca.crt", "--cert", f"{_PKI}/apiserver-etcd-client.crt"]
         key += ["--key", f"{_PKI}/apiserver-etcd-client.key"]
         options = ["--silent", "--show-error", "--fail", "--data", json.dumps(request)]
-        return json.loads(self._run("curl", *options, *key, f"https://127.0.0.1:2379/v3/{method}"))
+        return json.loads(_run(self._cluster.node, "curl", *options, *key, f"https://127.0.0.1:2379/v3/{method}"))
 
-    def _run(self, *command: str) -> str:
-        return output(["docker", "exec", self._cluster.node, *command])
+
+def _run(node: str, *command: str) -> str:
+    return output(["docker", "exec", node, *command])
