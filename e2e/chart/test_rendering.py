@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from e2e.chart.helm import CHART, NAMESPACE, Helm, HelmFailed
+from e2e.chart.kinds import of_others
 from e2e.crds import samples
 from e2e.operator import rights
 
@@ -117,8 +118,6 @@ VALUES: dict[str, dict[str, Any]] = {
         "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
     },
 }
-#: Of groups that the cluster does not have.
-_FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com", "cert-manager.io")
 
 #: Values, and what of them is said to be wrong.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -183,18 +182,30 @@ def namespace(kubeconfig: Path) -> Iterator[str]:
     subprocess.run([*kubectl, "delete", "namespace", NAMESPACE, "--wait=false"], check=True, capture_output=True)
 
 
+@pytest.fixture(scope="module")
+def others(kubeconfig: Path) -> Iterator[None]:
+    """The cluster has the kinds that others bring."""
+    kubectl = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig)]
+    kinds = json.dumps({"apiVersion": "v1", "kind": "List", "items": of_others()}).encode()
+    subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=kinds, check=True, capture_output=True)
+    established = ("wait", "--for=condition=Established", "--timeout=30s", "-f", "-")
+    subprocess.run([*kubectl, *established], input=kinds, check=True, capture_output=True)
+    yield
+    subprocess.run([*kubectl, "delete", "-f", "-"], input=kinds, check=True, capture_output=True)
+
+
 def test_lint(charts: Helm) -> None:
     assert "0 chart(s) failed" in charts("lint", "--strict", str(CHART), values=EVERYTHING)
 
 
 @pytest.mark.parametrize("case", VALUES)
-def test_the_api_server_takes_every_object(charts: Helm, kubeconfig: Path, namespace: str, case: str) -> None:
+@pytest.mark.usefixtures("namespace", "others")
+def test_the_api_server_takes_every_object(charts: Helm, kubeconfig: Path, case: str) -> None:
     _is_taken(charts.rendered(VALUES[case]), kubeconfig)
 
 
-def _is_taken(rendered: list[dict[str, Any]], kubeconfig: Path) -> None:
-    """By the API server, as far as it knows the kinds, and without a warning, as of Pods that are not restricted."""
-    objects = [each for each in rendered if each["apiVersion"].split("/")[0] not in _FOREIGN]
+def _is_taken(objects: list[dict[str, Any]], kubeconfig: Path) -> None:
+    """By the API server, without a warning, as of Pods that are not restricted."""
     command = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig), "apply", "--server-side"]
     done = subprocess.run(
         [*command, "--dry-run=server", "--force-conflicts", "-f", "-"],
@@ -311,7 +322,8 @@ _ALL_ON = ("ingress", "httpRoute", "networkPolicy")
 _ALL_ON += ("metrics.serviceMonitor", "metrics.prometheusRule", "metrics.grafanaDashboard")
 
 
-def test_a_value_of_null_is_refused_or_is_nothing(charts: Helm, kubeconfig: Path, namespace: str) -> None:
+@pytest.mark.usefixtures("namespace", "others")
+def test_a_value_of_null_is_refused_or_is_nothing(charts: Helm, kubeconfig: Path) -> None:
     """Helm drops it, and templates find none."""
     enabled = ",".join(f"{each}.enabled=true" for each in _ALL_ON)
     said = {path: _said_of(charts, f"{enabled},{path}=null") for path in _PATHS}
