@@ -3,11 +3,9 @@
 import asyncio
 import base64
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,12 +14,11 @@ from cryptography import x509
 from cooper_operator.certificates.x509 import Pair, new_certificate
 from e2e.chart.helm import Helm
 from e2e.chart.release import NAME, Release, installed, team
+from e2e.chart.served import POD, SECRET, have_kubelet_look, renewed_while_a_client_works
 from e2e.kubectl import Kubectl
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECRET = f"{NAME}-cooper-gateway-tls"
-POD = f"pod/{NAME}-cooper-gateway-0"
 _DAY = 86400.0
 
 
@@ -68,24 +65,8 @@ async def test_the_key_of_the_authority_is_not_in_the_gateways_pod(release: Rele
 
 async def test_a_certificate_is_renewed_and_no_request_fails(release: Release, tenant: str) -> None:
     values = await release.secret(tenant, "photos")
-    async with release.client(values) as s3, release.forwarded() as port:
-        working = asyncio.create_task(_work(s3, values["BUCKET"]))
-        began = time.monotonic()
-        aged = await _age(release)
-        async with asyncio.timeout(30):
-            while (renewed := _serial((await release.secret(release.namespace, SECRET))["tls.crt"])) == aged:
-                await asyncio.sleep(0.5)
-        print(f"\nan aged certificate was renewed after {time.monotonic() - began:.1f} s")
-        await _have_kubelet_look(release)
-        async with asyncio.timeout(60):
-            while _serial(await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))) != renewed:
-                await asyncio.sleep(0.5)
-        print(f"and served after {time.monotonic() - began:.1f} s")
-        working.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await working
+    await renewed_while_a_client_works(release, values, lambda: _age(release))
     assert await release.secret(tenant, "photos") == values
-    assert (await release.get(POD, release.namespace))["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 async def test_another_authority_reaches_everybody(release: Release, tenant: str) -> None:
@@ -96,7 +77,7 @@ async def test_another_authority_reaches_everybody(release: Release, tenant: str
         while (await release.get("region/local"))["spec"]["caBundle"] == before["CA_BUNDLE"]:
             await asyncio.sleep(0.2)
     made = await release.secret(release.namespace, SECRET)
-    await _have_kubelet_look(release)
+    await have_kubelet_look(release)
     # Delivered when the gateway serves what it is for, as everything is that is delivered.
     async with asyncio.timeout(60):
         while (values := await release.secret(tenant, "photos"))["CA_BUNDLE"] != made["ca.crt"]:
@@ -108,20 +89,8 @@ async def test_another_authority_reaches_everybody(release: Release, tenant: str
     await release.until_ready("bucket/photos", tenant)
 
 
-async def _have_kubelet_look(release: Release) -> None:
-    """It looks after a Pod's Secrets once a minute, and whenever something about the Pod changes."""
-    await release.kubectl("-n", release.namespace, "annotate", "--overwrite", POD, f"example.com/look={time.time()}")
-
-
-async def _work(s3: Any, bucket: str) -> None:
-    """Requests, one after the other, until cancelled; fails with the first that does."""
-    while True:
-        await asyncio.to_thread(s3.put_object, Bucket=bucket, Key="kept", Body=b"kept")
-        await asyncio.sleep(0.1)
-
-
-async def _age(release: Release) -> int:
-    """Put a certificate into the Secret that is due: by the same authority, for the same names. Its serial number."""
+async def _age(release: Release) -> str:
+    """Put a certificate into the Secret that is due: by the same authority, for the same names. Returned is that."""
     made = await release.secret(release.namespace, SECRET)
     authority = await release.secret(release.namespace, f"{SECRET}-ca")
     names = x509.load_pem_x509_certificate(made["tls.crt"].encode()).extensions.get_extension_for_class(
@@ -132,8 +101,4 @@ async def _age(release: Release) -> int:
     data = {"tls.crt": aged.certificate, "tls.key": aged.key}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     await release.kubectl("-n", release.namespace, "patch", f"secret/{SECRET}", "-p", json.dumps({"data": encoded}))
-    return _serial(aged.certificate)
-
-
-def _serial(certificate: str) -> int:
-    return x509.load_pem_x509_certificate(certificate.encode()).serial_number
+    return aged.certificate
