@@ -40,7 +40,8 @@ async def cert_manager(kubectl: Kubectl, kubeconfig: Path, log: Path) -> AsyncIt
             await kubectl("wait", "--for=condition=Ready", f"clusterissuer/{ISSUER}", "--timeout=60s")
             yield
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
     finally:
         await kubectl("delete", "--ignore-not-found", "--timeout=60s", "-f", "-", manifest=definitions)
