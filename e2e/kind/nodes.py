@@ -24,8 +24,14 @@ class Nodes:
         self._cluster = cluster
 
     def restart(self, node: str) -> None:
-        """Restart the node of that name, and wait until the API server answers."""
+        """Restart the node of that name, and wait until the API server answers. Raises StepFailed, also where its
+        address is another one after: Docker gives the lowest that is free, which is the former one unless a cluster
+        beside it came or went since.
+        """
+        before = _address(node)
         output(["docker", "restart", node])
+        if (after := _address(node)) != before:
+            raise StepFailed(f"{node} was {before} and is {after}, as other clusters come and go: make it anew")
         self._cluster.keep_to_itself()
         self._cluster.wait_until_ready(180)
 
@@ -56,3 +62,7 @@ class Nodes:
 
 def _run(node: str, *command: str) -> str:
     return output(["docker", "exec", node, *command])
+
+
+def _address(node: str) -> str:
+    return output(["docker", "inspect", "--format", "{{.NetworkSettings.Networks.kind.IPAddress}}", node]).strip()
