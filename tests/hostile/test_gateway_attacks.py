@@ -18,7 +18,14 @@ UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 CHUNKED = {"x-amz-decoded-content-length": "4", "content-encoding": "aws-chunked"}
 CHUNKED_BODY = b"4\r\nevil\r\n0\r\n\r\n"
 NOBODY = "00000000-0000-0000-0000-000000000000"
-OPERATIONS = ("x-cooper-usage", "x-cooper-close", "x-cooper-reopen", "x-cooper-destroy", "x-cooper-intents")
+OPERATIONS = (
+    "x-cooper-usage",
+    "x-cooper-close",
+    "x-cooper-reopen",
+    "x-cooper-destroy",
+    "x-cooper-purge",
+    "x-cooper-intents",
+)
 
 
 class Field:

@@ -141,6 +141,64 @@ async def test_the_committer_is_killed_again_and_again(committer: CommitterProce
         await asyncio.sleep(0.1)
 
 
+async def test_the_committer_is_killed_amid_a_purge(committer: CommitterProcess) -> None:
+    """It goes on where it was, what is counted is what is there, and another bucket is as it was."""
+    store = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
+    gone, chance = BucketRef(b"purged amid kill", "gone"), random.Random(1)
+    await put(store, b"kept", 1)
+    for first in range(0, 12_000, 400):
+        await asyncio.gather(*(_put_small(store, gone, number) for number in range(first, first + 400)))
+    for number in range(50):
+        await _put_small(store, gone, 100_000 + number, 40_000)
+    kills = 0
+    while await _purged_once(store, gone):
+        if kills < 8 and chance.random() < 0.3:
+            amid = asyncio.ensure_future(_purged_once(store, gone))
+            await asyncio.sleep(chance.uniform(0, 0.02))
+            committer.kill()
+            await amid
+            await asyncio.to_thread(committer.start)
+            kills += 1
+            await _counts_are_right(store, gone)
+    assert kills > 3
+    assert (await store.usage(gone)).objects == 0
+    await store.destroy_bucket(gone)
+    assert (await get(store, b"kept"))[1] == content(b"kept", 1)
+    await store.close()
+    committer.stop()
+    committer.start()
+    deadline = time.monotonic() + 10
+    while on_disk(committer) != referred(committer) or len(on_disk(committer)) > 1:
+        assert time.monotonic() < deadline, "files of the purged bucket are left, or others are missing"
+        await asyncio.sleep(0.1)
+
+
+async def _put_small(store: EmbeddedStore, bucket: BucketRef, number: int, size: int = 1) -> None:
+    writer = store.writer(bucket, size)
+    await writer.write(b"x" * size)
+    await store.put(bucket, b"%06d" % number, await writer.finish(), "e", Attributes(), None, ALWAYS, GUARD)
+
+
+async def _purged_once(store: EmbeddedStore, bucket: BucketRef) -> bool:
+    """True when there may be more."""
+    try:
+        return await store.purge_bucket(bucket)
+    except StoreFailed:
+        return True
+
+
+async def _counts_are_right(store: EmbeddedStore, bucket: BucketRef) -> None:
+    await store.reopen_bucket(bucket)
+    usage, seen, after = await store.usage(bucket), list[int](), b""
+    while True:
+        page = await store.list_objects(bucket, b"", b"", after, 1000)
+        seen += [entry.size for entry in page.entries]
+        if page.resume is None:
+            break
+        after = page.resume
+    assert (usage.objects, usage.size) == (len(seen), sum(seen))
+
+
 def worker_main() -> None:
     """A worker that uploads large objects for ever, telling each acknowledged name on its standard output."""
     from cooper_gateway.config import GatewayConfig

@@ -1,9 +1,11 @@
-"""What the operator asks with its system key: usage, closing, reopening and destroying a bucket, and the intents.
+"""What the operator asks with its system key: usage; closing, reopening, purging and destroying a bucket; the intents.
 
 The bucket is named by its data (x-cooper-data-id), not by its record: the record may be gone or retained already, and
 a new bucket of the same name has other data.
 """
 
+import time
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -12,9 +14,21 @@ from cooper_crds.records import REGION_DIGEST, record_digest
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
-from cooper_gateway.storage.port import BucketRef
+from cooper_gateway.storage.port import BucketNotEmpty, BucketRef
 
 DATA_ID_HEADER = "x-cooper-data-id"
+#: What of a bucket is to be closed: only what is empty, or with its content.
+CONTENT_HEADER = "x-cooper-content"
+WITH_CONTENT = "closed"
+
+#: Seconds that one question purges for: then it is told how far it has come.
+PURGE_FOR: Final = 0.1
+
+
+class _Purged(msgspec.Struct, frozen=True, rename="camel"):
+    objects_before: int
+    objects: int
+    uploads: int
 
 
 def _ref(call: Call) -> BucketRef:
@@ -37,9 +51,28 @@ async def get_usage(call: Call) -> Response:
 
 
 async def close_bucket(call: Call) -> Response:
-    """Close the bucket if it is empty. Raises BucketNotEmpty."""
-    await call.store.close_bucket(_ref(call), None, b"")
+    """Close the bucket if it is empty, or with its content. Raises BucketNotEmpty.
+
+    One that is closed with its content, and is to be so no longer, is opened: who is to empty it must get at it.
+    """
+    ref, with_content = _ref(call), call.request.headers.get(CONTENT_HEADER) == WITH_CONTENT
+    try:
+        await call.store.close_bucket(ref, None, b"", with_content=with_content)
+    except BucketNotEmpty:
+        if (await call.store.usage(ref)).closed:
+            await call.store.reopen_bucket(ref)
+        raise
     return Response(204)
+
+
+async def purge_bucket(call: Call) -> Response:
+    """Close the bucket and drop what it holds, for a while. What is left, as JSON: to be asked until it is nothing."""
+    ref, end = _ref(call), time.monotonic() + PURGE_FOR
+    before = (await call.store.usage(ref)).objects
+    while await call.store.purge_bucket(ref) and time.monotonic() < end:
+        pass
+    left = await call.store.usage(ref)
+    return _json(msgspec.json.encode(_Purged(before, left.objects, left.uploads)))
 
 
 async def reopen_bucket(call: Call) -> Response:

@@ -32,6 +32,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "CloseBucket": operate.close_bucket,
     "ReopenBucket": operate.reopen_bucket,
     "DestroyBucket": operate.destroy_bucket,
+    "PurgeBucket": operate.purge_bucket,
     "GetObject": get_object.get_object,
     "HeadObject": get_object.head_object,
     "PutObject": put_object.put_object,

@@ -98,6 +98,15 @@ class Batch:
         found = names_tree.Walk(self.txn, self.index.names, root).seek(b"")
         return None if found is None else found[0]
 
+    def first_entries(self, root: bytes, most: int) -> list[tuple[bytes, Header]]:
+        """The least names of a tree of objects, at most so many, with what is known of their bytes."""
+        walk, found = names_tree.Walk(self.txn, self.index.names, root), list[tuple[bytes, Header]]()
+        entry = walk.seek(b"") if most > 0 else None
+        while entry is not None:
+            found.append((entry[0], entries.unpack(entry[1])))
+            entry = walk.after() if len(found) < most else None
+        return found
+
     def check_conditions(self, data_id: bytes, name: bytes, value: bytes | None, conditions: Conditions) -> None:
         """Raise ConditionFailed unless the preconditions hold for the object that is there now."""
         # RFC 9110, 13.1.1: "If the field value is "*", the condition is true if the origin server has a current

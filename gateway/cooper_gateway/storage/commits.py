@@ -15,6 +15,7 @@ from cooper_gateway.storage.wire import (
     Delete,
     Destroy,
     EnsureBucket,
+    Purge,
     Put,
     PutPart,
     Reopen,
@@ -24,8 +25,9 @@ from cooper_gateway.storage.wire import (
 RESULT_KEPT: Final = 24 * 3600 * 1000  # milliseconds that the result of a completion is kept
 _PRUNED_AT_ONCE: Final = 64
 _DESTROYED_AT_ONCE: Final = 2000  # parts that one transaction of a destruction drops at most
+_PURGED_AT_ONCE: Final = 500  # objects and parts of a purge: other writes wait for that transaction
 
-#: The reply's detail of a Destroy that has more to do.
+#: The reply's detail of a Destroy or a Purge that has more to do.
 MORE: Final = "more"
 
 
@@ -140,12 +142,12 @@ def abort(batch: Batch, request: Abort) -> None:
 
 
 def close(batch: Batch, request: Close) -> None:
-    """Close an empty bucket."""
+    """Close a bucket: an empty one, unless its content is to go as well."""
     batch.check_guard(request.guard, request.data_id, b"")
     row = batch.any_row(request.data_id)
     if row is not None and row.state == State.DESTROYED:
         return
-    if row is not None and row.objects:
+    if row is not None and row.objects and not request.with_content:
         raise BucketNotEmpty
     row = row or batch.new_row(request.data_id)
     row.state = State.CLOSED
@@ -172,12 +174,23 @@ def destroy(batch: Batch, request: Destroy) -> str:
     row = row or batch.new_row(request.data_id)
     if row.state != State.DESTROYED:
         row.state = State.CLOSED
-        if _drop_uploads(batch, request.data_id, row):
+        if _drop_uploads(batch, request.data_id, row, _DESTROYED_AT_ONCE) is None:
             return MORE
         row.state = State.DESTROYED
     batch.txn.delete(request.data_id, db=batch.index.intents)
     batch.shred(request.data_id)
     return ""
+
+
+def purge(batch: Batch, request: Purge) -> str:
+    """Drop some of a bucket's uploads and objects, and close it first. What is left stays whole: its key goes last,
+    since the parts of an object are known by it."""
+    row = batch.any_row(request.data_id)
+    if row is None or row.state == State.DESTROYED:
+        return ""
+    row.state = State.CLOSED
+    left = _drop_uploads(batch, request.data_id, row, _PURGED_AT_ONCE)
+    return MORE if left is None or _drop_objects(batch, request.data_id, row, left) else ""
 
 
 def _make_object(batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes) -> None:
@@ -222,19 +235,32 @@ def _forget_upload(batch: Batch, row: BucketRow, key: bytes, upload_id: bytes, p
         batch.txn.delete(entries.part_key(upload_id, number), db=batch.index.parts)
 
 
-def _drop_uploads(batch: Batch, data_id: bytes, row: BucketRow) -> bool:
-    """Drop uploads until a transaction's share of parts is dropped. True when there may be more."""
-    dropped = 0
+def _drop_uploads(batch: Batch, data_id: bytes, row: BucketRow, most: int) -> int | None:
+    """Drop uploads until a transaction's share of parts, `most`, is dropped: None, there may be more. Returns what is
+    left of the share when all are dropped."""
     while (key := batch.first_name(row.uploads_root)) is not None:
-        if dropped >= _DESTROYED_AT_ONCE:
-            return True
+        if most <= 0:
+            return None
         upload_id = key[-entries.ID :]
         parts = dict(_parts(batch, upload_id))
         _forget_upload(batch, row, key, upload_id, parts)
         for part in parts.values():
             batch.drop_bytes(data_id, part)
-        dropped += len(parts) + 1
-    return False
+        most -= len(parts) + 1
+    return most
+
+
+def _drop_objects(batch: Batch, data_id: bytes, row: BucketRow, most: int) -> bool:
+    """Drop objects until a transaction's share of them and their parts is dropped. True when there may be more."""
+    before = len(batch.garbage)
+    for name, header in batch.first_entries(row.objects_root, most):
+        if len(batch.garbage) - before >= most:
+            return True
+        batch.delete_name(row.objects_root, name)
+        batch.drop_bytes(data_id, header)
+        row.objects -= 1
+        row.size -= header.size
+    return batch.first_name(row.objects_root) is not None
 
 
 def _prune(batch: Batch, now: int) -> None:
@@ -259,7 +285,8 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
     Close: close,
     Reopen: reopen,
     Destroy: destroy,
+    Purge: purge,
 }
 
 #: Requests that leave the store with less than it had: they may use the room that is kept for them.
-MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Reopen)
+MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Purge, Reopen)

@@ -223,9 +223,11 @@ class EmbeddedStore:
             return Usage(0, 0, 0, closed=False)
         return Usage(row.objects, row.size, row.uploads, row.state != State.OPEN)
 
-    async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
-        """Close the bucket if it is empty."""
-        await self._client.ask(wire.Close(0, bucket.data_id, intent, guard))
+    async def close_bucket(
+        self, bucket: BucketRef, guard: Guard | None, intent: bytes, *, with_content: bool = False
+    ) -> None:
+        """Close the bucket if it is empty, or with what it holds."""
+        await self._client.ask(wire.Close(0, bucket.data_id, intent, guard, with_content))
 
     async def reopen_bucket(self, bucket: BucketRef) -> None:
         """Open a closed bucket again."""
@@ -235,6 +237,10 @@ class EmbeddedStore:
         """Drop a closed bucket, uploads first, its key last. Raises BucketNotEmpty while it holds objects."""
         while await self._client.ask(wire.Destroy(0, bucket.data_id)) == MORE:
             pass
+
+    async def purge_bucket(self, bucket: BucketRef) -> bool:
+        """Close the bucket and drop some of what it holds, in one commit."""
+        return await self._client.ask(wire.Purge(0, bucket.data_id)) == MORE
 
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets."""

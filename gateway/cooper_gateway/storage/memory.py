@@ -51,6 +51,8 @@ from cooper_gateway.storage.port import (
 MIN_PART_SIZE = 5 << 20
 #: Bodies up to this many bytes are answered by `peek`.
 INLINE_LIMIT = 32 << 10
+#: Objects that one step of a purge drops at most.
+PURGED_AT_ONCE = 500
 #: How long a completion's answer is kept, in milliseconds.
 COMPLETION_KEPT = 86_400_000
 
@@ -290,12 +292,14 @@ class MemoryStore:
         state = self._state(bucket)
         return Usage(len(state.objects), state.size, len(state.uploads), state.closed)
 
-    async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
-        """Close the bucket if it is empty."""
+    async def close_bucket(
+        self, bucket: BucketRef, guard: Guard | None, intent: bytes, *, with_content: bool = False
+    ) -> None:
+        """Close the bucket if it is empty, or with what it holds."""
         state = self._state(bucket)
         if guard is not None:
             self._allow(bucket, guard, b"")
-        if state.objects:
+        if state.objects and not with_content:
             raise BucketNotEmpty
         state.closed = True
         if not state.destroyed:
@@ -315,6 +319,15 @@ class MemoryStore:
         if state.objects:
             raise BucketNotEmpty
         self._buckets[bucket.data_id] = MemoryBucket(closed=True, destroyed=True)
+
+    async def purge_bucket(self, bucket: BucketRef) -> bool:
+        """Close the bucket and drop some of what it holds."""
+        state = self._state(bucket)
+        state.closed = True
+        state.uploads.clear()
+        for name in state.names[:PURGED_AT_ONCE]:
+            state.remove(name)
+        return bool(state.objects)
 
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets."""

@@ -368,10 +368,13 @@ class Store(Protocol):
         """What the bucket holds."""
         ...
 
-    async def close_bucket(self, bucket: BucketRef, guard: Guard | None, intent: bytes) -> None:
+    async def close_bucket(
+        self, bucket: BucketRef, guard: Guard | None, intent: bytes, *, with_content: bool = False
+    ) -> None:
         """Close the bucket if it is empty, in one transaction with the check; `intent` is kept until it reopens.
 
-        Raises BucketNotEmpty. Idempotent. A closed bucket refuses every read and write with BucketClosed.
+        Raises BucketNotEmpty, unless it is to be closed `with_content`: that stays, and is there when it reopens.
+        Idempotent. A closed bucket refuses every read and write with BucketClosed.
         """
         ...
 
@@ -381,6 +384,11 @@ class Store(Protocol):
 
     async def destroy_bucket(self, bucket: BucketRef) -> None:
         """Drop a closed bucket: uploads, parts, and last its encryption key. Idempotent."""
+        ...
+
+    async def purge_bucket(self, bucket: BucketRef) -> bool:
+        """Close the bucket and drop some of its uploads and objects, in one commit. True when there may be more: ask
+        again, at any time. Writes that come in between go before the next one. What was destroyed holds nothing."""
         ...
 
     async def intents(self) -> list[bytes]:

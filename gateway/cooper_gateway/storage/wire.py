@@ -96,10 +96,11 @@ class Abort(_Request, tag=8):
 
 
 class Close(_Request, tag=9):
-    """Close a bucket if it is empty."""
+    """Close a bucket if it is empty, or `with_content`."""
 
     intent: bytes
     guard: Guard | None
+    with_content: bool = False
 
 
 class Reopen(_Request, tag=10):
@@ -123,6 +124,10 @@ class Retire(_Request, tag=13):
     directory_id: bytes
 
 
+class Purge(_Request, tag=14):
+    """Close a bucket and drop some of its uploads and objects. Replies with "more" while there may be others."""
+
+
 Request = (
     EnsureBucket
     | Put
@@ -135,6 +140,7 @@ Request = (
     | Close
     | Reopen
     | Destroy
+    | Purge
     | Abandon
     | Retire
 )

@@ -102,8 +102,26 @@ async def test_the_operator_asks_by_the_data_even_when_the_record_is_gone():
     assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True}
 
 
+async def test_a_bucket_is_closed_with_its_content_and_purged():
+    rig = Rig()
+    for name in ("a", "b"):
+        await rig.put(name)
+    await rig.do("CreateMultipartUpload", "c")
+    assert (await rig.do("CloseBucket", headers={**DATA_ID, "x-cooper-content": "closed"})).status == 204
+    with pytest.raises(BucketClosed):
+        await rig.do("GetObject", "a")
+    with pytest.raises(BucketNotEmpty):
+        await rig.do("CloseBucket", headers=DATA_ID)
+    assert (await rig.do("GetObject", "a")).status == 200  # who is to empty it gets at it again
+    purged = json.loads((await rig.do("PurgeBucket", headers=DATA_ID)).body)
+    assert purged == {"objectsBefore": 2, "objects": 0, "uploads": 0}
+    usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
+    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True}
+    assert json.loads((await rig.do("PurgeBucket", headers=DATA_ID)).body)["objectsBefore"] == 0
+
+
 @pytest.mark.parametrize("headers", [{}, {"x-cooper-data-id": "photos"}])
-@pytest.mark.parametrize("operation", ["GetUsage", "CloseBucket", "ReopenBucket", "DestroyBucket"])
+@pytest.mark.parametrize("operation", ["GetUsage", "CloseBucket", "ReopenBucket", "PurgeBucket", "DestroyBucket"])
 async def test_the_data_must_be_named(operation, headers):
     with pytest.raises(S3Error) as caught:
         await Rig().do(operation, headers=headers)

@@ -16,7 +16,8 @@ from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.storage import multipart, segments
 from cooper_gateway.storage.committer import Committer
 from cooper_gateway.storage.embedded import EmbeddedStore
-from cooper_gateway.storage.layout import StoreUnusable, file_system_type
+from cooper_gateway.storage.index import open_readonly
+from cooper_gateway.storage.layout import Layout, StoreUnusable, file_system_type
 from cooper_gateway.storage.port import (
     Attributes,
     BucketRef,
@@ -26,6 +27,7 @@ from cooper_gateway.storage.port import (
     NoSuchName,
     ObjectInfo,
     Overloaded,
+    PartInfo,
     StoreFailed,
     StoreFull,
     UploadInfo,
@@ -273,6 +275,33 @@ async def test_a_destroyed_bucket_has_no_key_and_no_files(
     await store.destroy_bucket(bucket)
     assert os.listdir(keys) == []
     await eventually("the files' removal", lambda: not files(committer))
+
+
+async def test_a_purged_bucket_has_no_files_and_nothing_in_the_index(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await put(store, bucket, b"small", b"x")
+    upload_id, parts = await store.create_upload(bucket, UploadInfo(b"up", 1, Attributes()), GUARD), list[PartInfo]()
+    for number in (1, 2):
+        writer = store.writer(bucket, None)
+        await writer.write(os.urandom(multipart.MIN_PART_SIZE))
+        parts.append(
+            await store.put_part(bucket, b"up", upload_id, number, await writer.finish(), f"e{number}", None, GUARD)
+        )
+    named = [(each.number, each.etag) for each in parts]
+    await store.complete_upload(bucket, b"up", upload_id, named, "e-2", None, ALWAYS, GUARD)
+    assert len(files(committer)) == 3
+    assert not await store.purge_bucket(bucket)
+    await store.destroy_bucket(bucket)
+    await eventually("the files' removal", lambda: not files(committer))
+    await store.close()
+    committer.stop()
+    index = open_readonly(Layout(committer.config.data_dir), committer.config.map_size)
+    assert index is not None
+    with index.read() as txn:
+        tables = {"names": index.names, "bodies": index.bodies, "files": index.files, "parts": index.parts}
+        assert {name: txn.stat(table)["entries"] for name, table in tables.items()} == dict.fromkeys(tables, 0)
 
 
 async def test_a_lost_bucket_key_is_never_replaced(

@@ -572,6 +572,69 @@ async def test_a_bucket_that_never_was_written_can_be_closed_opened_and_written(
     assert await get(store, bucket, b"name") == b"x"
 
 
+async def test_a_bucket_that_is_closed_with_its_content_has_it_when_it_is_opened(
+    store: Store, bucket: BucketRef
+) -> None:
+    await put(store, bucket, b"name")
+    await store.close_bucket(bucket, None, b"", with_content=True)
+    assert await store.usage(bucket) == Usage(1, 1, 0, True)
+    for call in (store.open(bucket, b"name"), put(store, bucket, b"other")):
+        with pytest.raises(BucketClosed):
+            await call
+    await store.reopen_bucket(bucket)
+    assert await get(store, bucket, b"name") == b"x"
+
+
+async def test_a_purge_leaves_nothing_and_goes_on_where_it_was(store: Store, bucket: BucketRef) -> None:
+    neighbour = BucketRef(os.urandom(16), "neighbour")
+    await put(store, neighbour, b"name")
+    for number in range(7):
+        await put(store, bucket, f"small/{number}".encode() + b"/" * 600 * (number % 2))
+    upload_id, named = await upload(store, bucket, b"multi", {1: b"p" * PART, 2: b"q"})
+    await store.complete_upload(bucket, b"multi", upload_id, named, "e-2", None, ALWAYS, GUARD)
+    await upload(store, bucket, b"unfinished", {1: b"p" * 100_000, 2: b"q"})
+    stored = await segment(store, bucket, b"late")
+    # Asked for before it was closed, it closes the bucket itself.
+    while await store.purge_bucket(bucket):
+        with pytest.raises(BucketClosed):
+            await store.list_objects(bucket, b"", b"", b"", 10)
+    assert await store.usage(bucket) == Usage(0, 0, 0, True)
+    with pytest.raises(BucketClosed):
+        await store.put(bucket, b"late", stored, "e", SOME, None, ALWAYS, GUARD)
+    assert not await store.purge_bucket(bucket)
+    await store.destroy_bucket(bucket)
+    assert not await store.purge_bucket(bucket)
+    assert await get(store, neighbour, b"name") == b"x"
+
+
+async def test_a_purge_of_many_objects_takes_several_steps(store: Store, bucket: BucketRef) -> None:
+    many = 520
+    await asyncio.gather(*(put(store, bucket, f"{number:04}".encode()) for number in range(many)))
+    assert await store.purge_bucket(bucket)
+    left = (await store.usage(bucket)).objects
+    assert many - 500 == left
+    await store.reopen_bucket(bucket)  # what is left is whole
+    assert await get(store, bucket, f"{many - 1:04}".encode()) == b"x"
+    page = await store.list_objects(bucket, b"", b"", b"", 1000)
+    assert len(page.entries) == left
+    assert not await store.purge_bucket(bucket)
+
+
+async def test_what_is_being_read_when_its_bucket_is_purged_is_read_to_its_end(store: Store, bucket: BucketRef) -> None:
+    data = os.urandom(PART + 500_000)
+    upload_id, named = await upload(store, bucket, b"name", {1: data[:PART], 2: data[PART:]})
+    await store.complete_upload(bucket, b"name", upload_id, named, "e-2", None, ALWAYS, GUARD)
+    opened = await store.open(bucket, b"name")
+    reading = opened.read(0, len(data))
+    got = await anext(reading)
+    while await store.purge_bucket(bucket):
+        pass
+    async for piece in reading:
+        got += piece
+    opened.close()
+    assert got == data
+
+
 async def test_a_destroyed_bucket_never_comes_back(store: Store, bucket: BucketRef) -> None:
     await upload(store, bucket, b"big", {1: b"p" * 100_000, 2: b"q"})
     await store.close_bucket(bucket, GUARD, b"intent of " + bucket.data_id)
