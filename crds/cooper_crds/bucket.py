@@ -147,7 +147,8 @@ class BucketSpec(Model):
         Field(
             description="What happens to the objects when this resource is deleted. Delete: the bucket goes when it is "
             "empty; until then deletion waits, with Ready=False and reason BucketNotEmpty. Retain: the objects stay, "
-            "served to nobody, and the name stays taken."
+            "served to nobody, and the name stays taken. Purge: the bucket is closed, and all objects and unfinished "
+            "uploads are removed for good, with Ready=False and reason Purging; then it goes."
         ),
     ] = "Delete"
     credentials: Annotated[
@@ -157,6 +158,13 @@ class BucketSpec(Model):
             json_schema_extra={"default": {}},
         ),
     ] = BucketCredentials()
+
+
+class PurgeProgress(Model):
+    """How far the removal of a Bucket's objects has come."""
+
+    objects_done: Annotated[Count, Field(description="How many are removed, to about a hundredth of all.")]
+    objects_total: Annotated[Count, Field(description="How many there were at the start.")]
 
 
 class BucketStatus(Status):
@@ -190,6 +198,10 @@ class BucketStatus(Status):
     binding: Annotated[
         Binding | None,
         Field(description="The Secret with the credentials, in the form of the Service Binding specification."),
+    ] = None
+    purge: Annotated[
+        PurgeProgress | None,
+        Field(description="While the Bucket is being deleted with deletionPolicy Purge: what was removed so far."),
     ] = None
 
 

@@ -315,7 +315,7 @@ Duration = Annotated[
 AccessKeyId = Annotated[str, Field(pattern=r"^AKIA[A-Z2-7]{16}$", min_length=20, max_length=20)]
 Visibility = Literal["Private", "Public"]
 ApiAccess = Literal["Allowed", "Revoked"]
-DeletionPolicy = Literal["Delete", "Retain"]
+DeletionPolicy = Literal["Delete", "Retain", "Purge"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "objects": 1234,
             "size": "1.5Gi",
             "binding": {"name": "my-secret"},
+            "purge": {"objectsDone": 12, "objectsTotal": 1246},
         },
     ),
     "BucketGrant": (

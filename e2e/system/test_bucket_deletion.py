@@ -71,6 +71,36 @@ async def test_retain_ends_the_waiting(team: Tenant) -> None:
     assert await team.records() == {f"bucket-{bucket}"}
 
 
+async def test_a_purged_one_goes_with_all_that_it_holds_and_nothing_else(team: Tenant) -> None:
+    client, bucket = await filled(team, 5, deletionPolicy="Purge")
+    client.create_multipart_upload(Bucket=bucket, Key="never completed")
+    await team.apply(team.bucket("neighbour", deletionPolicy="Purge"))
+    await team.until_ready(("Bucket", "neighbour"))
+    kept = await team.credentials("neighbour")
+    team.system.clients(kept)[0].put_object(Bucket=kept["BUCKET"], Key="kept", Body=b"content")
+    await team.delete("bucket", "photos")
+    await team.until_gone("Bucket", "photos")
+    assert await team.secret("photos") is None
+    assert error_code(lambda: client.get_object(Bucket=bucket, Key="0")) in KEY_REFUSED
+    assert await team.records() == {f"bucket-{kept['BUCKET']}", f"key-{kept['ACCESS_KEY'].lower()}"}
+    assert team.system.clients(kept)[0].list_objects_v2(Bucket=kept["BUCKET"])["KeyCount"] == 1
+
+    await team.apply(team.bucket("photos"))  # the name is free, and nothing is left under it
+    await team.until_ready(("Bucket", "photos"))
+    anew = team.system.clients(await team.credentials("photos"))[0]
+    assert anew.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert "Uploads" not in anew.list_multipart_uploads(Bucket=bucket)
+
+
+async def test_purge_ends_the_waiting(team: Tenant) -> None:
+    await filled(team, 1)
+    await team.delete("bucket", "photos")
+    await team.until_said("Bucket", "photos", "False", "BucketNotEmpty", "deletion waits: the bucket holds 1 object")
+    await team.change("bucket", "photos", deletionPolicy="Purge")
+    await team.until_gone("Bucket", "photos")
+    assert await team.records() == set()
+
+
 async def test_when_its_key_goes_first_another_empties_it(team: Tenant) -> None:
     """As with a GitOps tool that deletes in the foreground: what the Bucket owns is deleted before it."""
     client, bucket = await filled(team, 2)

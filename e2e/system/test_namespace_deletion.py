@@ -50,6 +50,15 @@ async def test_empty_buckets_go_and_those_with_objects_say_that_they_wait(
     assert refused(cluster, neighbour.namespace) == in_vain, "what cannot be is not tried while the Bucket waits"
 
 
+async def test_buckets_that_are_purged_keep_no_namespace(team: Tenant) -> None:
+    await team.apply(team.bucket("photos", deletionPolicy="Purge"))
+    await team.until_ready(("Bucket", "photos"))
+    credentials = await team.credentials("photos")
+    team.system.clients(credentials)[0].put_object(Bucket=credentials["BUCKET"], Key="a", Body=b"content")
+    await team.system.kubectl("delete", "namespace", team.namespace, "--timeout=60s")
+    assert await team.records() == set()
+
+
 def refused(cluster: Cluster, namespace: str) -> int:
     """How often something was to be created there in vain: its Secrets may go some time before its AccessKeys."""
     events = [json.loads(line) for line in cluster.audit_log().splitlines()]

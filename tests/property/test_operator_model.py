@@ -40,7 +40,7 @@ _ACTIONS = st.sampled_from([None, ["s3:GetObject"]])
 BUCKET_SPEC = spec(
     apiAccess=st.sampled_from(["Allowed", "Revoked"]),
     visibility=st.sampled_from([None, "Public"]),
-    deletionPolicy=st.sampled_from(["Delete", "Delete", "Retain"]),
+    deletionPolicy=st.sampled_from(["Delete", "Delete", "Purge", "Retain"]),
     credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, **_SECRET),
 )
 KEY_SPEC = spec(

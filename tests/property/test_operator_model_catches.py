@@ -18,7 +18,7 @@ from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
-from property.test_operator_model import ACTS, STEPS, Act, live, steps_of
+from property.test_operator_model import ACTS, RECALLED_AFTER, STEPS, Act, live, steps_of
 from support.virtual_time import VirtualLoop
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -70,6 +70,16 @@ def overwrites_secrets(patch: pytest.MonkeyPatch) -> None:
 
 #: Lives in which nothing is rotated: what shows seldom shows sooner there.
 PLAIN = steps_of(ACTS)
+#: Of Buckets that are emptied when they are deleted, and of little else.
+PURGED = steps_of(
+    [
+        (1, st.tuples(st.just("bucket"), st.just("aaa"), st.just({"deletionPolicy": "Purge"}))),
+        (1, st.tuples(st.just("fill"), st.just(3))),
+        (1, st.tuples(st.just("recall"), st.just(("Bucket", "aaa")), RECALLED_AFTER)),
+        (1, st.tuples(st.just("crash"), st.integers(1, 10))),
+    ]
+)
+LIVES = {"does not wait for the end of a rotation": STEPS, "purges what was recalled": PURGED}
 BREAKS: dict[str, tuple[Break, str]] = {
     "delivers before the proof": (left_out("_prove_works"), "delivered key"),
     "does not wait for refusals": (left_out("_prove_denied"), "a worker honours its key"),
@@ -79,6 +89,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "overwrites Secrets of others": (overwrites_secrets, "a Secret of somebody else was changed"),
     "takes names that are taken": (takes_names, "was taken over"),
     "destroys what was recalled": (left_out("_make_deletion_final"), "its data is destroyed"),
+    "purges what was recalled": (left_out("_make_deletion_final"), "of its objects were purged"),
     "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),
 }
 
@@ -95,7 +106,7 @@ def test_a_broken_operator_is_caught(what: str, monkeypatch: pytest.MonkeyPatch)
     # Raises NoSuchExample when nothing was noticed. Some breaks show in one life of some hundred, and which lives those
     # are differs from run to run with the order of sets.
     hypothesis.find(
-        st.tuples(STEPS if "rotation" in what else PLAIN, st.integers(0, 2**32)),
+        st.tuples(LIVES.get(what, PLAIN), st.integers(0, 2**32)),
         caught,
         settings=settings(max_examples=10_000, database=None, deadline=None, phases=[Phase.generate]),
         random=random.Random(0),

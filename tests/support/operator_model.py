@@ -167,6 +167,7 @@ class Model:
         self.cluster.issued = self._check_issued
         self.cluster.workloads["default", WEB] = Workload(WEB, "1")
         self.gateways = LaggingGateways(self.cluster)
+        self.gateways.purged_at_once = 1
         self.foreign: set[str] = set()
         self._delivered: set[str] = set()
         self.ports = Ports(self._rng)
@@ -479,6 +480,8 @@ class Model:
         data = self.gateways.data.get(meta["uid"])
         if data is not None and (data.closed or data.destroyed):
             yield f"{ref} is there and its data is {'destroyed' if data.destroyed else 'closed'}"
+        if data is not None and data.purged:
+            yield f"{ref} is there and {data.purged} of its objects were purged"
         conditions = [Condition.model_validate(each) for each in (obj.get("status") or {}).get("conditions", [])]
         ready = find_condition(conditions, "Ready")
         if ready is None or ready.observed_generation != meta["generation"]:

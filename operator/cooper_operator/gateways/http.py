@@ -13,7 +13,7 @@ import msgspec
 
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
-from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
 from cooper_operator.gateways.probe import PROBE_TIMEOUT, Probed, answers_again, hello, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
@@ -45,6 +45,12 @@ class _UsageAnswer(msgspec.Struct):
     objects: int
     size: int
     closed: bool
+
+
+class _PurgeAnswer(msgspec.Struct, rename="camel"):
+    objects_before: int
+    objects: int
+    uploads: int
 
 
 class _IntentAnswer(msgspec.Struct, rename="camel"):
@@ -127,9 +133,10 @@ class HttpGateways:
         found = _decode(answer, _UsageAnswer)
         return Usage(found.objects, found.size, found.closed)
 
-    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
-        """Close if empty. Raises BucketNotEmpty, GatewayUnavailable."""
-        await self._operate(region, "POST", "x-cooper-close", bucket)
+    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord, *, with_content: bool = False) -> None:
+        """Close if empty, or with its content. Raises BucketNotEmpty, GatewayUnavailable."""
+        headers = {"x-cooper-content": "closed"} if with_content else {}
+        await self._operate(region, "POST", "x-cooper-close", bucket, headers)
 
     async def reopen_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
         """Undo a close. Raises GatewayUnavailable."""
@@ -138,6 +145,12 @@ class HttpGateways:
     async def destroy_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
         """Drop a closed bucket's key and uploads. Raises GatewayUnavailable."""
         await self._operate(region, "POST", "x-cooper-destroy", bucket)
+
+    async def purge_bucket(self, region: RegionRecord, bucket: BucketRecord) -> Purged:
+        """Drop some of what a bucket holds. Raises GatewayUnavailable."""
+        answer = await self._operate(region, "POST", "x-cooper-purge", bucket)
+        found = _decode(answer, _PurgeAnswer)
+        return Purged(found.objects_before, found.objects, found.uploads)
 
     async def intents(self, region: RegionRecord) -> list[Intent]:
         """DeleteBucket requests that wait. Raises GatewayUnavailable."""
@@ -188,11 +201,18 @@ class HttpGateways:
 
     # Questions
 
-    async def _operate(self, region: RegionRecord, method: str, question: str, bucket: BucketRecord | None) -> Response:
+    async def _operate(
+        self,
+        region: RegionRecord,
+        method: str,
+        question: str,
+        bucket: BucketRecord | None,
+        said: Mapping[str, str] | None = None,
+    ) -> Response:
         key = self._system_key()
         if key is None:
             raise GatewayUnavailable(_NO_KEY)
-        headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id}
+        headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id, **(said or {})}
         ask = self._question(method, _path(bucket), {question: ""}, headers, region, key, OPERATE_TIMEOUT)
         response = None
         roster = self._roster(region)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord, concerns
-from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 
@@ -23,6 +23,7 @@ class MemoryBucket:
     size: int = 0  # bytes
     closed: bool = False
     destroyed: bool = False
+    purged: int = 0  # objects
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class MemoryGateways:
     silent: set[int] = field(default_factory=set[int])  # workers that do not answer
     unready: set[int] = field(default_factory=set[int])  # workers that clients are not sent to
     data: dict[str, MemoryBucket] = field(default_factory=dict[str, MemoryBucket])
+    purged_at_once: int = 10  # objects that one question drops
     requests: list[Intent] = field(default_factory=list[Intent])
     calls: list[str] = field(default_factory=list[str])  # what was asked, in order
     _missed: bool = False  # whether somebody was silent when they were asked last
@@ -93,10 +95,11 @@ class MemoryGateways:
         found = self._operate("usage", bucket)
         return Usage(found.objects, found.size, found.closed)
 
-    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
-        """Close if empty. Raises BucketNotEmpty, GatewayUnavailable."""
+    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord, *, with_content: bool = False) -> None:
+        """Close if empty, or with its content. Raises BucketNotEmpty, GatewayUnavailable."""
         found = self._operate("close", bucket)
-        if found.objects:
+        if found.objects and not with_content:
+            found.closed = False
             raise BucketNotEmpty
         found.closed = True
 
@@ -111,10 +114,18 @@ class MemoryGateways:
     async def destroy_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
         """Destroy a closed bucket."""
         found = self._operate("destroy", bucket)
-        if not found.closed:
-            raise GatewayUnavailable("the bucket is not closed")
+        if not found.closed or found.objects:
+            raise GatewayUnavailable(f"the bucket is {'not empty' if found.objects else 'not closed'}")
         found.destroyed = True
         self.requests = [intent for intent in self.requests if intent.data_id != bucket.data_id]
+
+    async def purge_bucket(self, region: RegionRecord, bucket: BucketRecord) -> Purged:
+        """Drop some objects."""
+        found = self._operate("purge", bucket)
+        before, found.closed = found.objects, True
+        found.objects = max(0, before - self.purged_at_once)
+        found.purged += before - found.objects
+        return Purged(before, found.objects, 0)
 
     async def intents(self, region: RegionRecord) -> list[Intent]:
         """DeleteBucket requests that wait."""

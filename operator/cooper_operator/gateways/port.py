@@ -44,6 +44,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Purged:
+    """How far the purge of a bucket has come."""
+
+    objects_before: int  # when this question was asked
+    objects: int  # left
+    uploads: int  # left
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left."""
+        return not self.objects and not self.uploads
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """A DeleteBucket that a client asked for over S3: the bucket is closed and waits for the operator's decision."""
 
@@ -95,8 +109,11 @@ class Gateways(Protocol):
         """Objects and bytes. Raises GatewayUnavailable."""
         ...
 
-    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
-        """Close if empty, in one transaction. Raises BucketNotEmpty, GatewayUnavailable. Idempotent."""
+    async def close_bucket(self, region: RegionRecord, bucket: BucketRecord, *, with_content: bool = False) -> None:
+        """Close if empty, in one transaction, or with its content. Raises BucketNotEmpty, GatewayUnavailable.
+
+        Idempotent. One that was closed with its content, and is not to be so any more, is open when this raises.
+        """
         ...
 
     async def reopen_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
@@ -105,6 +122,13 @@ class Gateways(Protocol):
 
     async def destroy_bucket(self, region: RegionRecord, bucket: BucketRecord) -> None:
         """Drop a closed bucket's uploads and its encryption key. Idempotent."""
+        ...
+
+    async def purge_bucket(self, region: RegionRecord, bucket: BucketRecord) -> Purged:
+        """Close a bucket and drop what it holds, for about a tenth of a second: to be repeated until nothing is left.
+
+        What is left is whole. Raises GatewayUnavailable.
+        """
         ...
 
     async def intents(self, region: RegionRecord) -> list[Intent]:

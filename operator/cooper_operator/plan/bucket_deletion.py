@@ -1,9 +1,12 @@
 """Deletion of a Bucket. While objects remain nothing is taken away, so that the user can empty it with its key.
 
 deletionPolicy Delete:  close (only when empty) -> AccessKey revoked and gone -> final: data destroyed -> record -> gone
+deletionPolicy Purge:   close                   -> AccessKey revoked and gone -> final: objects removed, and as Delete
 deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
 
-Until it is final, or the resource is gone, a deletion can be called off: plan.bucket undoes what was begun.
+Nothing of what a bucket holds is removed before the deletion is final, and nothing by a record that is not the Bucket's
+own: data is named by the UID. Until it is final, or the resource is gone, a deletion can be called off: plan.bucket
+undoes what was begun.
 """
 
 from typing import Final
@@ -15,8 +18,9 @@ from cooper_crds.meta import Binding
 from cooper_crds.records import BucketRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.bucket_access_key import owned_access_key, standing
+from cooper_operator.plan.bucket_purge import objects_left, progress, purge_text
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
-from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE
+from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE, PURGING
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, is_final
 from cooper_operator.plan.steps import (
@@ -25,6 +29,7 @@ from cooper_operator.plan.steps import (
     DeleteRecord,
     DestroyBucket,
     MakeDeletionFinal,
+    PurgeBucket,
     RemoveFinalizer,
     Step,
     UpdateRecord,
@@ -47,9 +52,17 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
         status = _status(snapshot, Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}"))
         return Plan((), status, retry=True)
-    first = [*_update(snapshot.owned, kept), CloseBucket(home.record, kept)]
-    final = [] if is_final(snapshot.bucket.metadata) else [MakeDeletionFinal()]
-    return _finish(snapshot, first, [*final, DestroyBucket(home.record, kept), DeleteRecord(snapshot.owned)])
+    final = is_final(snapshot.bucket.metadata)
+    purge = snapshot.bucket.spec.deletion_policy == "Purge"
+    # A purge closes the bucket itself: no need to do so each time that it goes on.
+    close = [] if purge and final else [CloseBucket(home.record, kept, with_content=purge)]
+    last: list[Step] = [
+        *([] if final else [MakeDeletionFinal()]),
+        *([PurgeBucket(home.record, kept)] if purge else []),
+        DestroyBucket(home.record, kept),
+        DeleteRecord(snapshot.owned),
+    ]
+    return _finish(snapshot, [*_update(snapshot.owned, kept), *close], last)
 
 
 def _update(owned: StoredRecord, record: BucketRecord) -> list[Step]:
@@ -62,6 +75,8 @@ def _finish(snapshot: BucketSnapshot, first: list[Step], last: list[Step]) -> Pl
     blocked = snapshot.blocked
     if access_key is None:
         steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
+        if blocked is not None and blocked.why == "purging" and blocked.objects != blocked.objects_before:
+            return Plan(steps, _blocked_status(snapshot), requeue_at=snapshot.now)  # after others that wait
         return Plan(steps, _blocked_status(snapshot), retry=blocked is not None, retry_cap=_EMPTY_POLL)
     meta = access_key.metadata
     steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
@@ -83,6 +98,8 @@ def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
         count = "objects" if blocked.objects is None else f"{blocked.objects} object{'s' * (blocked.objects != 1)}"
         key = ", and its own key is revoked" if standing(snapshot).said.reason is DELETING else ""
         return Say("Ready", "False", BUCKET_NOT_EMPTY, f"deletion waits: the bucket holds {count}{key}")
+    if blocked.why == "purging":
+        return Say("Ready", "False", PURGING, purge_text(snapshot))
     return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}")
 
 
@@ -90,7 +107,7 @@ def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
-    objects = snapshot.blocked.objects if snapshot.blocked is not None else None
+    objects = objects_left(snapshot)
     key = standing(snapshot)
     return before.model_copy(
         update={
@@ -98,5 +115,6 @@ def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
             "conditions": conditions(before.conditions, (said, key.said), snapshot.now, generation),
             "binding": None if key.secret_name is None else Binding(name=key.secret_name),
             "objects": before.objects if objects is None else objects,
+            "purge": progress(snapshot),
         }
     )

@@ -158,6 +158,12 @@ DELETING = _normal(
     "The resource is being deleted, and its keys are being revoked.",
     "Wait: the deletion goes on by itself.",
 )
+PURGING = _normal(
+    "Purging",
+    "The Bucket is being deleted with deletionPolicy Purge, and what it holds is being removed.",
+    "Wait: the bucket is closed, and goes when nothing is left. On a cluster what is left can be kept: set "
+    "spec.deletionPolicy to Retain.",
+)
 DELETION_CALLED_OFF = _normal(
     "DeletionCalledOff",
     "The manifest was put back into the resources folder while its resource was being deleted.",
@@ -340,9 +346,10 @@ BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",
     "The Bucket is being deleted and holds objects.",
     "Delete the bucket's objects with a key that is granted the bucket: it works until the bucket is empty. Or set "
-    "spec.deletionPolicy to Retain: the Bucket goes, its objects stay, and they keep the S3 name taken; in a namespace "
-    "that is being deleted, where no key can be made any more, that is what is left. In a resources folder the "
-    "manifest, put back, calls the deletion off; to keep the objects put it back with Retain and remove it again.",
+    "spec.deletionPolicy to Purge, which removes them for good, or to Retain: the Bucket goes, its objects stay, and "
+    "they keep the S3 name taken. In a namespace that is being deleted, where no key can be made any more, these two "
+    "are what is left. In a resources folder the manifest, put back, calls the deletion off: put it back with Purge or "
+    "Retain and remove it again.",
 )
 GATEWAY_UNAVAILABLE = _warning(
     "GatewayUnavailable",

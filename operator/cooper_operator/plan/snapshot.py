@@ -30,9 +30,10 @@ class Blocked:
     """The step at which carrying out the plan stopped in this reconcile, and why. The next plan says so in status."""
 
     step: type
-    why: Literal["incomplete", "unavailable", "not-empty", "refused"]
+    why: Literal["incomplete", "unavailable", "not-empty", "purging", "refused"]
     detail: str = ""
-    objects: int | None = None  # for not-empty, where known
+    objects: int | None = None  # for not-empty, where known, and purging: those that are left
+    objects_before: int = 0  # for purging: before this share
     proven: int = 0  # for incomplete: workers that answered as they should
 
 

@@ -170,15 +170,24 @@ class DeleteAccessKey:
 
 @dataclass(frozen=True, slots=True)
 class CloseBucket:
-    """Go on only when the bucket is empty and closed."""
+    """Go on only when the bucket is closed, and empty unless it may be closed with its content."""
+
+    region: RegionRecord
+    bucket: BucketRecord
+    with_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenBucket:
+    """Undo what CloseBucket did."""
 
     region: RegionRecord
     bucket: BucketRecord
 
 
 @dataclass(frozen=True, slots=True)
-class ReopenBucket:
-    """Undo what CloseBucket did."""
+class PurgeBucket:
+    """Drop what a bucket holds, a share of it at a time: go on only when nothing is left."""
 
     region: RegionRecord
     bucket: BucketRecord
@@ -215,5 +224,6 @@ Step = (
     | DeleteAccessKey
     | CloseBucket
     | ReopenBucket
+    | PurgeBucket
     | DestroyBucket
 )

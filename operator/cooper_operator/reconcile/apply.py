@@ -16,7 +16,7 @@ from cooper_crds.rotation import WorkloadName
 from cooper_crds.sealing import seal
 from cooper_crds.stored import StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Invalid, NotAllowed, NotFound, Object, Ref
-from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof
+from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof, Purged
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.plan import Plan, Status
@@ -101,6 +101,7 @@ class Applier:
             do.DeleteAccessKey: self._delete_access_key,
             do.CloseBucket: self._close_bucket,
             do.ReopenBucket: self._reopen_bucket,
+            do.PurgeBucket: self._purge_bucket,
             do.DestroyBucket: self._destroy_bucket,
         }
 
@@ -121,6 +122,9 @@ class Applier:
             return Blocked(type(step), incomplete.why, incomplete.detail, proven=incomplete.proven)
         except GatewayUnavailable as error:
             return Blocked(type(step), "unavailable", str(error))
+        except _Purging as so_far:
+            found = so_far.found
+            return Blocked(type(step), "purging", objects=found.objects, objects_before=found.objects_before)
         except BucketNotEmpty:
             objects = await self._count(cast(do.CloseBucket, step))
             return Blocked(type(step), "not-empty", objects=objects)
@@ -294,10 +298,15 @@ class Applier:
     # A Bucket's data
 
     async def _close_bucket(self, step: do.CloseBucket, work: Work) -> None:
-        await self._gateways.close_bucket(step.region, step.bucket)
+        await self._gateways.close_bucket(step.region, step.bucket, with_content=step.with_content)
 
     async def _reopen_bucket(self, step: do.ReopenBucket, work: Work) -> None:
         await self._gateways.reopen_bucket(step.region, step.bucket)
+
+    async def _purge_bucket(self, step: do.PurgeBucket, work: Work) -> None:
+        found = await self._gateways.purge_bucket(step.region, step.bucket)
+        if not found.complete:
+            raise _Purging(found)
 
     async def _destroy_bucket(self, step: do.DestroyBucket, work: Work) -> None:
         await self._gateways.destroy_bucket(step.region, step.bucket)
@@ -317,6 +326,14 @@ class _Incomplete(Exception):
         self.why: Any = "incomplete" if proof.expected else "unavailable"
         self.detail = proof.waiting_for or "a gateway"
         self.proven = proof.proven
+
+
+class _Purging(Exception):
+    """Something is left of what a bucket held."""
+
+    def __init__(self, found: Purged) -> None:
+        super().__init__(f"{found.objects} objects are left")
+        self.found = found
 
 
 async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:

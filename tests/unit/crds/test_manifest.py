@@ -76,7 +76,7 @@ MISTAKES = [
     ("Bucket", {"region": "Not/One"}, "spec.region", DNS),
     ("Bucket", {"region": "a" * 64}, "spec.region", "must have at most 63 characters"),
     ("Bucket", {"apiAccess": "No"}, "spec.apiAccess", "must be one of Allowed, Revoked"),
-    ("Bucket", {"deletionPolicy": "Purge"}, "spec.deletionPolicy", "must be one of Delete, Retain"),
+    ("Bucket", {"deletionPolicy": "Empty"}, "spec.deletionPolicy", "must be one of Delete, Retain, Purge"),
     ("Bucket", {"maxObjectSize": "2GiB"}, "spec.maxObjectSize", 'must be a size such as 500, 10M or 2Gi (got "2GiB")'),
     ("Bucket", {"maxObjectSize": "6Ti"}, "spec.maxObjectSize", 'must be from 1 to 5Ti (got "6Ti")'),
     ("Bucket", {"maxObjectSize": 0}, "spec.maxObjectSize", "must be from 1 to 5Ti (got 0)"),

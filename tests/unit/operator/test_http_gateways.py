@@ -27,7 +27,7 @@ from cooper_crds.records import (
     record_digest,
 )
 from cooper_operator.gateways.http import HttpGateways
-from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Usage
+from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.sign import sign
 
@@ -600,6 +600,8 @@ async def test_questions_are_signed_by_the_system_key_and_name_the_data(
     def answer(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
         if target == "/?x-cooper-intents=":
             return 200, json.dumps([{"bucket": "photos", "dataId": "d", "accessKeyId": "A"}])
+        if "purge" in target:
+            return 200, json.dumps({"objectsBefore": 5, "objects": 2, "uploads": 1})
         return 200, json.dumps({"objects": 2, "size": 10, "closed": False})
 
     gateway.answer = answer
@@ -607,6 +609,9 @@ async def test_questions_are_signed_by_the_system_key_and_name_the_data(
     assert await gateways.intents(REGION) == [Intent("photos", "d", "A")]
     await gateways.close_bucket(REGION, BUCKET)
     await gateways.reopen_bucket(REGION, BUCKET)
+    await gateways.close_bucket(REGION, BUCKET, with_content=True)
+    assert gateway.requests[-1][3]["x-cooper-content"] == "closed"
+    assert await gateways.purge_bucket(REGION, BUCKET) == Purged(5, 2, 1)
     await gateways.destroy_bucket(REGION, BUCKET)
     asked = [(method, target) for _, method, target, headers in gateway.requests if by_key(headers)]
     assert asked == [
@@ -614,6 +619,8 @@ async def test_questions_are_signed_by_the_system_key_and_name_the_data(
         ("GET", "/?x-cooper-intents="),
         ("POST", "/photos?x-cooper-close="),
         ("POST", "/photos?x-cooper-reopen="),
+        ("POST", "/photos?x-cooper-close="),
+        ("POST", "/photos?x-cooper-purge="),
         ("POST", "/photos?x-cooper-destroy="),
     ]
     headers = gateway.requests[-1][3]

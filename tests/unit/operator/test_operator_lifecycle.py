@@ -8,7 +8,7 @@ import pytest
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.fields import timestamp, unix_seconds
 from cooper_crds.names import key_record_name
-from cooper_crds.records import BucketRecord
+from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_operator.cluster.port import ClusterError, Invalid, NotAllowed, Object, Ref
 from cooper_operator.reconcile import queue
 from unit.operator.operator_world import ENDPOINT, World, manifest
@@ -501,18 +501,105 @@ async def test_deletion_waits_while_objects_remain_and_the_key_works_on(world: W
     assert await world.get("AccessKey", "photos") is None
 
 
-async def test_data_is_destroyed_only_after_the_key_is_refused(world: World) -> None:
-    await ready_bucket(world)
+@pytest.mark.parametrize("policy", ["Delete", "Purge"])
+async def test_data_is_destroyed_only_after_the_key_is_refused(world: World, policy: str) -> None:
+    await ready_bucket(world, deletionPolicy=policy)
     record = await world.bucket_record("photos")
     assert record is not None
+    held = 3 if policy == "Purge" else 0
+    world.gateways.bucket(record.data_id).objects = held
     world.gateways.stale.add(1)
     await world.delete("Bucket", "photos")
     await world.until_condition("AccessKey", "photos", "False", "WaitingForGateways", "Revoked")
-    assert not world.gateways.bucket(record.data_id).destroyed
+    data = world.gateways.bucket(record.data_id)
+    assert (data.objects, data.closed, data.destroyed) == (held, True, False)
     assert await world.get("Bucket", "photos") is not None
     world.gateways.stale.clear()
     await world.until_gone("Bucket", "photos")
     assert world.gateways.bucket(record.data_id).destroyed
+
+
+async def purging(world: World, objects: int) -> str:
+    """A Bucket with so many objects that is deleted with deletionPolicy Purge; returns the UID of its data."""
+    await ready_bucket(world, deletionPolicy="Purge")
+    record = await world.bucket_record("photos")
+    assert record is not None
+    world.gateways.bucket(record.data_id).objects = objects
+    await world.delete("Bucket", "photos")
+    return record.data_id
+
+
+async def test_purge_removes_the_objects_and_says_how_far_it_has_come(world: World) -> None:
+    world.gateways.purged_at_once = 0
+    data_id = await purging(world, 25)
+    data = world.gateways.bucket(data_id)
+    await world.until_condition("Bucket", "photos", "False", "Purging")
+    assert "25 of 25 objects are left" in await world.message("Bucket", "photos")
+    assert (data.objects, data.closed, data.destroyed) == (25, True, False)
+    assert await world.keys() == []
+    assert await world.credentials("photos") is None
+    world.gateways.purged_at_once = 10
+    record = await world.bucket_record("photos")
+    assert record is not None
+    await world.gateways.purge_bucket(RegionRecord("local", "us-east-1"), record)
+    world.gateways.purged_at_once = 0
+
+    async def told() -> bool:
+        return "15 of 25 objects are left" in await world.message("Bucket", "photos")
+
+    await world.until(told)
+    obj = await world.get("Bucket", "photos")
+    assert obj is not None
+    assert obj["status"]["purge"] == {"objectsDone": 10, "objectsTotal": 25}
+    assert obj["status"]["objects"] == 15
+    world.gateways.purged_at_once = 10
+    await world.until_gone("Bucket", "photos")
+    assert (data.objects, data.destroyed) == (0, True)
+    assert await world.bucket_record("photos") is None
+
+
+async def test_a_purge_that_is_to_retain_what_is_left_keeps_it(world: World) -> None:
+    world.gateways.purged_at_once = 0
+    data = world.gateways.bucket(await purging(world, 25))
+    await world.until_condition("Bucket", "photos", "False", "Purging")
+    data.objects = 5
+    await world.apply("Bucket", "photos", {"deletionPolicy": "Retain"})
+    await world.until_gone("Bucket", "photos")
+    kept = await world.bucket_record("photos")
+    assert kept is not None and kept.retained
+    assert (data.objects, data.destroyed) == (5, False)
+
+
+async def test_a_purge_that_is_to_wait_for_others_to_empty_the_bucket_opens_it(world: World) -> None:
+    world.gateways.purged_at_once = 0
+    data = world.gateways.bucket(await purging(world, 25))
+    await world.until_condition("Bucket", "photos", "False", "Purging")
+    await world.apply("Bucket", "photos", {"deletionPolicy": "Delete"})
+    await world.until_condition("Bucket", "photos", "False", "BucketNotEmpty")
+    obj = await world.get("Bucket", "photos")
+    assert obj is not None and "purge" not in obj["status"]
+    assert (data.objects, data.closed) == (25, False)
+    data.objects = 0
+    await world.until_gone("Bucket", "photos")
+    assert data.destroyed
+
+
+async def test_a_purge_leaves_the_data_of_others_alone(world: World) -> None:
+    """Not even that of a former Bucket of the same name, whose record it finds."""
+    await ready_bucket(world, deletionPolicy="Retain")
+    former = await world.bucket_record("photos")
+    assert former is not None
+    data = world.gateways.bucket(former.data_id)
+    data.objects = 3
+    await world.delete("Bucket", "photos")
+    await world.until_gone("Bucket", "photos")
+    await world.apply("Bucket", "photos", {"deletionPolicy": "Purge"})
+    await world.until_condition("Bucket", "photos", "False", "NameTaken")
+    await world.delete("Bucket", "photos")
+    await world.until_gone("Bucket", "photos")
+    assert (data.objects, data.closed, data.destroyed, data.purged) == (3, False, False, 0)
+    assert await world.bucket_record("photos") is not None
+    assert not [call for call in world.gateways.calls if call.startswith(("purge", "destroy"))]
 
 
 async def test_retain_keeps_data_and_name_and_revokes_the_key(world: World) -> None:

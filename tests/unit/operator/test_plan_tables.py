@@ -339,6 +339,56 @@ BUCKETS = {
         "GatewayUnavailable",
         "nobody answers",
     ),
+    "purged": (
+        {"bucket": bucket(deleting=True, deletionPolicy="Purge")},
+        ["CloseBucket", "MakeDeletionFinal", "PurgeBucket", "DestroyBucket", "DeleteRecord", "RemoveFinalizer"],
+        None,
+        "",
+    ),
+    "purged with a key": (
+        {"bucket": bucket(deleting=True, deletionPolicy="Purge"), "access_key": own_key()},
+        ["CloseBucket", "DeleteAccessKey"],
+        "Deleting",
+        "waiting until AccessKey photos is revoked",
+    ),
+    "purged, and it goes on": (
+        {
+            "bucket": bucket(deleting=True, annotation="final", deletionPolicy="Purge"),
+            "blocked": Blocked(do.PurgeBucket, "purging", objects=3, objects_before=10),
+        },
+        [],
+        "Purging",
+        "3 of 10 objects are left to be removed",
+    ),
+    "purged, and uploads are left": (
+        {
+            "bucket": bucket(deleting=True, annotation="final", deletionPolicy="Purge"),
+            "blocked": Blocked(do.PurgeBucket, "purging", objects=0, objects_before=0),
+        },
+        [],
+        "Purging",
+        "uploads that were never completed",
+    ),
+    "purged, gateway away": (
+        {
+            "bucket": bucket(
+                deleting=True,
+                annotation="final",
+                deletionPolicy="Purge",
+                status={"purge": {"objectsDone": 3, "objectsTotal": 10}},
+            ),
+            "blocked": Blocked(do.PurgeBucket, "unavailable", "nobody answers"),
+        },
+        [],
+        "GatewayUnavailable",
+        "nobody answers",
+    ),
+    "purged, its record not there": (
+        {"bucket": bucket(deleting=True, deletionPolicy="Purge"), "owned": None},
+        ["RemoveFinalizer"],
+        None,
+        "",
+    ),
     "deleted, retain": (
         {"bucket": bucket(deleting=True, deletionPolicy="Retain")},
         ["UpdateRecord", "RemoveFinalizer"],
@@ -527,6 +577,38 @@ def test_a_bucket_holds_nothing_when_it_is_claimed_and_what_was_counted_afterwar
         (7, 2048),
         (None, None),
     ]
+
+
+def _purge_told(left: int, before: int, told: tuple[int, int] | None) -> Any:
+    status = {} if told is None else {"status": {"purge": {"objectsDone": told[0], "objectsTotal": told[1]}}}
+    found = bucket(deleting=True, annotation="final", deletionPolicy="Purge", **status)
+    blocked = Blocked(do.PurgeBucket, "purging", objects=left, objects_before=before)
+    return plan_bucket(bucket_snapshot(bucket=found, blocked=blocked))
+
+
+@pytest.mark.parametrize(
+    ("left", "before", "told", "says"),
+    [
+        (900, 1000, None, (100, 1000)),
+        (895, 900, (100, 1000), (100, 1000)),  # half a hundredth further: no write
+        (890, 895, (100, 1000), (110, 1000)),
+        (3, 5, (0, 5), (2, 5)),
+        (2000, 2000, (100, 1000), (0, 2000)),  # more than was told: somebody opened it in between
+    ],
+)
+def test_a_purge_is_told_in_steps_of_a_hundredth(
+    left: int, before: int, told: tuple[int, int] | None, says: tuple[int, int]
+) -> None:
+    plan = _purge_told(left, before, told)
+    assert plan.status is not None
+    assert (plan.status.purge.objects_done, plan.status.purge.objects_total) == says
+    assert plan.status.objects == says[1] - says[0]
+
+
+def test_a_purge_goes_on_at_once_unless_it_comes_no_further() -> None:
+    moving, standing = _purge_told(900, 1000, None), _purge_told(900, 900, None)
+    assert (moving.requeue_at, moving.retry) == (NOW, False)
+    assert (standing.requeue_at, standing.retry) == (None, True)
 
 
 def test_a_retained_record_says_so() -> None:

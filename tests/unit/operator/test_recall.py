@@ -127,7 +127,7 @@ async def test_access_key_that_was_revoked_gets_a_new_key(world: World) -> None:
 
 
 WRITES = ("update", "update_status", "delete", "update_record", "delete_record", "delete_credentials")
-ASKED = ("close_bucket", "destroy_bucket", "prove_denied")
+ASKED = ("close_bucket", "purge_bucket", "destroy_bucket", "prove_denied")
 
 
 def recall_at(world: World, ref: Ref, number: int) -> list[bool]:
@@ -139,10 +139,10 @@ def recall_at(world: World, ref: Ref, number: int) -> list[bool]:
     def intercept(port: Any, name: str) -> None:
         original = getattr(port, name)
 
-        async def call(*args: Any) -> Any:
+        async def call(*args: Any, **named: Any) -> Any:
             if next(calls) == number and await get(ref) is not None:
                 outcome.append(await world.cluster.recall(ref))
-            return await original(*args)
+            return await original(*args, **named)
 
         setattr(port, name, call)
 
@@ -154,9 +154,11 @@ def recall_at(world: World, ref: Ref, number: int) -> list[bool]:
 
 
 @pytest.mark.parametrize("number", range(1, 20))
-@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+@pytest.mark.parametrize("policy", ["Delete", "Retain", "Purge"])
 async def test_bucket_is_whole_or_gone_wherever_the_recall_comes(world: World, policy: str, number: int) -> None:
     uid = await provisioned(world, deletionPolicy=policy)
+    held = 0 if policy == "Delete" else 25
+    world.gateways.bucket(uid).objects = held
     delete = world.cluster.delete
     outcome = recall_at(world, BUCKET, number)
     await delete(BUCKET, uid)
@@ -167,8 +169,9 @@ async def test_bucket_is_whole_or_gone_wherever_the_recall_comes(world: World, p
     await world.until(over)
     if outcome == [True]:
         await assert_as_new(world, uid)
+        assert world.gateways.bucket(uid).objects == held
     else:
         await world.until_gone("Bucket", "photos")
         await world.settle()
         assert await world.keys() == []
-        assert world.gateways.bucket(uid).destroyed == (policy == "Delete")
+        assert world.gateways.bucket(uid).destroyed == (policy != "Retain")
