@@ -64,7 +64,9 @@ def test_it_is_killed_amid_the_purge_and_goes_on(tmp_path: Path) -> None:
         rig.wait_condition("Bucket", "gone")
         (rig.resources / "gone.yaml").unlink()
         eventually("that it is told", lambda: "Bucket default/gone: Purging: " in rig.log.read_text())
+        everybody = [pid for pids in rig.processes().values() for pid in pids]
         rig.kill()
+        eventually("the children gone", lambda: not any(Path(f"/proc/{pid}").exists() for pid in everybody))
         assert f"of {OBJECTS + 1} objects are left to be removed" in rig.log.read_text()
         rig.start()
         client = s3_client(gone, retries={"max_attempts": 6})
