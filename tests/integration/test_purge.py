@@ -13,7 +13,7 @@ from cooper_gateway.storage.port import Attributes, BucketRef, Conditions, Guard
 from support.rig import KEY_REFUSED, REGION, Rig, bucket, error_code, eventually, s3_client
 from support.store_process import CommitterProcess, config_in
 
-OBJECTS = 25_000  # more than a gateway removes while one question of the operator's waits for it
+OBJECTS = 60_000  # more than a gateway removes while one question of the operator's waits for it
 LARGE = os.urandom(200_000)
 
 
