@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cooper_crds.fields import timestamp
-from support.operator_model import Model
+from support.operator_model import RECIPIENT, Model
 from support.virtual_time import VirtualLoop
 
 BUCKETS = ("aaa", "bbb")
 KEYS = ("aaa", "ci")  # one is a Bucket's name
+GUEST = "partner/guest"  # an AccessKey of another namespace
 SECRETS = ("aaa", "app")
 EXPIRES = (None, 20.0, 1e6)
 Act = tuple[Any, ...]
@@ -33,7 +34,9 @@ _SECRET: dict[str, st.SearchStrategy[Any]] = {
     "secretProfiles": _SECRET_PROFILES,
     "secretKeys": _SECRET_KEYS,
 }
-_ROTATION = st.sampled_from([None, {"overlap": "0s"}, {"overlap": "5s"}, {"overlap": "40s"}])
+_ROTATION = st.sampled_from(
+    [None, {"overlap": "0s"}, {"overlap": "5s"}, {"overlap": "40s"}, {"interval": "1m", "overlap": "5s"}]
+)
 _RESTART = st.sampled_from([None, [{"kind": "Deployment", "name": "web"}]])
 _SECRET |= {"rotation": _ROTATION, "restart": _RESTART}
 _ACTIONS = st.sampled_from([None, ["s3:GetObject"]])
@@ -43,11 +46,36 @@ BUCKET_SPEC = spec(
     deletionPolicy=st.sampled_from(["Delete", "Delete", "Purge", "Retain"]),
     credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, **_SECRET),
 )
+_PREFIXES = st.sampled_from([None, None, ["a/"], ["a/b/", "b/"]])
+_NETWORKS = st.sampled_from([None, None, ["192.0.2.0/24"]])
+
+
+def rights(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Grants on single Buckets."""
+    each = spec(bucket=st.sampled_from(BUCKETS), actions=_ACTIONS, prefixes=_PREFIXES, **more)
+    return st.lists(each, min_size=1, max_size=2, unique_by=lambda grant: grant["bucket"])
+
+
 KEY_SPEC = spec(
-    grants=st.lists(st.sampled_from(BUCKETS), min_size=1, unique=True).map(lambda all_: [{"bucket": b} for b in all_]),
+    grants=rights(),
+    allBuckets=st.sampled_from([None, None, {}, {"actions": ["s3:ListBucket"]}]),
+    allowedNetworks=_NETWORKS,
+    delivery=st.sampled_from([None, None, "Once"]),
+    once=st.just({"recipient": RECIPIENT}),
     state=st.sampled_from(["Active", "Active", "Revoked"]),
     expiresAt=st.sampled_from(EXPIRES),  # seconds from then on
     **_SECRET,
+)
+GUEST_SPEC = spec(grants=rights(namespace=st.just("default")), state=st.sampled_from(["Active", "Active", "Revoked"]))
+GRANT_SPEC = spec(
+    **{
+        "from": st.sampled_from(
+            [[{"namespace": "partner"}], [{"namespace": "partner"}, {"namespace": "x"}], [{"namespace": "x"}]]
+        )
+    },
+    buckets=st.sampled_from([None, ["aaa"], ["bbb", "ccc"]]),
+    actions=_ACTIONS,
+    prefixes=_PREFIXES,
 )
 NAMED = [("Bucket", "aaa"), ("Bucket", "bbb"), ("AccessKey", "aaa"), ("AccessKey", "ci")]
 #: Seconds: a Bucket's deletion takes its steps between a tenth and four tenths of one.
@@ -59,7 +87,6 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
     (4, st.tuples(st.just("recall"), st.sampled_from(NAMED), RECALLED_AFTER)),
     (1, st.tuples(st.just("region"), st.booleans())),
-    (1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS))),
     (1, st.tuples(st.just("spoil"), st.sampled_from(SECRETS), st.booleans())),
     (1, st.tuples(st.just("damage"), st.integers(0, 9))),
     (1, st.tuples(st.just("away"), st.booleans())),
@@ -68,6 +95,11 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (1, st.tuples(st.just("unavailable"), st.booleans())),
     (2, st.tuples(st.just("fill"), st.sampled_from([0, 0, 3]))),
     (5, st.tuples(st.just("crash"), st.integers(1, 10))),
+]
+CLASHES: list[tuple[int, st.SearchStrategy[Act]]] = [(1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS)))]
+SHARES: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (1, st.tuples(st.just("key"), st.just(GUEST), GUEST_SPEC)),
+    (3, st.tuples(st.just("grant"), st.sampled_from(["one", "other"]), st.one_of(st.none(), GRANT_SPEC))),
 ]
 ROTATIONS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
@@ -82,7 +114,7 @@ def steps_of(acts: list[tuple[int, st.SearchStrategy[Act]]]) -> st.SearchStrateg
     return st.lists(st.lists(st.tuples(step, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
 
 
-STEPS = steps_of([*ACTS, *ROTATIONS])
+STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS])
 
 
 async def act(model: Model, step: Act) -> None:
@@ -93,6 +125,8 @@ async def act(model: Model, step: Act) -> None:
         expires = how[1].get("expiresAt")
         timed = {} if expires is None else {"expiresAt": timestamp(model.now() + expires)}
         await model.apply("AccessKey", how[0], how[1] | timed)
+    elif what == "grant":
+        await (model.delete("BucketGrant", how[0]) if how[1] is None else model.apply("BucketGrant", how[0], how[1]))
     elif what == "rotate":
         await model.rotate(*how[0])
     elif what == "roll out":
@@ -134,6 +168,8 @@ async def live(steps: list[tuple[Act, float]], seed: int) -> list[str]:
     for name in BUCKETS:
         await model.apply("Bucket", name, {})
     await model.apply("AccessKey", "ci", {"grants": [{"bucket": name} for name in BUCKETS]})
+    await model.apply("AccessKey", GUEST, {"grants": [{"bucket": "aaa", "namespace": "default"}]})
+    await model.apply("BucketGrant", "one", {"from": [{"namespace": "partner"}]})
     model.start()
     await asyncio.sleep(3)
     try:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from cooper_crds.records import Record
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import StoredRecord
-from cooper_operator.plan import access_key, access_key_revocation, bucket, delivery
+from cooper_operator.plan import access_key, access_key_revocation, bucket, delivery, grants
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
-from property.test_operator_model import ACTS, RECALLED_AFTER, STEPS, Act, live, steps_of
+from property.test_operator_model import ACTS, CLASHES, RECALLED_AFTER, ROTATIONS, SHARES, Act, live, steps_of
 from support.virtual_time import VirtualLoop
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -68,8 +68,20 @@ def overwrites_secrets(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryCluster, "replace_credentials", replace_credentials, raising=False)
 
 
-#: Lives in which nothing is rotated: what shows seldom shows sooner there.
+def takes_what_is_asked(patch: pytest.MonkeyPatch) -> None:
+    """A BucketGrant that is there lets anything."""
+    patch.setattr(grants, "_both", lambda right, _: grants._asked(right))  # pyright: ignore
+
+
+def forgets_prefixes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(grants, "_asked", lambda right: (tuple(right.actions), ()))  # pyright: ignore
+
+
+#: What shows seldom shows sooner in lives in which that is done often which it has to do with.
 PLAIN = steps_of(ACTS)
+CLASHING = steps_of([*ACTS, *CLASHES * 6])
+ROTATING = steps_of([*ACTS, *ROTATIONS * 4])
+SHARING = steps_of([*ACTS, *SHARES * 6])
 #: Of Buckets that are emptied when they are deleted, and of little else.
 PURGED = steps_of(
     [
@@ -79,7 +91,13 @@ PURGED = steps_of(
         (1, st.tuples(st.just("crash"), st.integers(1, 10))),
     ]
 )
-LIVES = {"does not wait for the end of a rotation": STEPS, "purges what was recalled": PURGED}
+LIVES = {
+    "overwrites Secrets of others": CLASHING,
+    "does not wait for the end of a rotation": ROTATING,
+    "gives all that is asked of another namespace": SHARING,
+    "forgets prefixes": SHARING,
+    "purges what was recalled": PURGED,
+}
 BREAKS: dict[str, tuple[Break, str]] = {
     "delivers before the proof": (left_out("_prove_works"), "delivered key"),
     "does not wait for refusals": (left_out("_prove_denied"), "a worker honours its key"),
@@ -88,6 +106,8 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "revokes no record": (revokes_no_record, "is deleted and still there"),
     "overwrites Secrets of others": (overwrites_secrets, "a Secret of somebody else was changed"),
     "takes names that are taken": (takes_names, "was taken over"),
+    "gives all that is asked of another namespace": (takes_what_is_asked, "unasked"),
+    "forgets prefixes": (forgets_prefixes, "unasked"),
     "destroys what was recalled": (left_out("_make_deletion_final"), "its data is destroyed"),
     "purges what was recalled": (left_out("_make_deletion_final"), "of its objects were purged"),
     "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import Condition, find_condition
@@ -15,6 +17,7 @@ from cooper_crds.fields import timestamp
 from cooper_crds.names import key_record_name
 from cooper_crds.records import BucketRecord, KeyRecord, Record
 from cooper_crds.rotation import ROTATE_AT, WorkloadName
+from cooper_crds.sealing import open_sealed, recipient_of
 from cooper_crds.stored import Workload
 from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref, StoredRecord
 from cooper_operator.gateways.system_key import SystemKey
@@ -23,6 +26,7 @@ from cooper_operator.reconcile.operator import Intervals, Operator
 from cooper_operator.reconcile.reading import read
 from support.lagging_gateways import LaggingGateways, LoggedCluster, View
 from support.late_view import LateView
+from support.wanted_rights import rights_of, wanted_rights
 
 _T = TypeVar("_T")
 EPOCH = 1_800_000_000.0
@@ -36,12 +40,16 @@ LASTING = {
     "AccessKeyConflict",
     "BucketNotFound",
     "BucketNotReady",
+    "NotGranted",
     "Revoked",
     "Expired",
 }
 _WRITES = ("create", "update", "delete", "replace", "annotate")
 #: A workload that uses a Secret.
 WEB = WorkloadName(kind="Deployment", name="web")
+#: Who keys are sealed to that are delivered once.
+IDENTITY = X25519PrivateKey.from_private_bytes(bytes([7] * 32))
+RECIPIENT = recipient_of(IDENTITY)
 
 
 class Ports:
@@ -217,7 +225,8 @@ class Model:
     # What people do
 
     async def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
-        metadata = {"name": name} if kind == "Region" else {"name": name, "namespace": "default"}
+        ref = ref_of(kind, name)
+        metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
         manifest = {"apiVersion": "cooper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
         try:
             await self.cluster.apply(manifest)
@@ -225,7 +234,7 @@ class Model:
             pass  # the API server does not take every edit
 
     async def delete(self, kind: Any, name: str) -> None:
-        ref = Ref(kind, "" if kind == "Region" else "default", name)
+        ref = ref_of(kind, name)
         try:
             obj = await self.cluster.get(ref)
             if obj is not None:
@@ -236,7 +245,7 @@ class Model:
     async def rotate(self, kind: Any, name: str) -> None:
         """Somebody wants a new key now."""
         try:
-            obj = await self.cluster.get(Ref(kind, "default", name))
+            obj = await self.cluster.get(ref_of(kind, name))
             if obj is not None:
                 metadata = dict(obj["metadata"])
                 metadata["annotations"] = {**metadata.get("annotations", {}), ROTATE_AT: timestamp(self.now())}
@@ -251,7 +260,7 @@ class Model:
 
     async def recall(self, kind: Any, name: str) -> None:
         """Somebody puts back the manifest of a resource, if it is being deleted."""
-        ref = Ref(kind, "default", name)
+        ref = ref_of(kind, name)
         if ref in self.cluster._objects.entries and not self.cluster.unavailable:
             await self.cluster.recall(ref)
 
@@ -312,6 +321,7 @@ class Model:
         if obj["kind"] == "AccessKey":
             self._check_accepted(read(obj, AccessKey))
             self._check_rotated(read(obj, AccessKey))
+            self._check_sealed(read(obj, AccessKey))
         elif obj["kind"] == "Bucket":
             self._check_served(read(obj, Bucket))
 
@@ -338,6 +348,13 @@ class Model:
         for key in (key for view in self.gateways.views() for key in _keys(view)):
             if key.access_key_id == former and self._could_be_used(key):
                 self.violations.append(f"{meta.name} is said to be rotated, and a worker honours its former key")
+
+    def _check_sealed(self, access_key: AccessKey) -> None:
+        """What is delivered once is what it says, and works everywhere when it is first there."""
+        once = None if access_key.status is None else access_key.status.once
+        if once is None or once.access_key_id in self._delivered:
+            return
+        self._check_delivered(open_sealed(IDENTITY, once.access_key_id, once.sealed), once.access_key_id)
 
     def _check_accepted(self, access_key: AccessKey, *, always: bool = False) -> None:
         """A key that is said to be ready works everywhere, and serves nowhere what was withdrawn."""
@@ -405,6 +422,9 @@ class Model:
         self.gateways.stale.clear()
         await self.fill(0)
         await self.apply("Region", "local", {"tag": "us-east-1", "default": True})
+        for entry in list(self.cluster._objects.entries.values()):
+            if (spec := _without_interval(entry.obj["spec"])) is not None:  # which would never come to an end
+                await self.apply(entry.obj["kind"], _name_of(entry.obj), spec)
         if self._operator is None or self.ports.dead.is_set():
             await self.stop()
             self.start()
@@ -428,8 +448,10 @@ class Model:
             self._check_said(entry.obj)
             if entry.obj["kind"] == "AccessKey":
                 self._check_accepted(read(entry.obj, AccessKey), always=True)
+                self.violations += self._wrong_rights(read(entry.obj, AccessKey))
             self.violations += self._unsettled(entry.obj)
-        if any(dict(self.cluster._secrets["default", name].data) != FOREIGN for name in self.foreign):
+        held = [self.cluster._secrets.get(("default", name)) for name in self.foreign]
+        if any(each is None or dict(each.data) != FOREIGN for each in held):
             self.violations.append("a Secret of somebody else was changed")
         await self.stop()
         self.gateways.calls.clear()
@@ -439,6 +461,25 @@ class Model:
             self.violations.append(f"a restart of what is settled writes: {writes}")
         if self.gateways.calls:
             self.violations.append(f"a restart of what is settled asks: {self.gateways.calls}")
+
+    def _wrong_rights(self, access_key: AccessKey) -> Iterator[str]:
+        """A key that is in use may do what its AccessKey and others' BucketGrants say, and nothing else."""
+        status = access_key.status
+        record = self.cluster.stored(key_record_name((status and status.access_key_id) or ""))
+        if not isinstance(record, KeyRecord) or record.state != "Active":
+            return
+        objects = [entry.obj for entry in self.cluster._objects.entries.values()]
+        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        buckets = [each for each in stored if isinstance(each, BucketRecord)]
+        wanted, found = wanted_rights(access_key, objects, buckets), rights_of(record, buckets)
+        name = access_key.metadata.name
+        if found != wanted:
+            yield f"{name} may do {sorted(found - wanted)} unasked, and not {sorted(wanted - found)}"
+        if record.networks != tuple(access_key.spec.allowed_networks or ()):
+            yield f"{name} may be used from {record.networks}"
+        once = status and status.once
+        if (once is not None) != (access_key.spec.delivery == "Once"):
+            yield f"{name} is delivered in another way than it asks for"
 
     def _leftovers(self) -> Iterator[str]:
         live = self.cluster._objects.uids
@@ -491,6 +532,24 @@ class Model:
         over = ready is not None and ready.reason in ("Revoked", "Expired") and obj["kind"] == "AccessKey"
         if over and not _holds(conditions, "Revoked", meta["generation"]):
             yield f"{ref} is not said to be refused"
+
+
+def ref_of(kind: Any, name: str) -> Ref:
+    """A resource of the namespace `default`, or by `namespace/name`; or a Region."""
+    namespace, _, rest = name.rpartition("/")
+    return Ref(kind, "" if kind == "Region" else namespace or "default", rest)
+
+
+def _name_of(obj: Object) -> str:
+    return "/".join(filter(None, (obj["metadata"].get("namespace"), obj["metadata"]["name"])))
+
+
+def _without_interval(spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A spec that is the same but rotates no key by itself; None: it does not anyway."""
+    if "interval" in spec.get("rotation", {}):
+        return {**spec, "rotation": {"overlap": spec["rotation"].get("overlap", "1h")}}
+    credentials = _without_interval(spec["credentials"]) if "credentials" in spec else None
+    return None if credentials is None else {**spec, "credentials": credentials}
 
 
 def _whose(record: Record | None) -> str:

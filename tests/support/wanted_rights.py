@@ -1,0 +1,71 @@
+"""What a key is to be allowed, told anew from what people wrote: the model's own view, which knows nothing of plans."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.actions import DEFAULT_ACTIONS, GRANTABLE_ACTIONS
+from cooper_crds.records import BucketRecord, KeyRecord
+
+#: S3 name of a bucket, action, and the name of an object: places within each prefix that is in use here, and without.
+Right = tuple[str, str, str]
+PLACES = ("", "a", "a/", "a/x", "a/b/x", "b/x")
+
+
+def rights_of(key: KeyRecord, buckets: Iterable[BucketRecord]) -> set[Right]:
+    """What a record allows, on the buckets that are there."""
+    data = {each.name: each.data_id for each in buckets}
+    return {
+        (grant.bucket, action, place)
+        for grant in key.grants
+        for action in grant.actions
+        for place in PLACES
+        if data.get(grant.bucket) == grant.data_id and _within(grant.prefixes, place)
+    }
+
+
+def wanted_rights(
+    access_key: AccessKey, objects: Iterable[dict[str, Any]], buckets: Iterable[BucketRecord]
+) -> set[Right]:
+    """What the AccessKey asks for, and the owner of each Bucket lets."""
+    named = {(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each for each in objects}
+    home, spec = access_key.metadata.namespace, access_key.spec.model_dump(by_alias=True, exclude_none=True)
+    found: set[Right] = set()
+    for bucket in buckets:
+        owner = bucket.owner
+        theirs = named.get(("Bucket", owner.namespace, owner.name))
+        if bucket.retained or theirs is None or theirs["metadata"]["uid"] != owner.uid:
+            continue
+        asked = [
+            each
+            for each in spec.get("grants", [])
+            if (each.get("namespace", home), each["bucket"]) == (owner.namespace, owner.name)
+        ]
+        if owner.namespace == home:
+            asked += [spec["allBuckets"]] if "allBuckets" in spec else []
+            let = [{"actions": GRANTABLE_ACTIONS}]
+        else:
+            let = [
+                each["spec"]
+                for (kind, namespace, _), each in named.items()
+                if (kind, namespace) == ("BucketGrant", owner.namespace)
+                and {"namespace": home} in each["spec"]["from"]
+                and owner.name in each["spec"].get("buckets", [owner.name])
+            ]
+        found |= {
+            (bucket.name, action, place)
+            for action in GRANTABLE_ACTIONS
+            for place in PLACES
+            if _says(asked, action, place) and _says(let, action, place)
+        }
+    return found
+
+
+def _says(rights: list[dict[str, Any]], action: str, place: str) -> bool:
+    return any(
+        action in each.get("actions", DEFAULT_ACTIONS) and _within(each.get("prefixes", ()), place) for each in rights
+    )
+
+
+def _within(prefixes: Iterable[str], place: str) -> bool:
+    return not prefixes or any(place.startswith(prefix) for prefix in prefixes)
