@@ -56,28 +56,29 @@ class Bench:
         self.system.operator.start()
         await asyncio.to_thread(self.system.operator.wait_until_leading)
         began = time.monotonic()
-        await self._until_ready(tenant)
+        await self.until_ready(tenant)
         took = time.monotonic() - began
         await asyncio.sleep(1)  # the last events
         await asyncio.to_thread(self.system.operator.stop)
         return self.keys / took, self._writes(audited)
 
-    async def bare(self) -> float:
+    async def bare(self, namespace: str = "bench-bare") -> float:
         """Keys a second for a client that makes the same five writes for each, one after the other."""
-        tenant = await self.system.tenant("bench-bare")
+        tenant = await self.system.tenant(namespace)
         await self._create_keys(tenant)
         objects = (await self.api.list(Collection(kind_path("AccessKey", tenant), "keys"))).items
         began = time.monotonic()
-        await _all(self._write_like_the_operator(tenant, obj) for obj in objects)
+        await run_all(self._write_like_the_operator(tenant, obj) for obj in objects)
         return self.keys / (time.monotonic() - began)
 
     async def _create_keys(self, tenant: str) -> None:
         path = kind_path("AccessKey", tenant)
         grants = [{"grants": [{"bucket": f"bucket-{n % BUCKETS}"}]} for n in range(self.keys)]
         made = (manifest("AccessKey", tenant, f"key-{n:05}", spec) for n, spec in enumerate(grants))
-        await _all(self.api.create(path, "a key", each) for each in made)
+        await run_all(self.api.create(path, "a key", each) for each in made)
 
-    async def _until_ready(self, tenant: str) -> None:
+    async def until_ready(self, tenant: str) -> None:
+        """Wait until all keys of a namespace are Ready, and as many as there are to be."""
         of = Collection(kind_path("AccessKey", tenant), "keys")
         listing = await self.api.list(of)
         ready = {each["metadata"]["name"] for each in listing.items if _is_ready(each)}
@@ -145,7 +146,7 @@ def _is_ready(obj: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-async def _all(coroutines: Any) -> None:
+async def run_all(coroutines: Any) -> None:
     """Run all, `CONCURRENCY` at a time, as the operator does."""
     waiting = iter(coroutines)
 

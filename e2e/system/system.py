@@ -38,12 +38,21 @@ class Write:
 class System:
     """Start it with `start`; `stop` leaves the cluster as it was."""
 
-    def __init__(self, kubectl: Kubectl, kubeconfig: Path, home: Path, namespace: str, address: str) -> None:
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        kubeconfig: Path,
+        home: Path,
+        namespace: str,
+        address: str,
+        gateway_options: tuple[str, ...] = (),
+    ) -> None:
         self.kubectl = kubectl
         self.kubeconfig = kubeconfig
         self.home = home
         self.namespace = namespace
         self.address = address
+        self._gateway_options = gateway_options
         self.gateways: list[Gateway] = []
         self.operator: OperatorProcess
         self._tenants: list[str] = []
@@ -164,7 +173,13 @@ class System:
         """Another gateway with a store of its own. It is neither started nor published."""
         home = self.home / name
         home.mkdir()
-        options = ("--kubeconfig", str(self.home / "gateway.kubeconfig"), "--namespace", self.namespace)
+        options = (
+            "--kubeconfig",
+            str(self.home / "gateway.kubeconfig"),
+            "--namespace",
+            self.namespace,
+            *self._gateway_options,
+        )
         return Gateway(home, *options, host=self.address, region=region)
 
     async def _start_operator(self) -> None:
