@@ -82,20 +82,24 @@ PLAIN = steps_of(ACTS)
 CLASHING = steps_of([*ACTS, *CLASHES * 6])
 ROTATING = steps_of([*ACTS, *ROTATIONS * 4])
 SHARING = steps_of([*ACTS, *SHARES * 6])
-#: Of Buckets that are emptied when they are deleted, and of little else.
-PURGED = steps_of(
-    [
-        (1, st.tuples(st.just("bucket"), st.just("aaa"), st.just({"deletionPolicy": "Purge"}))),
-        (1, st.tuples(st.just("fill"), st.just(3))),
-        (1, st.tuples(st.just("recall"), st.just(("Bucket", "aaa")), RECALLED_AFTER)),
-        (1, st.tuples(st.just("crash"), st.integers(1, 10))),
-    ]
-)
+
+
+def recalled(bucket: dict[str, Any], *more: tuple[int, st.SearchStrategy[Act]]) -> st.SearchStrategy[Any]:
+    """Lives of a Bucket that is deleted and put back, and of little else."""
+    back = st.tuples(st.just("recall"), st.just(("Bucket", "aaa")), RECALLED_AFTER)
+    made = st.tuples(st.just("bucket"), st.just("aaa"), st.just(bucket))
+    return steps_of([(1, made), (1, back), (1, st.tuples(st.just("crash"), st.integers(1, 10))), *more])
+
+
+RECALLED = recalled({})
+PURGED = recalled({"deletionPolicy": "Purge"}, (1, st.tuples(st.just("fill"), st.just(3))))
 LIVES = {
     "overwrites Secrets of others": CLASHING,
     "does not wait for the end of a rotation": ROTATING,
     "gives all that is asked of another namespace": SHARING,
     "forgets prefixes": SHARING,
+    "destroys what was recalled": RECALLED,
+    "leaves what was recalled closed": RECALLED,
     "purges what was recalled": PURGED,
 }
 BREAKS: dict[str, tuple[Break, str]] = {
