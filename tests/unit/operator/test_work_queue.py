@@ -2,6 +2,7 @@ import asyncio
 
 from cooper_operator.cluster.port import Ref
 from cooper_operator.reconcile.queue import Outcome, Queue
+from support.virtual_time import virtual
 
 A = Ref("Bucket", "default", "a")
 B = Ref("Bucket", "default", "b")
@@ -29,6 +30,7 @@ class Recorder:
         return self.outcome
 
 
+@virtual
 async def test_one_worker_per_resource_and_no_resource_twice() -> None:
     work = Recorder()
     queue = Queue(work)
@@ -47,6 +49,7 @@ async def test_one_worker_per_resource_and_no_resource_twice() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_concurrency_is_bounded() -> None:
     work = Recorder()
     queue = Queue(work, concurrency=3)
@@ -60,6 +63,7 @@ async def test_concurrency_is_bounded() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_what_is_new_goes_before_routine() -> None:
     work = Recorder()
     queue = Queue(work, concurrency=1)
@@ -72,6 +76,7 @@ async def test_what_is_new_goes_before_routine() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_what_waits_as_routine_and_becomes_urgent_goes_before_the_others() -> None:
     work = Recorder()
     queue = Queue(work, concurrency=1)
@@ -91,6 +96,7 @@ async def test_what_waits_as_routine_and_becomes_urgent_goes_before_the_others()
     await queue.stop()
 
 
+@virtual
 async def test_retries_back_off_and_success_resets_them() -> None:
     work = Recorder(Outcome(retry=True))
     work.gate.set()
@@ -112,6 +118,7 @@ async def test_retries_back_off_and_success_resets_them() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_a_retry_is_capped() -> None:
     work = Recorder(Outcome(retry=True, retry_cap=0.02))
     work.gate.set()
@@ -122,6 +129,7 @@ async def test_a_retry_is_capped() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_in_a_hurry_what_failed_is_looked_at_as_if_for_the_first_time() -> None:
     work = Recorder(Outcome(retry=True))
     work.gate.set()
@@ -136,6 +144,7 @@ async def test_in_a_hurry_what_failed_is_looked_at_as_if_for_the_first_time() ->
     await queue.stop()
 
 
+@virtual
 async def test_in_a_hurry_what_is_being_worked_on_is_looked_at_again_if_it_failed_before() -> None:
     work = Recorder(Outcome(retry=True))
     work.gate.set()
@@ -155,6 +164,7 @@ async def test_in_a_hurry_what_is_being_worked_on_is_looked_at_again_if_it_faile
     await queue.stop()
 
 
+@virtual
 async def test_it_looks_again_after_the_time_asked_for() -> None:
     work = Recorder(Outcome(after=0.05))
     work.gate.set()
@@ -169,6 +179,7 @@ async def test_it_looks_again_after_the_time_asked_for() -> None:
     assert len(work.started) == 2
 
 
+@virtual
 async def test_a_failure_nobody_expected_is_retried() -> None:
     calls: list[Ref] = []
 
@@ -183,6 +194,7 @@ async def test_a_failure_nobody_expected_is_retried() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_nobody_waits_for_the_many_of_another_namespace() -> None:
     work = Recorder()
     work.gate.set()
@@ -200,6 +212,7 @@ async def test_nobody_waits_for_the_many_of_another_namespace() -> None:
     await queue.stop()
 
 
+@virtual
 async def test_a_crowd_that_changes_all_the_time_goes_behind_others_too() -> None:
     queue: Queue
     crowd = [Ref("AccessKey", "crowd", str(number)) for number in range(100)]
@@ -208,7 +221,7 @@ async def test_a_crowd_that_changes_all_the_time_goes_behind_others_too() -> Non
     async def reconcile(ref: Ref) -> Outcome:
         started.append(ref)
         queue.add(ref)  # changed while it was worked on
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         return Outcome()
 
     queue = Queue(reconcile, concurrency=2)
