@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -69,7 +70,8 @@ class Shell:
         (folder / "charts").symlink_to(ROOT / "charts")
         own = folder / "kubeconfig"
         shutil.copy(kubeconfig, own)  # a page chooses a namespace in it
-        path = f"{kubeconfig.parent}:{helm().parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        cooper = Path(sys.executable).parent
+        path = f"{kubeconfig.parent}:{helm().parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{cooper}"
         self._env = clean_env(PATH=path, HOME=str(folder), KUBECONFIG=str(own))
 
     def __call__(self, text: str, seconds: float = 120) -> str:
