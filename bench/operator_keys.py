@@ -95,7 +95,7 @@ class Bench:
         obj["metadata"].pop("managedFields", None)
         obj = await self.api.replace(path, name, obj)
         value = base64.b64encode(secrets.token_bytes(300)).decode()
-        record = {"metadata": {"name": f"bare-{name}"}, "type": "cooper.dev/bare", "data": {"record.json": value}}
+        record = {"metadata": {"name": f"{tenant}-{name}"}, "type": "cooper.dev/bare", "data": {"record.json": value}}
         await self.api.create(core_path("secrets", self.system.namespace), name, record)
         data = dict.fromkeys(("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "REGION", "BUCKET"), value[:64])
         await self.api.create(core_path("secrets", tenant), name, {"metadata": {"name": name}, "data": data})

@@ -83,7 +83,9 @@ class Scale:
     async def grow(self, keys: int, bare: int) -> Row:
         """Measure at this number of keys. `bare`: how many of them the bare client is given beside."""
         cold, writes = await self._cold(keys)
+        _tell(f"{keys} keys: {cold:.1f} Ready/s, {writes:.2f} writes a key")
         resync, resync_writes, meanwhile = await self._resync()
+        _tell(f"{keys} keys: looked at in {resync:.1f} s with {resync_writes} writes")
         new, revoked = await self._one_by_one(SINGLE)
         operator = _memory(self.system.operator)
         gateway = max(map(_memory, self.system.gateways))
@@ -191,6 +193,11 @@ class Scale:
         return name, took
 
 
+def _tell(text: str) -> None:
+    """What is known by now: the rest takes minutes, and may fail."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def _granting(number: int) -> dict[str, Any]:
     return {"grants": [{"bucket": f"bucket-{number % BUCKETS}"}]}
 
@@ -251,7 +258,7 @@ def _table(rows: list[Row]) -> str:
         ("of a bare client's rate", lambda row: f"{row.ratio:.2f}"),
         ("writes a key", lambda row: f"{row.writes_per_key:.2f}"),
         ("restart until all was looked at", lambda row: f"{row.resync:.1f} s"),
-        ("writes then", lambda row: str(row.resync_writes)),
+        ("writes then, its own new key among them", lambda row: str(row.resync_writes)),
         ("new key meanwhile, p50 / p99", lambda row: ms(row.new_in_resync)),
         ("new key, p50 / p99", lambda row: ms(row.new)),
         ("revoked everywhere, p50 / p99", lambda row: ms(row.revoked)),
