@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,9 @@ def test_it_is_rotated_and_put_into_a_file_like_any_other(rig: Rig, identity: tu
     rig.wait_condition("AccessKey", "seldom")
     first = opened(rig, file)
     manifest = json.loads(once(recipient, rotation={"overlap": "1s"}))
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    manifest["metadata"]["annotations"] = {"cooper.dev/rotate-at": now}
+    # The next whole second: the one that began before the key was issued asks for nothing.
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    manifest["metadata"]["annotations"] = {"cooper.dev/rotate-at": soon}
     rig.apply("seldom.yaml", json.dumps(manifest))
     rig.wait_condition("AccessKey", "seldom", "Rotated")
     second = opened(rig, file)
