@@ -12,6 +12,7 @@ import yaml
 from cooper_cli.cluster_options import kubeconfig_option
 from cooper_cli.places import Places
 from cooper_crds.access_key import AccessKey
+from cooper_crds.conditions import find_condition
 from cooper_crds.manifest import ManifestError, parse
 from cooper_crds.sealing import SealedError, open_sealed, recipient_of
 
@@ -95,7 +96,7 @@ def opened(found: object, name: str, private_key: "X25519PrivateKey") -> dict[st
     if access_key.spec.recipient is None:
         raise SealedError(f"{about} is delivered in a Secret: spec.delivery is not Once")
     if status is None or status.once is None:
-        ready = next((each for each in ([] if status is None else status.conditions) if each.type == "Ready"), None)
+        ready = find_condition([] if status is None else status.conditions, "Ready")
         why = "it was not looked at yet" if ready is None else ready.message
         raise SealedError(f"{about} holds no key: {why}")
     once, mine = status.once, recipient_of(private_key)
@@ -138,12 +139,12 @@ def _in_folder(data: Path, namespace: str, name: str) -> object:
 async def _on_cluster(kubeconfig: Path | None, namespace: str, name: str) -> object:
     # Imported here: the Kubernetes client takes a second that no other command is to wait for.
     from cooper_operator.cluster.kubernetes_api import KubernetesApi
-    from cooper_operator.cluster.kubernetes_connection import Connection, default_loader, from_kubeconfig
+    from cooper_operator.cluster.kubernetes_connection import Connection, loader_of
     from cooper_operator.cluster.kubernetes_objects import resource_path
     from cooper_operator.cluster.port import ClusterError, Ref
 
     ref = Ref("AccessKey", namespace, name)
-    api = KubernetesApi(Connection(default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)))
+    api = KubernetesApi(Connection(loader_of(kubeconfig)))
     try:
         return await api.get(resource_path(ref), str(ref))
     except ClusterError as error:

@@ -61,11 +61,11 @@ def _end(number: int, _: object) -> NoReturn:
 async def _fetch(name: str, namespace: str, kubeconfig: Path | None, data: Path, target: Path) -> None:
     # Imported here: the Kubernetes client takes a second that no other command is to wait for.
     from cooper_operator.cluster.kubernetes_api import KubernetesApi
-    from cooper_operator.cluster.kubernetes_connection import Connection, default_loader, from_kubeconfig
+    from cooper_operator.cluster.kubernetes_connection import Connection, loader_of
     from cooper_operator.cluster.kubernetes_objects import core_path
     from cooper_operator.cluster.port import ClusterError, Conflict, NotFound
 
-    api = KubernetesApi(Connection(default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)))
+    api = KubernetesApi(Connection(loader_of(kubeconfig)))
     path, about = core_path("secrets", namespace, name), f"Secret {namespace}/{name}"
     told = ""
     try:

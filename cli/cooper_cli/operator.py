@@ -119,11 +119,11 @@ def operator(
     logging.getLogger(_LOGGER).setLevel(logging.DEBUG if verbose else logging.INFO)
     # Imported here: kopf and the Kubernetes client take a second that no other command is to wait for.
     from cooper_operator.certificates.secret import ServingSecret
-    from cooper_operator.cluster.kubernetes_connection import default_loader, from_kubeconfig
+    from cooper_operator.cluster.kubernetes_connection import loader_of
     from cooper_operator.installation import Installation
     from cooper_operator.service import Service
 
-    load = default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
+    load = loader_of(kubeconfig)
     asyncio.run(_check(load))
     namespace = records_namespace(namespace, kubeconfig)
     serving = None if tls_secret is None else ServingSecret(tls_secret, hosts)

@@ -92,6 +92,11 @@ class Access:
     token: str | None = field(repr=False)
 
 
+def loader_of(kubeconfig: Path | None) -> Loader:
+    """By that file; without one as `default_loader` finds out."""
+    return default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
+
+
 async def access(load: Loader) -> Access:
     """Read address and credentials now. Raises Unavailable."""
     settings = _client.Configuration()

@@ -49,7 +49,7 @@ class Rollout:
 
 def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:
     """Whether all workloads that are there run with what the Secret is to hold, as far as it is to hold something."""
-    if content is None or snapshot.access_key.spec.recipient is not None:
+    if content is None:
         return True
     mark, name = content_mark(content), mark_name(secret_name(snapshot))
     return all(
@@ -60,7 +60,7 @@ def is_done(snapshot: AccessKeySnapshot, content: SecretContent | None) -> bool:
 
 def plan(snapshot: AccessKeySnapshot, content: SecretContent | None, steps: list[Step]) -> Rollout:
     """`content` is what the Secret holds once `steps` have been done. None: nothing is delivered."""
-    if content is None or not snapshot.workloads or snapshot.access_key.spec.recipient is not None:
+    if content is None or not snapshot.workloads:
         return Rollout()
     deliver = next((step for step in steps if isinstance(step, DeliverCredentials)), None)
     changes = deliver is not None and _changes(deliver)

@@ -209,8 +209,9 @@ class Observer:
         return list(dict.fromkeys([*names, *every]))
 
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
-        """What is to be restarted for a key that is to be in use."""
-        names = key.spec.restart or () if is_to_work(key, self._clock()) else ()
+        """What is to be restarted for a key that is to be in use, in a Secret."""
+        in_secret = is_to_work(key, self._clock()) and key.spec.recipient is None
+        names = key.spec.restart or () if in_secret else ()
         found = await asyncio.gather(*(self._cluster.get_workload(key.metadata.namespace, name) for name in names))
         return tuple(found)
 
