@@ -44,7 +44,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
                 terminalreporter.write_sep("-", title)
                 terminalreporter.write_line(text)
     if (tried := len(_retried(terminalreporter))) > _SECOND_TRIES:
-        terminalreporter.write_line(f"{tried} tests needed a second try; {_SECOND_TRIES} may: the run has failed", red=True)
+        terminalreporter.write_line(
+            f"{tried} tests needed a second try; {_SECOND_TRIES} may: the run has failed", red=True
+        )
 
 
 def _retried(reporter: TerminalReporter) -> dict[str, list[pytest.TestReport]]:
