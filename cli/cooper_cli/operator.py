@@ -118,6 +118,8 @@ def operator(
     logs.set_up("operator")
     logging.getLogger(_LOGGER).setLevel(logging.DEBUG if verbose else logging.INFO)
     # Imported here: kopf and the Kubernetes client take a second that no other command is to wait for.
+    import uvloop
+
     from cooper_operator.certificates.secret import ServingSecret
     from cooper_operator.cluster.kubernetes_connection import loader_of
     from cooper_operator.installation import Installation
@@ -140,7 +142,7 @@ def operator(
     server.start()
     logging.getLogger(_LOGGER).info("metrics and health on port %d", server.port)
     try:
-        asyncio.run(_run(service.run))
+        uvloop.run(_run(service.run))
     finally:
         server.stop()
 

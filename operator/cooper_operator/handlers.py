@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import kopf
+import uvloop
 from kopf._cogs.structs.references import Insights
 
 from cooper_crds.kubernetes import GROUP, LEASE, VERSION
@@ -66,7 +67,7 @@ class Handlers:
 
         def follow() -> None:
             try:
-                asyncio.run(self._operator(self._registry(loop, self._login_or(problems, stop)), problems, stop))
+                uvloop.run(self._operator(self._registry(loop, self._login_or(problems, stop)), problems, stop))
             except Exception as problem:
                 problems.append(problem)
             finally:

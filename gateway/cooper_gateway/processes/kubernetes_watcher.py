@@ -4,6 +4,8 @@ import asyncio
 import signal
 import time
 
+import uvloop
+
 from cooper_gateway.config import KubernetesRecords
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.errors import Refusal
@@ -24,7 +26,7 @@ def watch_kubernetes(child: Child, settings: KubernetesRecords) -> None:
 
     It is ready as soon as it knows what the mirror knows: the API may be away for long, and records are served on.
     """
-    asyncio.run(_watch(child, settings))
+    uvloop.run(_watch(child, settings))
 
 
 async def _watch(child: Child, settings: KubernetesRecords) -> None:

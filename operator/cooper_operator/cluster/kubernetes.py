@@ -6,7 +6,7 @@ Resources are the tenants', credentials are Secrets beside them, records are Sec
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, Literal
 
 from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
@@ -24,7 +24,13 @@ from cooper_operator.cluster.kubernetes_credentials import (
 )
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
 from cooper_operator.cluster.kubernetes_foreign import ForeignSecrets
-from cooper_operator.cluster.kubernetes_ledgers import CredentialsLedger, EchoLedger, IsEcho, Ledger, RecordLedger
+from cooper_operator.cluster.kubernetes_ledgers import (
+    CredentialsLedger,
+    EchoLedger,
+    Ledger,
+    RecordLedger,
+    TellUnlessEcho,
+)
 from cooper_operator.cluster.kubernetes_objects import (
     CLUSTER_SCOPED,
     PLURALS,
@@ -134,20 +140,17 @@ class KubernetesCluster:
     async def create(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        written = await self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj)
-        return self._wrote_resource(ref, written)
+        return await self._write_resource(ref, self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj))
 
     async def update(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        written = await self._api.replace(resource_path(ref), str(ref), obj)
-        return self._wrote_resource(ref, written)
+        return await self._write_resource(ref, self._api.replace(resource_path(ref), str(ref), obj))
 
     async def update_status(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)
-        written = await self._api.replace(f"{resource_path(ref)}/status", str(ref), obj)
-        return self._wrote_resource(ref, written)
+        return await self._write_resource(ref, self._api.replace(f"{resource_path(ref)}/status", str(ref), obj))
 
     async def delete(self, ref: Ref, uid: str) -> None:
         """See the port."""
@@ -189,8 +192,8 @@ class KubernetesCluster:
         if beside:
             await self._config_maps.bring(namespace, name, beside, owner)
         made = new_secret(namespace, name, data, owner, access_key_id, beside.keys())
-        written = await self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
-        self._writes.wrote(core_path("secrets", namespace, name), written)
+        request = self._api.create(core_path("secrets", namespace), _secret(namespace, name), made)
+        await self._writes.write(core_path("secrets", namespace, name), request)
         self.seen.saw_credentials(namespace, name, owner["metadata"]["uid"])
 
     async def update_credentials(
@@ -213,7 +216,7 @@ class KubernetesCluster:
         path = core_path("secrets", current.namespace, current.name)
         try:
             patch = secret_patch(of_secret(current), data, owner, access_key_id, beside.keys())
-            self._writes.wrote(path, await self._api.patch(path, about, patch))
+            await self._writes.write(path, self._api.patch(path, about, patch))
         except NotFound as error:
             raise Conflict(str(error)) from None
 
@@ -273,14 +276,14 @@ class KubernetesCluster:
     async def create_record(self, name: str, record: Record) -> StoredRecord:
         """See the port."""
         made = new_record_secret(self._namespace, name, record)
-        secret = await self._api.create(core_path("secrets", self._namespace), f"record {name}", made)
-        return self._wrote(name, record, secret)
+        request = self._api.create(core_path("secrets", self._namespace), f"record {name}", made)
+        return await self._write_record(name, record, request)
 
     async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
         """See the port."""
         patch = record_patch(current.name, record, current.version, {})
-        secret = await self._api.patch(self._record_path(current.name), f"record {current.name}", patch)
-        return self._wrote(current.name, record, secret)
+        request = self._api.patch(self._record_path(current.name), f"record {current.name}", patch)
+        return await self._write_record(current.name, record, request)
 
     async def delete_record(self, current: StoredRecord) -> None:
         """See the port."""
@@ -303,7 +306,7 @@ class KubernetesCluster:
         except AlreadyExists:
             pass  # copied by an attempt that got no further: the name bears the version, so the content is this one
         patch = record_patch(name, record, secret["metadata"]["resourceVersion"], secret.get("data") or {})
-        self._wrote(name, record, await self._api.patch(self._record_path(name), f"record {name}", patch))
+        await self._write_record(name, record, self._api.patch(self._record_path(name), f"record {name}", patch))
         return kept
 
     # Telling
@@ -324,8 +327,7 @@ class KubernetesCluster:
             self.seen.saw_deletion(obj["metadata"]["uid"])
         else:
             self.seen.saw(ref, obj)
-        if not self._is_echo(resource_path(ref), None if gone else version):
-            self.notify(ref)
+        self._tell_unless_echo(resource_path(ref), None if gone else version, lambda: self.notify(ref))
 
     def watch(self) -> AsyncIterator[Ref]:
         """See the port. Raises Unavailable when what there is cannot be listed."""
@@ -354,26 +356,29 @@ class KubernetesCluster:
             return Collection(core_path(plural, namespace), about, selector, metadata_only=True)
 
         records, ours = {"fieldSelector": RECORD_SELECTOR}, {"labelSelector": CREDENTIALS_LABEL}
-        ledger = RecordLedger(self.seen, self._is_echo_of("secrets"))
+        ledger = RecordLedger(self.seen, self._tell_of("secrets"))
         yield all_of("secrets", self._namespace, "records", records), record_secret_owner, ledger
         for each in self._namespaces:
-            noted = CredentialsLedger(self.seen, each, self._is_echo_of("secrets"))
+            noted = CredentialsLedger(self.seen, each, self._tell_of("secrets"))
             yield all_of("secrets", each, "credentials", ours), credentials_owner, noted
-            beside = EchoLedger(self._is_echo_of("configmaps"))
+            beside = EchoLedger(self._tell_of("configmaps"))
             yield all_of("configmaps", each, "ConfigMaps of credentials", ours), credentials_owner, beside
 
-    def _is_echo(self, path: str, version: str | None) -> bool:
-        return self._writes.is_echo(path, version) and not self._echoes
+    def _tell_unless_echo(self, path: str, version: str | None, tell: Callable[[], None]) -> None:
+        if self._echoes:
+            tell()
+        else:
+            self._writes.tell_unless_echo(path, version, tell)
 
-    def _is_echo_of(self, plural: str) -> IsEcho:
-        def is_echo(metadata: Mapping[str, Any], deleted: bool) -> bool:
+    def _tell_of(self, plural: str) -> TellUnlessEcho:
+        def tell_unless_echo(metadata: Mapping[str, Any], deleted: bool, tell: Callable[[], None]) -> None:
             path = core_path(plural, metadata["namespace"], metadata["name"])
-            return self._is_echo(path, None if deleted else metadata["resourceVersion"])
+            self._tell_unless_echo(path, None if deleted else metadata["resourceVersion"], tell)
 
-        return is_echo
+        return tell_unless_echo
 
-    def _wrote_resource(self, ref: Ref, written: dict[str, Any]) -> Object:
-        self._writes.wrote(resource_path(ref), written)
+    async def _write_resource(self, ref: Ref, request: Awaitable[dict[str, Any]]) -> Object:
+        written = await self._writes.write(resource_path(ref), request)
         obj = trimmed(written)
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
@@ -393,9 +398,9 @@ class KubernetesCluster:
         except NotFound:
             return None
 
-    def _wrote(self, name: str, record: Record, secret: Mapping[str, Any]) -> StoredRecord:
+    async def _write_record(self, name: str, record: Record, request: Awaitable[dict[str, Any]]) -> StoredRecord:
+        secret = await self._writes.write(self._record_path(name), request)
         version: str = secret["metadata"]["resourceVersion"]
-        self._writes.wrote(self._record_path(name), secret)
         self._revision.wrote(version)
         stored = StoredRecord(name, record, version)
         self.seen.read_record(stored)

@@ -19,7 +19,7 @@ _JOINT = "+"
 
 
 class ConfigMaps:
-    """Those beside Secrets of ours. `writes` is told of what is written."""
+    """Those beside Secrets of ours. All writes go through `writes`."""
 
     def __init__(self, api: KubernetesApi, writes: OwnWrites) -> None:
         self._api = api
@@ -50,7 +50,7 @@ class ConfigMaps:
         if found is None:
             made = _config_map(namespace, name, data, owner)
             try:
-                self._writes.wrote(path, await self._api.create(_path(namespace), about, made))
+                await self._writes.write(path, self._api.create(_path(namespace), about, made))
             except AlreadyExists as error:
                 raise Conflict(str(error)) from None
             return
@@ -61,7 +61,7 @@ class ConfigMaps:
             raise Conflict(f"{about} changed since it was read")
         patch = _patch(found, data, owner)
         try:
-            self._writes.wrote(path, await self._api.patch(path, about, patch))
+            await self._writes.write(path, self._api.patch(path, about, patch))
         except NotFound as error:
             raise Conflict(str(error)) from None
 

@@ -77,6 +77,7 @@ class ForeignSecrets:
 class _OnlyTheEnd(NoLedger):
     """A foreign Secret that only changed is still in the way."""
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
         """Worth telling when it is gone."""
-        return deleted
+        if deleted:
+            tell()

@@ -8,8 +8,8 @@ from cooper_operator.cluster.recollection import Seen
 
 Metadata = Mapping[str, Any]
 
-#: Whether an object's metadata (and whether it is gone) show nothing but what was written here.
-IsEcho = Callable[[Metadata, bool], bool]
+#: Calls the last one unless an object's metadata (and whether it is gone) show nothing but what was written here.
+TellUnlessEcho = Callable[[Metadata, bool, Callable[[], None]], None]
 
 
 class Ledger(Protocol):
@@ -19,8 +19,8 @@ class Ledger(Protocol):
         """All there are."""
         ...
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
-        """One that changed. Whether it is worth telling: an echo of our own write is not."""
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
+        """One that changed. `tell` is called if it is worth telling: an echo of our own write is not."""
         ...
 
     def lost(self) -> None:
@@ -34,9 +34,9 @@ class NoLedger:
     def listed(self, found: Sequence[Metadata]) -> None:
         """Nothing to note."""
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
         """Worth telling."""
-        return True
+        tell()
 
     def lost(self) -> None:
         """Nothing to note."""
@@ -45,29 +45,29 @@ class NoLedger:
 class EchoLedger(NoLedger):
     """Of what nothing is to be noted but our own writes."""
 
-    def __init__(self, is_echo: IsEcho) -> None:
-        self._is_echo = is_echo
+    def __init__(self, tell_unless_echo: TellUnlessEcho) -> None:
+        self._tell = tell_unless_echo
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
         """See Ledger."""
-        return not self._is_echo(metadata, deleted)
+        self._tell(metadata, deleted, tell)
 
 
 class RecordLedger:
     """Of records: one that was written by somebody else is read anew."""
 
-    def __init__(self, seen: Seen, is_echo: IsEcho) -> None:
+    def __init__(self, seen: Seen, tell_unless_echo: TellUnlessEcho) -> None:
         self._seen = seen
-        self._is_echo = is_echo
+        self._tell = tell_unless_echo
 
     def listed(self, found: Sequence[Metadata]) -> None:
         """See Ledger."""
         self._seen.records_are({record_name(each["name"]): each["resourceVersion"] for each in found})
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
         """See Ledger."""
         self._seen.saw_record(record_name(metadata["name"]), metadata["resourceVersion"])
-        return not self._is_echo(metadata, deleted)
+        self._tell(metadata, deleted, tell)
 
     def lost(self) -> None:
         """See Ledger."""
@@ -77,10 +77,10 @@ class RecordLedger:
 class CredentialsLedger:
     """Of credentials in one namespace, or (empty) in all: whose they say they are."""
 
-    def __init__(self, seen: Seen, namespace: str, is_echo: IsEcho) -> None:
+    def __init__(self, seen: Seen, namespace: str, tell_unless_echo: TellUnlessEcho) -> None:
         self._seen = seen
         self._namespace = namespace
-        self._is_echo = is_echo
+        self._tell = tell_unless_echo
 
     def listed(self, found: Sequence[Metadata]) -> None:
         """See Ledger."""
@@ -89,11 +89,11 @@ class CredentialsLedger:
             self._seen.saw_credentials(each["namespace"], each["name"], _owner_uid(each))
         self._seen.followed.add(self._namespace)
 
-    def shown(self, metadata: Metadata, deleted: bool) -> bool:
+    def shown(self, metadata: Metadata, deleted: bool, tell: Callable[[], None]) -> None:
         """See Ledger."""
         uid = None if deleted else _owner_uid(metadata)
         self._seen.saw_credentials(metadata["namespace"], metadata["name"], uid)
-        return not self._is_echo(metadata, deleted)
+        self._tell(metadata, deleted, tell)
 
     def lost(self) -> None:
         """See Ledger."""

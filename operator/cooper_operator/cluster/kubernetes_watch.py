@@ -62,8 +62,7 @@ class OwnerWatch:
         _, before = self._known.pop(key, ("", None))
         if not deleted:
             self._known[key] = (metadata["resourceVersion"], owner)
-        if self._ledger.shown(metadata, deleted):
-            self._tell(before, owner)
+        self._ledger.shown(metadata, deleted, lambda: self._tell(before, owner))
 
     def lost(self, why: str) -> None:
         """Nothing is known of what happens now."""

@@ -90,7 +90,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._shown = _Shown()
-        self._resources: dict[Ref, Object] = {}
+        self._resources: dict[tuple[Kind, str], dict[Ref, Object]] = {}  # by kind and namespace
         self._listed: set[tuple[Kind, str]] = set()  # kinds, and in which namespaces; '' stands for all
         self._records: dict[str, StoredRecord] = {}
         self._credentials: dict[str, set[tuple[str, str]]] = {}  # by the owner's UID: namespace and name
@@ -101,13 +101,13 @@ class Seen:
 
     def resource(self, ref: Ref) -> Object | None:
         """See the protocol."""
-        return self._resources.get(ref)
+        return self._there(ref).get(ref)
 
     def all_of(self, kind: Kind, namespace: str) -> list[Object] | None:
         """See the protocol."""
         if self._listed.isdisjoint({(kind, ""), (kind, namespace)}):
             return None
-        return [obj for ref, obj in self._resources.items() if (ref.kind, ref.namespace) == (kind, namespace)]
+        return list(self._resources.get((kind, namespace), {}).values())
 
     def record(self, name: str) -> StoredRecord | None:
         """See the protocol."""
@@ -135,36 +135,45 @@ class Seen:
 
     def saw(self, ref: Ref, obj: Object) -> None:
         """A resource as it was shown or written."""
-        before = self._resources.get(ref)
+        before = self._there(ref).get(ref)
         if self._shown.is_past(ref, _version(obj)):
             return
         if before is None or _version(before) <= _version(obj):
-            self._resources[ref] = obj
+            self._resources.setdefault((ref.kind, ref.namespace), {})[ref] = obj
 
     def gone(self, ref: Ref, version: str) -> None:
         """A resource is gone, as of a version."""
         self._shown.note(ref, int(version) + 1)
-        before = self._resources.get(ref)
+        before = self._there(ref).get(ref)
         if before is not None and _version(before) <= int(version):
-            del self._resources[ref]
+            self._drop(ref)
 
     def listed(self, kind: Kind, namespace: str, found: Mapping[Ref, Object], version: str) -> list[Ref]:
         """All resources of a kind in a namespace, or (empty) of all, at a version of the cluster. Returns those that
         were there and are not any more."""
         gone = [
             ref
-            for ref, obj in self._resources.items()
-            if ref.kind == kind
-            and namespace in ("", ref.namespace)
-            and ref not in found
-            and _version(obj) <= int(version)
+            for (of, where), held in self._resources.items()
+            if of == kind and namespace in ("", where)
+            for ref, obj in held.items()
+            if ref not in found and _version(obj) <= int(version)
         ]
         for ref in gone:
-            del self._resources[ref]
+            self._drop(ref)
         for ref, obj in found.items():
             self.saw(ref, obj)
         self._listed.add((kind, namespace))
         return gone
+
+    def _there(self, ref: Ref) -> Mapping[Ref, Object]:
+        """All of its kind in its namespace."""
+        return self._resources.get((ref.kind, ref.namespace), {})
+
+    def _drop(self, ref: Ref) -> None:
+        place = (ref.kind, ref.namespace)
+        del self._resources[place][ref]
+        if not self._resources[place]:
+            del self._resources[place]
 
     # Records
 

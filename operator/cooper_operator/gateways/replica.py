@@ -6,7 +6,7 @@ The workers of a replica share a port; the kernel gives each new connection to o
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response, TlsFailed, authority
@@ -67,11 +67,16 @@ class Replica:
         except TimeoutError:
             return
 
-    async def ask_all(self, ask: Ask, timeout: float) -> dict[int, Response | None]:
-        """Put a question to every worker met; None for one that does not answer in time or is gone."""
-        workers = dict(self._workers)
-        answers = await asyncio.gather(*(self._ask(index, ask, timeout) for index in workers))
-        return dict(zip(workers, answers, strict=True))
+    @property
+    def met(self) -> tuple[int, ...]:
+        """The workers that there is a connection to."""
+        return tuple(self._workers)
+
+    async def ask(self, workers: Iterable[int], ask: Ask, timeout: float) -> dict[int, Response | None]:
+        """Put a question to workers that were met; None for one that does not answer in time or is gone."""
+        asked = list(workers)
+        answers = await asyncio.gather(*(self._ask(index, ask, timeout) for index in asked))
+        return dict(zip(asked, answers, strict=True))
 
     async def ask_any(self, ask: Ask, timeout: float) -> Response | None:
         """Put a question to one worker; None when none can be reached. Never asks twice: it may have been done."""

@@ -148,7 +148,7 @@ class Observer:
 
     async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
         namespace = key.metadata.namespace
-        records = await self._records(self._key_record_names(key), observed.look)
+        records = await self._records(self._key_record_names(key, observed.look), observed.look)
         region = wanted_region_of_key(key, records)
         around = await self._surroundings(region, observed)
         names = await self._buckets_of(key, observed) if is_to_work(key, self._clock()) else []
@@ -266,10 +266,16 @@ class Observer:
             names.add(bucket_record_name(bucket.status.bucket_name))
         return next((found for found in await self._records(names, look) if record_of(found, uid) is not None), None)
 
-    def _key_record_names(self, key: AccessKey) -> set[str]:
-        """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself."""
+    def _key_record_names(self, key: AccessKey, look: Look) -> set[str]:
+        """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself.
+
+        That there is none of a key that is to work need not be proven: to create the first one fails if it is there,
+        and the next look is live.
+        """
         uid = key.metadata.uid
-        names = self._index.owned_by(uid) | {key_record_name(access_key_id(uid, 0))}
+        names = self._index.owned_by(uid)
+        if look.live or not is_to_work(key, self._clock()):
+            names.add(key_record_name(access_key_id(uid, 0)))
         if key.status is not None and key.status.access_key_id is not None:
             names.add(key_record_name(key.status.access_key_id))
         return names

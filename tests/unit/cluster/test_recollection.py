@@ -1,5 +1,6 @@
 """What is remembered of a cluster: the newest version, nothing that is known to be gone, and no key's secret."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -107,14 +108,20 @@ def test_records_are_remembered_as_they_were_read_and_keys_never(seen: Seen) -> 
     assert seen.record("bucket-photos") is None
 
 
+def tell_all(metadata: object, deleted: bool, tell: Callable[[], None]) -> None:
+    tell()
+
+
+def tell_nothing(metadata: object, deleted: bool, tell: Callable[[], None]) -> None:
+    pass
+
+
 @pytest.mark.parametrize(("versions", "remembered"), [(["7"], True), (["8"], False), ([], False)])
 def test_a_list_of_records_takes_away_what_is_at_another_version(
     seen: Seen, versions: list[str], remembered: bool
 ) -> None:
     seen.read_record(StoredRecord("bucket-photos", BucketRecord("photos", "data", OWNER), "7"))
-    RecordLedger(seen, lambda *_: False).listed(
-        [{"name": "bucket-photos", "resourceVersion": each} for each in versions]
-    )
+    RecordLedger(seen, tell_all).listed([{"name": "bucket-photos", "resourceVersion": each} for each in versions])
     assert (seen.record("bucket-photos") is not None) is remembered
 
 
@@ -124,14 +131,16 @@ def secret(name: str, uid: str | None, namespace: str = "default") -> dict[str, 
 
 
 def test_credentials_are_known_only_while_their_watch_is_followed(seen: Seen) -> None:
-    ledger = CredentialsLedger(seen, "", lambda *_: False)
+    ledger = CredentialsLedger(seen, "", tell_all)
     assert seen.credentials("default", "uid-1") is None
     ledger.listed([secret("a", "uid-1"), secret("b", "uid-2"), secret("c", "uid-1", "elsewhere")])
     assert seen.credentials("default", "uid-1") == {"a"}
-    assert ledger.shown(secret("d", "uid-1"), False)
-    ledger.shown(secret("a", None), False)
+    told: list[str] = []
+    ledger.shown(secret("d", "uid-1"), False, lambda: told.append("d"))
+    assert told == ["d"]
+    ledger.shown(secret("a", None), False, lambda: None)
     assert seen.credentials("default", "uid-1") == {"d"}
-    ledger.shown(secret("d", "uid-1"), True)
+    ledger.shown(secret("d", "uid-1"), True, lambda: None)
     assert seen.credentials("default", "uid-1") == frozenset()
     ledger.lost()
     assert seen.credentials("default", "uid-1") is None
@@ -140,12 +149,14 @@ def test_credentials_are_known_only_while_their_watch_is_followed(seen: Seen) ->
 
 
 def test_of_named_namespaces_only_those_are_known(seen: Seen) -> None:
-    CredentialsLedger(seen, "default", lambda *_: False).listed([secret("a", "uid-1")])
+    CredentialsLedger(seen, "default", tell_all).listed([secret("a", "uid-1")])
     assert seen.credentials("default", "uid-1") == {"a"}
     assert seen.credentials("elsewhere", "uid-1") is None
 
 
 def test_our_own_writes_are_not_worth_telling(seen: Seen) -> None:
-    assert not RecordLedger(seen, lambda *_: True).shown(secret("key-a", None), False)
-    assert not CredentialsLedger(seen, "", lambda *_: True).shown(secret("a", "uid-1"), False)
+    told: list[str] = []
+    RecordLedger(seen, tell_nothing).shown(secret("key-a", None), False, lambda: told.append("key-a"))
+    CredentialsLedger(seen, "", tell_nothing).shown(secret("a", "uid-1"), False, lambda: told.append("a"))
+    assert told == []
     assert seen._owner == {("default", "a"): "uid-1"}

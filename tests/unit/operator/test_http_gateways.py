@@ -157,6 +157,19 @@ async def test_a_key_works_when_every_worker_says_so(gateway: FakeGateway, gatew
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
 
 
+async def test_where_one_worker_goes_by_earlier_records_the_others_are_not_asked(
+    gateway: FakeGateway, gateways: HttpGateways
+) -> None:
+    assert not (await gateways.prove_works(REGION, KEY, ["photos"])).complete  # all are met
+    gateway.requests.clear()
+    gateway.answer = knows(set(), "photos")
+    proof = await gateways.prove_works(REGION, KEY, ["photos"])
+    assert (proof.proven, proof.expected, len(gateway.requests)) == (0, 3, 1)
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert {worker for worker, *_ in gateway.requests} == {0, 1, 2}
+
+
 async def test_settings_are_followed_when_every_worker_says_so(gateway: FakeGateway, gateways: HttpGateways) -> None:
     former = msgspec.structs.replace(REGION, max_object_size=1)
 
