@@ -19,6 +19,7 @@ from cooper_crds.fields import (
     RegionName,
     ResourceName,
     RoundedSize,
+    Timestamp,
     Visibility,
     each_once,
     size_between,
@@ -151,6 +152,14 @@ class BucketSpec(Model):
             "uploads are removed for good, with Ready=False and reason Purging; then it goes."
         ),
     ] = "Delete"
+    adopt: Annotated[
+        bool,
+        Field(
+            description="Whether to take over the data that a former Bucket of this namespace left under this S3 name "
+            "with deletionPolicy Retain. That of another namespace, a former one of the same name too, is taken over "
+            "only when the Region's adoptions name it. Where nothing was retained the bucket is a new one."
+        ),
+    ] = False
     credentials: Annotated[
         BucketCredentials,
         Field(
@@ -165,6 +174,19 @@ class PurgeProgress(Model):
 
     objects_done: Annotated[Count, Field(description="How many are removed, to about a hundredth of all.")]
     objects_total: Annotated[Count, Field(description="How many there were at the start.")]
+
+
+class Adopted(Model):
+    """Data that a former Bucket left, and that this one has taken over."""
+
+    at: Annotated[Timestamp, Field(description="When it was taken over.")]
+    data_id: Annotated[
+        str,
+        Field(
+            max_length=64,
+            description="What the data is known by: the UID of the first Bucket that had it.",
+        ),
+    ]
 
 
 class BucketStatus(Status):
@@ -198,6 +220,9 @@ class BucketStatus(Status):
     binding: Annotated[
         Binding | None,
         Field(description="The Secret with the credentials, in the form of the Service Binding specification."),
+    ] = None
+    adopted: Annotated[
+        Adopted | None, Field(description="The data of a former Bucket that was taken over, as spec.adopt says.")
     ] = None
     purge: Annotated[
         PurgeProgress | None,

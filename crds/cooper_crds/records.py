@@ -82,6 +82,9 @@ class BucketRecord(
     max_size: int | None = None  # quota: bytes of all objects together
     content_types: tuple[str, ...] = ()  # patterns of those that objects may have; none: any
     created: int = 0  # Unix seconds; 0 where it is not known
+    namespace_uid: str = ""  # of the owner's namespace, which another one of that name does not have; empty: not known
+    #: Of the Bucket: what a sweep may do about a record that has none. A record of before keeps what it holds.
+    deletion_policy: Literal["Delete", "Retain", "Purge"] = "Retain"
     retained: bool = False  # the resource is gone, the data stays; serves nobody
     version: int = RECORD_VERSION
 

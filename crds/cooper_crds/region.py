@@ -2,15 +2,17 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from cooper_crds.conditions import Conditions
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
+    BucketName,
     ByteSize,
     CertificateBundle,
     Duration,
     Endpoint,
+    NamespaceName,
     PortName,
     RegionTag,
     ServiceName,
@@ -108,6 +110,22 @@ class Limits(Model):
     ] = 2 << 10
 
 
+class Adoption(Model):
+    """Retained data, and who may take it over."""
+
+    bucket_name: Annotated[BucketName, Field(description="S3 name of the bucket that was retained.")]
+    namespace: Annotated[
+        NamespaceName, Field(description="The namespace whose Bucket of that S3 name may take it over.")
+    ]
+
+
+def _each_bucket_once(value: list[Adoption]) -> list[Adoption]:
+    names = [each.bucket_name for each in value]
+    if repeated := sorted({each for each in names if names.count(each) > 1}):
+        raise ValueError(f"names {', '.join(repeated)} more than once")
+    return value
+
+
 class RegionSpec(Model):
     """What a Region is to be."""
 
@@ -150,6 +168,17 @@ class RegionSpec(Model):
     limits: Annotated[
         Limits, Field(description="What the gateway accepts at most.", json_schema_extra={"default": {}})
     ] = Limits()
+    adoptions: Annotated[
+        list[Adoption] | None,
+        Field(
+            max_length=64,
+            description="Who may take over data that was retained in this Region, beside the namespace that it is "
+            "from: a Bucket there of that S3 name with spec.adopt. It holds for whichever namespace has that name, as "
+            "long as it is listed: take an entry off when the data was taken over.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["bucketName"]},
+        ),
+        AfterValidator(_each_bucket_once),
+    ] = None
     trusted_proxies: Annotated[
         NetworkSet | None,
         Field(
@@ -194,6 +223,10 @@ class RegionSpec(Model):
         """S3 name of a Bucket that names none. It may be no valid bucket name: see names.bucket_name_problem."""
         # Neither DNS names nor the template's other text hold braces, so the order of replacing does not matter.
         return self.bucket_name_template.replace("{namespace}", namespace).replace("{name}", name)
+
+    def lets_adopt(self, bucket_name: str, namespace: str) -> bool:
+        """Whether retained data under this S3 name is for a namespace that did not leave it."""
+        return any(each.bucket_name == bucket_name and each.namespace == namespace for each in self.adoptions or ())
 
 
 class RegionStatus(Status):

@@ -409,12 +409,20 @@ def test_the_rights_are_those_that_the_tests_get_by_with(charts: Helm) -> None:
 def test_without_the_whole_cluster_nothing_is_granted_but_where_it_was_named(charts: Helm) -> None:
     objects = charts.rendered({"watchNamespaces": ["default", "kube-public"]})
     granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")
-    assert {each[2] for each in granted if each[0] == ""} == {"regions", "regions/status"}
+    assert {each[2] for each in granted if each[0] == ""} == {"regions", "regions/status", "namespaces"}
+    (which,) = [
+        rule["resourceNames"]
+        for each in objects
+        if each["kind"] == "ClusterRole"
+        for rule in each["rules"]
+        if rule["resources"] == ["namespaces"]
+    ]
+    assert which == ["default", "kube-public"]
     assert {each[0] for each in granted if each[2] == "secrets"} == {"default", "kube-public", NAMESPACE}
     everywhere = _of(rights.EVERYWHERE, "") | _of(rights.ROLL_OUTS, "")
     for namespace in ("default", "kube-public"):
         here = {("", *each[1:]) for each in granted if each[0] == namespace}
-        assert here == {each for each in everywhere if not each[2].startswith("regions")}
+        assert here == {each for each in everywhere if not each[2].startswith(("regions", "namespaces"))}
 
 
 def _found(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:

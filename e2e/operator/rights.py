@@ -19,6 +19,7 @@ EVERYWHERE: Final = (
     ("", ("secrets",), (*_READ, "create", "patch", "delete")),
     ("", ("configmaps",), (*_READ, "create", "patch", "delete")),  # beside Secrets of profile OBC
     ("", ("events",), ("get", "create", "patch")),
+    ("", ("namespaces",), ("get",)),  # whose retained data is
 )
 #: Where tenants are, for `restart`: a role of its own that can be left out.
 ROLL_OUTS: Final = (("apps", ("deployments", "statefulsets", "daemonsets"), ("get", "patch")),)

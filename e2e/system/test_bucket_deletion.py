@@ -59,7 +59,7 @@ async def test_a_retained_one_leaves_its_data_and_its_name_taken(team: Tenant) -
     assert await team.records() == {f"bucket-{bucket}"}
     await team.apply(team.bucket("photos"))
     holds = f"the S3 name {bucket} holds the retained data of the former Bucket photos of this namespace"
-    await team.until_said("Bucket", "photos", "False", "NameTaken", holds)
+    await team.until_said("Bucket", "photos", "False", "NameTaken", f"{holds}, which spec.adopt true takes over")
 
 
 async def test_retain_ends_the_waiting(team: Tenant) -> None:

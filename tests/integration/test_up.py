@@ -89,6 +89,34 @@ def test_a_retained_bucket_keeps_its_data_and_its_name(rig: Rig) -> None:
     rig.wait_condition("Bucket", "thief", reason="NameTaken")
 
 
+def retained(rig: Rig) -> list[tuple[str, str, str]]:
+    """What `cooper buckets retained` lists."""
+    command = [*COOPER, "buckets", "retained", "--data", str(rig.data), "-o", "json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, env=clean_env()).stdout)
+    return [(each["bucketName"], each["namespace"], each["bucket"]) for each in found]
+
+
+def test_retained_data_is_taken_over_by_its_namespace_and_by_whom_the_region_names(rig: Rig) -> None:
+    rig.apply("left.yaml", bucket("left", deletionPolicy="Retain"))
+    former = rig.client("left")
+    former.put_object(Bucket="left", Key="k", Body=b"v")
+    (rig.resources / "left.yaml").unlink()
+    eventually("the bucket gone", lambda: not rig.condition("Bucket", "left"), pause=0.2)
+    assert ("left", "default", "left") in retained(rig)
+    rig.apply("taken.yaml", bucket("taken", bucketName="left", adopt=True, visibility="Public"))
+    s3 = rig.client("taken")
+    assert s3.get_object(Bucket="left", Key="k")["Body"].read() == b"v"
+    assert error_code(lambda: former.get_object(Bucket="left", Key="k")) in KEY_REFUSED
+    (taken,) = [each for each in rig.items() if (each["kind"], each["metadata"]["name"]) == ("Bucket", "taken")]
+    assert taken["status"]["objects"] == 1
+    assert ("left", "default", "left") not in retained(rig)
+    eventually("that it is told", lambda: "Bucket default/taken: Adopted: " in rig.log.read_text())
+    rig.stop()
+    rig.start()
+    rig.wait_condition("Bucket", "taken")
+    assert rig.client("taken").get_object(Bucket="left", Key="k")["Body"].read() == b"v"
+
+
 def test_a_manifest_put_back_calls_the_deletion_off_and_the_advice_for_keeping_the_objects_works(rig: Rig) -> None:
     rig.apply("back.yaml", bucket("back"))
     s3 = rig.client("back")

@@ -44,6 +44,7 @@ BUCKET_SPEC = spec(
     apiAccess=st.sampled_from(["Allowed", "Revoked"]),
     visibility=st.sampled_from([None, "Public"]),
     deletionPolicy=st.sampled_from(["Delete", "Delete", "Purge", "Retain"]),
+    adopt=st.sampled_from([None, None, True]),
     credentials=spec(enabled=st.sampled_from([True, True, False]), actions=_ACTIONS, **_SECRET),
 )
 _PREFIXES = st.sampled_from([None, None, ["a/"], ["a/b/", "b/"]])
@@ -105,6 +106,20 @@ ROTATIONS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
     (1, st.tuples(st.just("roll out"), st.booleans())),
 ]
+HEIR = "partner/heir"  # a Bucket of another namespace that wants what was left under the name of one here
+_HEIR_SPEC = spec(
+    bucketName=st.just("aaa"),
+    adopt=st.sampled_from([True, True, None]),
+    deletionPolicy=st.sampled_from(["Retain", "Retain", "Delete"]),
+)
+_LETS = st.sampled_from([[], [{"bucketName": "aaa", "namespace": "partner"}]])
+INHERITANCES: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (2, st.tuples(st.just("bucket"), st.just(HEIR), _HEIR_SPEC)),
+    (2, st.tuples(st.just("delete"), st.just(("Bucket", HEIR)))),
+    (1, st.tuples(st.just("adoptions"), _LETS)),
+    (1, st.tuples(st.just("anew"), st.just("partner"))),
+    (1, st.tuples(st.just("orphan"), st.sampled_from(["ccc", "ddd"]), st.sampled_from([0, 3]))),
+]
 PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])
 
 
@@ -114,7 +129,7 @@ def steps_of(acts: list[tuple[int, st.SearchStrategy[Act]]]) -> st.SearchStrateg
     return st.lists(st.lists(st.tuples(step, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
 
 
-STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS])
+STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS, *INHERITANCES])
 
 
 async def act(model: Model, step: Act) -> None:
@@ -141,6 +156,12 @@ async def act(model: Model, step: Act) -> None:
         await (
             model.apply("Region", "local", {"tag": "x", "default": True}) if how[0] else model.delete("Region", "local")
         )
+    elif what == "adoptions":
+        await model.apply("Region", "local", {"tag": "us-east-1", "default": True, "adoptions": how[0]})
+    elif what == "anew":
+        await model.make_anew(how[0])
+    elif what == "orphan":
+        await model.orphan(how[0], how[1])
     elif what == "foreign":
         model.set_foreign(how[0])
     elif what == "spoil":

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from cooper_crds.records import Record
+from cooper_crds.records import BucketRecord, Record
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import StoredRecord
-from cooper_operator.plan import access_key, access_key_revocation, bucket, delivery, grants
+from cooper_operator.plan import access_key, access_key_revocation, adoption, bucket, delivery, grants
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
-from property.test_operator_model import ACTS, CLASHES, RECALLED_AFTER, ROTATIONS, SHARES, Act, live, steps_of
+from property.test_operator_model import ACTS, CLASHES, HEIR, RECALLED_AFTER, ROTATIONS, SHARES, Act, live, steps_of
 from support.virtual_time import VirtualLoop
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -77,6 +77,23 @@ def forgets_prefixes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(grants, "_asked", lambda right: (tuple(right.actions), ()))  # pyright: ignore
 
 
+def adopts_by_name(patch: pytest.MonkeyPatch) -> None:
+    """A namespace is known by its name, as one that is made anew is."""
+
+    def same(record: BucketRecord, snapshot: BucketSnapshot) -> bool:
+        return record.owner.namespace == snapshot.bucket.metadata.namespace
+
+    patch.setattr(adoption, "_is_of_this_namespace", same)
+
+
+def adopts_from_anybody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(adoption, "_is_of_this_namespace", lambda record, snapshot: True)  # pyright: ignore
+
+
+def adopts_what_is_in_use(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(adoption, "_is_free", lambda snapshot: True)  # pyright: ignore[reportUnknownLambdaType]
+
+
 #: What shows seldom shows sooner in lives in which that is done often which it has to do with.
 PLAIN = steps_of(ACTS)
 CLASHING = steps_of([*ACTS, *CLASHES * 6])
@@ -91,6 +108,15 @@ def recalled(bucket: dict[str, Any], *more: tuple[int, st.SearchStrategy[Act]]) 
     return steps_of([(1, made), (1, back), (1, st.tuples(st.just("crash"), st.integers(1, 10))), *more])
 
 
+LEAVING = {"bucketName": "aaa", "adopt": True, "deletionPolicy": "Retain"}
+INHERITING = steps_of(
+    [
+        (2, st.tuples(st.just("bucket"), st.sampled_from([HEIR, "other"]), st.just(LEAVING))),
+        (1, st.tuples(st.just("bucket"), st.just("aaa"), st.just({"deletionPolicy": "Retain"}))),
+        (3, st.tuples(st.just("delete"), st.sampled_from([("Bucket", each) for each in (HEIR, "other", "aaa")]))),
+        (2, st.tuples(st.just("anew"), st.just("partner"))),
+    ]
+)
 RECALLED = recalled({})
 PURGED = recalled({"deletionPolicy": "Purge"}, (1, st.tuples(st.just("fill"), st.just(3))))
 LIVES = {
@@ -98,6 +124,9 @@ LIVES = {
     "does not wait for the end of a rotation": ROTATING,
     "gives all that is asked of another namespace": SHARING,
     "forgets prefixes": SHARING,
+    "adopts from a namespace of before": INHERITING,
+    "adopts from anybody": INHERITING,
+    "adopts what is in use": INHERITING,
     "destroys what was recalled": RECALLED,
     "leaves what was recalled closed": RECALLED,
     "purges what was recalled": PURGED,
@@ -112,6 +141,9 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "takes names that are taken": (takes_names, "was taken over"),
     "gives all that is asked of another namespace": (takes_what_is_asked, "unasked"),
     "forgets prefixes": (forgets_prefixes, "unasked"),
+    "adopts from a namespace of before": (adopts_by_name, "was adopted from another namespace"),
+    "adopts from anybody": (adopts_from_anybody, "was adopted from another namespace"),
+    "adopts what is in use": (adopts_what_is_in_use, "was adopted while it was in use"),
     "destroys what was recalled": (left_out("_make_deletion_final"), "its data is destroyed"),
     "purges what was recalled": (left_out("_make_deletion_final"), "of its objects were purged"),
     "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),

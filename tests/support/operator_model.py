@@ -15,7 +15,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.fields import timestamp
 from cooper_crds.names import key_record_name
-from cooper_crds.records import BucketRecord, KeyRecord, Record
+from cooper_crds.records import BucketRecord, KeyRecord, Owner, Record
 from cooper_crds.rotation import ROTATE_AT, WorkloadName
 from cooper_crds.sealing import open_sealed, recipient_of
 from cooper_crds.stored import Workload
@@ -36,6 +36,7 @@ FOREIGN = {"password": "mine"}
 LASTING = {
     "ApiAccessRevoked",
     "NameTaken",
+    "RecordMissing",
     "SecretConflict",
     "AccessKeyConflict",
     "BucketNotFound",
@@ -114,10 +115,17 @@ class _Watched(LoggedCluster):
         self.delivered: Callable[[Mapping[str, str], str], None]
         self.said: Callable[[Object], None]
         self.issued: Callable[[Record], None]
+        self.moved: Callable[[BucketRecord, BucketRecord], None]
 
     async def create_record(self, name: str, record: Record) -> StoredRecord:
         stored = await super().create_record(name, record)
         self.issued(record)
+        return stored
+
+    async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
+        stored, before = await super().update_record(current, record), current.record
+        if isinstance(before, BucketRecord) and isinstance(record, BucketRecord) and before.owner != record.owner:
+            self.moved(before, record)
         return stored
 
     async def create_credentials(
@@ -169,10 +177,14 @@ class Model:
         random.seed(seed)
         numbers = itertools.count(1)
         self.violations: list[str] = []
+        self._numbers = 0  # of namespaces and of records that were made up
         self.cluster = _Watched(self.now, lambda: f"00000000-0000-4000-8000-{next(numbers):012d}")
         self.cluster.delivered = self._check_delivered
         self.cluster.said = self._check_said
         self.cluster.issued = self._check_issued
+        self.cluster.moved = self._check_moved
+        self._homes: dict[str, str] = {}  # UID of the namespace that has the data, or had it last, by the data's id
+        self._named: set[tuple[str, str]] = set()  # S3 name and namespace that the Region ever named
         self.cluster.workloads["default", WEB] = Workload(WEB, "1")
         self.gateways = LaggingGateways(self.cluster)
         self.gateways.purged_at_once = 1
@@ -228,6 +240,7 @@ class Model:
         ref = ref_of(kind, name)
         metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
         manifest = {"apiVersion": "cooper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+        self._named |= {(each["bucketName"], each["namespace"]) for each in spec.get("adoptions", ())}
         try:
             await self.cluster.apply(manifest)
         except ClusterError:
@@ -241,6 +254,26 @@ class Model:
                 await self.cluster.delete(ref, obj["metadata"]["uid"])
         except ClusterError:
             pass
+
+    async def make_anew(self, namespace: str) -> None:
+        """A namespace is deleted, and where that came to an end soon another one of its name is made."""
+        for ref in [each for each in self.cluster._objects.entries if each.namespace == namespace]:
+            await self.delete(ref.kind, f"{namespace}/{ref.name}")
+        await asyncio.sleep(5)
+        if not any(each.namespace == namespace for each in self.cluster._objects.entries):
+            self._numbers += 1
+            self.cluster.namespaces[namespace] = f"{namespace} anew {self._numbers}"
+
+    async def orphan(self, name: str, objects: int) -> None:
+        """A Bucket's record, as an operator that was killed left it when the Bucket was gone already."""
+        uid = f"00000000-0000-4000-9000-{self._numbers:012d}"
+        self._numbers += 1
+        lost = BucketRecord(name, uid, Owner("default", "lost", uid), region="local", deletion_policy="Delete")
+        try:
+            await self.cluster.create_record(f"bucket-{name}", lost)
+        except ClusterError:
+            return
+        self.gateways.bucket(uid).objects = objects
 
     async def rotate(self, kind: Any, name: str) -> None:
         """Somebody wants a new key now."""
@@ -307,7 +340,26 @@ class Model:
         if not all(any(_knows(view, key_id, value) for value in data.values()) for view in self.gateways.views()):
             self.violations.append(f"delivered key {key_id} that not every worker accepts")
 
+    def _check_moved(self, before: BucketRecord, after: BucketRecord) -> None:
+        """Data changes hands where it was retained, its Bucket is gone, and it is that namespace's or was named."""
+        home, now = self._homes.get(before.data_id, ""), self._namespace_uid(after)
+        if not before.retained or before.owner.uid in self.cluster._objects.uids:
+            self.violations.append(f"data under {before.name} was adopted while it was in use")
+        if home != now and (after.name, after.owner.namespace) not in self._named:
+            self.violations.append(f"data under {before.name} was adopted from another namespace")
+        if before.data_id != after.data_id:
+            self.violations.append(f"data under {before.name} was lost when it was adopted")
+        if self.gateways.bucket(after.data_id).closed:
+            self.violations.append(f"data under {before.name} is closed, and was adopted")
+        self._homes[after.data_id] = now
+
+    def _namespace_uid(self, record: BucketRecord) -> str:
+        namespace = record.owner.namespace
+        return self.cluster.namespaces.get(namespace, f"uid-of-{namespace}")
+
     def _check_issued(self, record: Record) -> None:
+        if isinstance(record, BucketRecord):
+            self._homes[record.data_id] = self._namespace_uid(record)
         if not isinstance(record, KeyRecord) or record.system:
             return
         stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
@@ -378,7 +430,7 @@ class Model:
             return
         for view in self.gateways.views():
             known = view.get(f"bucket-{status.bucket_name}")
-            if not isinstance(known, BucketRecord) or known.data_id != meta.uid or known.api_access != "Allowed":
+            if not isinstance(known, BucketRecord) or known.owner.uid != meta.uid or known.api_access != "Allowed":
                 continue
             if any(self._could_be_used(key) and reaches(key, known, self.now()) for key in _keys(view)):
                 self.violations.append(f"Bucket {meta.name} is said to be revoked, and a worker serves it")
@@ -392,7 +444,7 @@ class Model:
         keys = [key for key in stored if isinstance(key, KeyRecord) and self._could_be_used(key)]
         for view in self.gateways.views():
             known = view.get(f"bucket-{status.bucket_name}")
-            if not isinstance(known, BucketRecord) or known.data_id != meta.uid or known.api_access == "Allowed":
+            if not isinstance(known, BucketRecord) or known.owner.uid != meta.uid or known.api_access == "Allowed":
                 continue
             if any(reaches(key, known, self.now()) for key in keys):
                 self.violations.append(f"Bucket {meta.name} is said to be ready, and a worker refuses it")
@@ -491,6 +543,8 @@ class Model:
                 active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active" and not overlaps)
                 if record.owner.uid not in live:
                     yield f"record {name} has no owner left"
+            if isinstance(record, BucketRecord) and record.owner.uid not in live and record.deletion_policy != "Retain":
+                yield f"record {name} keeps its name for nobody"
         yield from (f"{uid} has {count} keys" for uid, count in active.items() if count > 1)
         for (_, name), secret in self.cluster._secrets.items():
             if secret.owner_uid is None:
@@ -512,13 +566,17 @@ class Model:
             if whose:
                 before[name] = whose
 
+    def _buckets_of(self, uid: str) -> list[BucketRecord]:
+        stored = [self.cluster.stored(name) for name in self.cluster._records]
+        return [each for each in stored if isinstance(each, BucketRecord) and each.owner.uid == uid]
+
     def _unsettled(self, obj: Object) -> Iterator[str]:
         meta = obj["metadata"]
         ref = f"{obj['kind']} {meta['name']}"
         if meta.get("deletionTimestamp"):
             yield f"{ref} is deleted and still there"
             return
-        data = self.gateways.data.get(meta["uid"])
+        data = next((self.gateways.data.get(each.data_id) for each in self._buckets_of(meta["uid"])), None)
         if data is not None and (data.closed or data.destroyed):
             yield f"{ref} is there and its data is {'destroyed' if data.destroyed else 'closed'}"
         if data is not None and data.purged:

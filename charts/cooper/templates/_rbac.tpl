@@ -8,6 +8,16 @@
   verbs: [update]
 {{- end -}}
 
+{{- define "cooper.rules.namespaces" -}}
+# By their UIDs: data that was retained is only for the namespace that left it.
+- apiGroups: [""]
+  resources: [namespaces]
+  {{- with .Values.watchNamespaces }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+  verbs: [get]
+{{- end -}}
+
 {{- define "cooper.rules.tenants" -}}
 - apiGroups: [cooper.dev]
   resources: [buckets]

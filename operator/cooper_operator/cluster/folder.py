@@ -178,6 +178,10 @@ class FolderCluster:
         """See the port."""
         return self._open.records.get(name)
 
+    async def namespace_uid(self, namespace: str) -> str:
+        """See the port: its name, since there are no namespaces here that could come and go."""
+        return f"folder:{namespace}"
+
     def serves(self, namespace: str) -> bool:
         """See the port: of all."""
         return True

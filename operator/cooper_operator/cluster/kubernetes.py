@@ -5,6 +5,7 @@ Resources are the tenants', credentials are Secrets beside them, records are Sec
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, Literal
@@ -67,6 +68,21 @@ from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
 from cooper_operator.cluster.watch_hub import WatchHub
 
 _ALL: Final = ("",)
+
+log = logging.getLogger(__name__)
+
+
+async def _record_secrets(api: KubernetesApi, namespace: str) -> list[dict[str, Any]]:
+    of = Collection(core_path("secrets", namespace), "all records", {"fieldSelector": RECORD_SELECTOR})
+    return (await api.list(of)).items
+
+
+def _listing(secrets: Sequence[dict[str, Any]]) -> RecordListing:
+    found = [stored_record(each) for each in secrets]
+    return RecordListing(
+        (each for each in found if isinstance(each, StoredRecord)),
+        (each for each in found if isinstance(each, DamagedRecord)),
+    )
 
 
 class KubernetesCluster:
@@ -248,6 +264,16 @@ class KubernetesCluster:
 
     # Records
 
+    async def namespace_uid(self, namespace: str) -> str:
+        """See the port."""
+        try:
+            found = await self._api.get(core_path("namespaces", "", namespace), f"namespace {namespace}")
+        except (NotFound, NotAllowed) as error:
+            log.warning("which namespace %s is cannot be known: %s", namespace, error)
+            return ""
+        uid: str = found["metadata"]["uid"]
+        return uid
+
     async def get_record(self, name: str) -> StoredRecord | None:
         """See the port."""
         secret = await self._record_secret(name)
@@ -264,14 +290,14 @@ class KubernetesCluster:
 
     async def list_records(self) -> RecordListing:
         """See the port. Also makes sure that gateways are told how far to watch."""
-        of = Collection(core_path("secrets", self._namespace), "all records", {"fieldSelector": RECORD_SELECTOR})
-        secrets = (await self._api.list(of)).items
+        secrets = await _record_secrets(self._api, self._namespace)
         self._revision.confirm(max((int(each["metadata"]["resourceVersion"]) for each in secrets), default=0))
-        found = [stored_record(each) for each in secrets]
-        return RecordListing(
-            (each for each in found if isinstance(each, StoredRecord)),
-            (each for each in found if isinstance(each, DamagedRecord)),
-        )
+        return _listing(secrets)
+
+    @staticmethod
+    async def records_in(api: KubernetesApi, namespace: str) -> RecordListing:
+        """All records in the gateways' namespace, for who only looks: nobody is told anything."""
+        return _listing(await _record_secrets(api, namespace))
 
     async def create_record(self, name: str, record: Record) -> StoredRecord:
         """See the port."""

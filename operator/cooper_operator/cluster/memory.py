@@ -63,6 +63,7 @@ class MemoryCluster:
         self._waiting: dict[Ref, str] = {}  # for the name of a Secret that is not theirs
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
+        self.namespaces: dict[str, str] = {}  # UIDs of those that were made anew
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
         self.workloads: dict[tuple[str, WorkloadName], Workload] = {}  # who puts some here runs them as well
         self.restarts: list[tuple[str, str]] = []  # namespace and workload, as they came
@@ -215,6 +216,11 @@ class MemoryCluster:
         if isinstance(stored, DamagedRecord):
             raise RecordError(f"record {name}: {stored.reason}")
         return stored
+
+    async def namespace_uid(self, namespace: str) -> str:
+        """See the port."""
+        self._reach()
+        return self.namespaces.get(namespace, f"uid-of-{namespace}")
 
     def serves(self, namespace: str) -> bool:
         """See the port: of all."""

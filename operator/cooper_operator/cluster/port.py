@@ -149,6 +149,10 @@ class Cluster(Protocol):
         """
         ...
 
+    async def namespace_uid(self, namespace: str) -> str:
+        """What tells a namespace from a later one of its name, live; empty where that cannot be known."""
+        ...
+
     async def get_record(self, name: str) -> StoredRecord | None:
         """Read a record, live. Raises RecordError when it is there and unreadable."""
         ...

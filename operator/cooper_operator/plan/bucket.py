@@ -7,7 +7,7 @@ from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan import bucket_access_key, bucket_api_access, bucket_deletion
+from cooper_operator.plan import adoption, bucket_access_key, bucket_api_access, bucket_deletion
 from cooper_operator.plan.bucket_access_key import Credentials
 from cooper_operator.plan.bucket_api_access import ApiAccess
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
@@ -20,7 +20,9 @@ from cooper_operator.plan.reasons import (
     NAME_TAKEN,
     NOT_PROVISIONED,
     PROVISIONED,
+    RECORD_MISSING,
     REGION_CHANGED,
+    WAITING_TO_ADOPT,
     Reason,
 )
 from cooper_operator.plan.region import Home, find_home
@@ -47,24 +49,37 @@ def wanted_name(bucket: Bucket, around: Surroundings, owned: StoredRecord | None
     return None if region is None else region.spec.bucket_name(bucket.metadata.namespace, bucket.metadata.name)
 
 
-def wanted_record(bucket: Bucket, name: str, region: str, before: BucketRecord | None = None) -> BucketRecord:
-    """What the bucket's record is to say; `before`: what it says."""
+def wanted_record(
+    bucket: Bucket, name: str, region: str, before: BucketRecord | None = None, namespace_uid: str = ""
+) -> BucketRecord:
+    """What the bucket's record is to say; `before`: what it says, or what that says which is taken over."""
     meta, spec = bucket.metadata, bucket.spec
-    unchanged = before is not None and before.api_access == spec.api_access
+    known = before.namespace_uid if before is not None and before.owner.uid == meta.uid else ""
     return BucketRecord(
         name=name,
-        data_id=meta.uid,
+        data_id=meta.uid if before is None else before.data_id,
         owner=Owner(meta.namespace, meta.name, meta.uid),
         region=region,
         visibility=spec.visibility,
         api_access=spec.api_access,
-        access_generation=before.access_generation if before is not None and unchanged else meta.generation or 0,
+        access_generation=_access_generation(bucket, before),
         max_object_size=spec.max_object_size,
         max_objects=None if spec.quota is None else spec.quota.max_objects,
         max_size=None if spec.quota is None else spec.quota.max_size,
         content_types=tuple(spec.allowed_content_types or ()),
         created=0 if meta.creation_timestamp is None else int(unix_seconds(meta.creation_timestamp)),
+        namespace_uid=known or namespace_uid,
+        deletion_policy=spec.deletion_policy,
     )
+
+
+def _access_generation(bucket: Bucket, before: BucketRecord | None) -> int:
+    """Grows at each change, also where another Bucket has taken the data over, whose generations begin anew."""
+    if before is None:
+        return bucket.metadata.generation or 0
+    if before.api_access == bucket.spec.api_access:
+        return before.access_generation
+    return max(bucket.metadata.generation or 0, before.access_generation + 1)
 
 
 def record_of(found: StoredRecord | None, uid: str) -> BucketRecord | None:
@@ -129,7 +144,9 @@ def _problem(snapshot: BucketSnapshot, home: Home) -> _Problem | None:
     if text := bucket_name_problem(name):
         return INVALID_BUCKET_NAME, f"the S3 name {name!r}: {text}"
     if claim is not None and record_of(claim, bucket.metadata.uid) is None:
-        return NAME_TAKEN, _taken(bucket, name, claim)
+        return adoption.taken_problem(snapshot, home, name)
+    if bucket.status is not None and bucket.status.adopted is not None:
+        return RECORD_MISSING, f"the record of the bucket {name}, whose data was taken over, is gone"
     return None
 
 
@@ -140,17 +157,6 @@ def _changed(bucket: Bucket, home: Home, owned: StoredRecord) -> _Problem | None
     if bucket.spec.bucket_name is not None and bucket.spec.bucket_name != name:
         return BUCKET_NAME_CHANGED, f"the bucket was provisioned as {name}"
     return None
-
-
-def _taken(bucket: Bucket, name: str, claim: StoredRecord) -> str:
-    """Who holds the name, told only within the namespace: other tenants' names are theirs, and how theirs stand."""
-    record = claim.record
-    if not isinstance(record, BucketRecord) or record.owner.namespace != bucket.metadata.namespace:
-        return f"the S3 name {name} belongs to another namespace"
-    if record.retained:
-        return f"the S3 name {name} holds the retained data of the former Bucket {record.owner.name} of this namespace"
-    former = "the former " if record.owner.name == bucket.metadata.name else ""
-    return f"the S3 name {name} belongs to {former}Bucket {record.owner.name} of this namespace"
 
 
 def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, problem: _Problem) -> Plan[BucketStatus]:
@@ -166,23 +172,30 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
         observed_generation=generation,
         conditions=conditions(before.conditions, said, snapshot.now, generation),
         region=home.name if home.region is not None else None,
+        adopted=before.adopted,  # the bucket is not to begin anew with other data
     )
     # Another's claim is no resource that could wake this one when it is given up: look again.
-    return Plan(tuple(steps), status, retry=problem[0] is NAME_TAKEN)
+    retry = problem[0] in (NAME_TAKEN, WAITING_TO_ADOPT) or snapshot.blocked is not None
+    return Plan(tuple(steps), status, retry=retry)
 
 
 def _kept_record(snapshot: BucketSnapshot, home: Home) -> BucketRecord | None:
     """What the bucket's own record is to say, under the name it has; None when it has none."""
     bucket = snapshot.bucket
     owned = record_of(snapshot.owned, bucket.metadata.uid)
-    return None if owned is None else wanted_record(bucket, owned.name, owned.region or home.name, owned)
+    if owned is None:
+        return None
+    return wanted_record(bucket, owned.name, owned.region or home.name, owned, snapshot.namespace_uid)
 
 
 def _record_steps(snapshot: BucketSnapshot, home: Home) -> tuple[list[Step], BucketRecord]:
     kept = _kept_record(snapshot, home)
     if kept is None or snapshot.owned is None:
         name = wanted_name(snapshot.bucket, snapshot.around, None) or ""
-        record = wanted_record(snapshot.bucket, name, home.name)
+        former = adoption.inherited(snapshot, home)
+        record = wanted_record(snapshot.bucket, name, home.name, former, snapshot.namespace_uid)
+        if former is not None:
+            return adoption.adoption_steps(snapshot, home, former, record), record
         return [CreateRecord(bucket_record_name(name), record)], record
     if snapshot.owned.record != kept:
         return [UpdateRecord(snapshot.owned, kept)], kept
@@ -200,11 +213,13 @@ def _status(
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
-    provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is there")
+    taken_over = adoption.adopted(bucket, record, snapshot.now)
+    with_data = "" if taken_over is None else ", with data that was taken over"
+    provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is there{with_data}")
     said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said, *key.troubles)
     kept = drop_conditions(before.conditions, *(OF_ROTATION - {each.type for each in key.troubles}))
     usage = snapshot.usage
-    if snapshot.owned is None:
+    if snapshot.owned is None and taken_over is None:
         usage = BucketUsage(0, 0)  # what is claimed just now holds nothing: to say so later would be another write
     return BucketStatus(
         observed_generation=generation,
@@ -215,6 +230,7 @@ def _status(
         objects=before.objects if usage is None else usage.objects,
         size=before.size if usage is None else usage.size,
         binding=None if key.secret_name is None else Binding(name=key.secret_name),
+        adopted=taken_over,
     )
 
 

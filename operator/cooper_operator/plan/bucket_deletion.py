@@ -5,7 +5,7 @@ deletionPolicy Purge:   close                   -> AccessKey revoked and gone ->
 deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
 
 Nothing of what a bucket holds is removed before the deletion is final, and nothing by a record that is not the Bucket's
-own: data is named by the UID. Until it is final, or the resource is gone, a deletion can be called off: plan.bucket
+own, which tells what data is its. Until it is final, or the resource is gone, a deletion can be called off: plan.bucket
 undoes what was begun.
 """
 

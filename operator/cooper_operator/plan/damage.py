@@ -1,8 +1,9 @@
 """Records that cannot be read: whose they are is told by their names, and what they said by the resources.
 
 A Region's and a Bucket's record are made from nothing but their resource (a bucket's data bears the resource's UID), so
-they are rebuilt as they were. A key's secret is in its record only: the key is given up for a tombstone of its serial,
-after which planning goes on as after any revocation, with a new key of the next serial.
+they are rebuilt as they were; not that of a Bucket which took data over, since which data that is tells its record
+alone. A key's secret is in its record only: the key is given up for a tombstone of its serial, after which planning
+goes on as after any revocation, with a new key of the next serial.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ def _record(name: str, resource: Region | Bucket | AccessKey, now: float) -> Rec
     if isinstance(resource, Bucket):
         status = resource.status
         if status is None or status.bucket_name is None or bucket_record_name(status.bucket_name) != name:
+            return None
+        if status.adopted is not None:
             return None
         return wanted_record(resource, status.bucket_name, status.region or resource.spec.region or "")
     return _tombstone(name, resource, now)

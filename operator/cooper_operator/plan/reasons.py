@@ -169,6 +169,11 @@ DELETION_CALLED_OFF = _normal(
     "The manifest was put back into the resources folder while its resource was being deleted.",
     "The resource goes on as the manifest says. A key that was revoked already is followed by a new one.",
 )
+ADOPTED = _normal(
+    "Adopted",
+    "The Bucket has taken over the data that a former one had left, as `spec.adopt` says.",
+    "Keys of before do not come back: what uses the bucket needs the credentials of this Bucket.",
+)
 DELETED_OVER_S3 = _normal(
     "DeletedOverS3",
     "A client asked for DeleteBucket, and the Bucket is being deleted.",
@@ -191,6 +196,13 @@ WAITING_FOR_BUCKET = _normal(
     "WaitingForBucket",
     "The AccessKey grants something on a Bucket that is being provisioned.",
     "Wait: the Bucket that the message names is being provisioned; look at it.",
+)
+WAITING_TO_ADOPT = _normal(
+    "WaitingToAdopt",
+    "The Bucket is to take over retained data whose former Bucket is not gone yet, or on which a key is still granted "
+    "something.",
+    "Wait: the data is taken over when the former Bucket is gone and no key is granted anything on it. When that takes "
+    "long look whether the former Bucket is there, and which AccessKeys name it.",
 )
 NOT_ISSUED = _normal("NotIssued", "No Secret holds the key.", "See the condition Ready for what the key waits for.")
 NOT_PROVISIONED = _normal(
@@ -256,7 +268,8 @@ BUCKET_NAME_CHANGED = _warning(
 )
 NAME_TAKEN = _warning(
     "NameTaken",
-    "The S3 name is claimed by another Bucket, or by data that was retained.",
+    "The S3 name is claimed by another Bucket, or by data that was retained. The message says so only of what is of "
+    "this namespace: `spec.adopt` takes its retained data over. See [resources](resources.md) for that of others.",
     "Choose another spec.bucketName.",
 )
 ACCESS_KEY_CONFLICT = _warning(
@@ -361,6 +374,11 @@ RECORD_UNREADABLE = _warning(
     "A record is there and cannot be read.",
     "Gateways refuse what the record allowed. Put it back from a backup, or delete it: the record of a resource that "
     "is there is made anew, a key's with a new key.",
+)
+RECORD_MISSING = _warning(
+    "RecordMissing",
+    "The record of a Bucket that had taken data over is gone, and nothing else tells which data that is.",
+    "Put the record back from a backup. To begin with an empty bucket instead, delete the Bucket and make it anew.",
 )
 RECORD_REBUILT = _warning(
     "RecordRebuilt",

@@ -46,6 +46,14 @@ class BucketUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What is known, live, of the data under an S3 name that is another's."""
+
+    absent: bool = False  # its Bucket is proven absent
+    granted: bool = True  # a key that works is granted something on it
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all resources of a Region share."""
 
@@ -101,6 +109,8 @@ class BucketSnapshot:
     key: StoredRecord | None = None  # of a key that works on the bucket, read when its API access is to be proven
     usage: BucketUsage | None = None
     blocked: Blocked | None = None
+    namespace_uid: str = ""  # of the Bucket's namespace, where it matters; empty: not known
+    left: Left = Left()  # where the Bucket asks for what is left under the name
 
 
 @dataclass(frozen=True, slots=True)

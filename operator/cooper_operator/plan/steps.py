@@ -54,6 +54,14 @@ class UpdateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptBucket:
+    """Make a retained record, that was read at a version, another Bucket's."""
+
+    current: StoredRecord
+    record: BucketRecord
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRecord:
     """Delete a record that was read at a version."""
 
@@ -209,6 +217,7 @@ Step = (
     | CreateRecord
     | IssueKey
     | UpdateRecord
+    | AdoptBucket
     | DeleteRecord
     | ProveSettings
     | ProveWorks

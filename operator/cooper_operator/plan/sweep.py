@@ -1,4 +1,7 @@
-"""The sweep of records whose resource is gone: keys are revoked and removed, data is never destroyed."""
+"""The sweep of records whose resource is gone: keys are revoked and removed, what a bucket holds is never destroyed.
+
+A bucket that holds nothing goes, unless its Bucket was to be retained. One that holds something is kept from then on.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +22,7 @@ class Sweep:
     """What a sweep would touch."""
 
     keys: tuple[StoredRecord, ...]  # to be revoked, and removed once every worker refuses them
-    buckets: tuple[StoredRecord, ...]  # to be marked as retained
+    buckets: tuple[StoredRecord, ...]  # to serve nobody; and to go, if they hold nothing and were not to be retained
     halted: bool
 
 
@@ -31,7 +34,7 @@ def suspects(records: list[StoredRecord], live_uids: set[str]) -> list[StoredRec
         if (isinstance(found.record, KeyRecord) and not found.record.system and found.record.owner.uid not in live_uids)
         or (
             isinstance(found.record, BucketRecord)
-            and not found.record.retained
+            and not is_kept(found.record)
             and found.record.owner.uid not in live_uids
         )
     ]
@@ -52,9 +55,21 @@ def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
 
 
 def _is_in_use(found: StoredRecord) -> bool:
+    if isinstance(found.record, BucketRecord):
+        return not found.record.retained
     return not isinstance(found.record, KeyRecord) or found.record.state != "Revoked"
 
 
+def is_kept(bucket: BucketRecord) -> bool:
+    """Whether nothing is to be done any more about a bucket that has no resource."""
+    return bucket.retained and bucket.deletion_policy == "Retain"
+
+
+def kept(bucket: BucketRecord) -> BucketRecord:
+    """The bucket as it is kept for good, and for who may take it over."""
+    return msgspec.structs.replace(bucket, retained=True, deletion_policy="Retain")
+
+
 def retained(bucket: BucketRecord) -> BucketRecord:
-    """The bucket as it is kept: its data and its claim on the name stay, and it serves nobody."""
+    """The bucket as it serves nobody: its data and its claim on the name stay."""
     return msgspec.structs.replace(bucket, retained=True)

@@ -21,6 +21,7 @@ from cooper_operator.plan import steps as do
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.plan import Plan, Status
 from cooper_operator.plan.reasons import (
+    ADOPTED,
     DELETION_CALLED_OFF,
     KEY_REISSUED,
     KEY_ROTATED,
@@ -86,6 +87,7 @@ class Applier:
             do.CreateRecord: self._create_record,
             do.IssueKey: self._issue_key,
             do.UpdateRecord: self._update_record,
+            do.AdoptBucket: self._adopt_bucket,
             do.DeleteRecord: self._delete_record,
             do.ProveSettings: self._prove_settings,
             do.ProveWorks: self._prove_works,
@@ -200,6 +202,11 @@ class Applier:
         current = _current(step.current, work)
         work.records[current.name] = await self._cluster.update_record(current, step.record)
         self._index.wrote(current.name, step.record)
+
+    async def _adopt_bucket(self, step: do.AdoptBucket, work: Work) -> None:
+        await self._update_record(do.UpdateRecord(step.current, step.record), work)
+        text = f"the bucket {step.record.name} was taken over, with what it holds"
+        await self._emit(work.resource, ADOPTED, text)
 
     async def _delete_record(self, step: do.DeleteRecord, work: Work) -> None:
         await self._cluster.delete_record(_current(step.current, work))

@@ -8,13 +8,14 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
-from cooper_crds.records import BucketRecord, RegionRecord
+from cooper_crds.records import BucketRecord, RecordError, RegionRecord
 from cooper_crds.region import Region
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable
 from cooper_operator.plan.access_key import is_to_work
+from cooper_operator.plan.adoption import inherited
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
 from cooper_operator.plan.grants import is_own
 from cooper_operator.plan.keys import key_in, reaches
@@ -30,6 +31,7 @@ from cooper_operator.plan.snapshot import (
     BucketUsage,
     GatewaysSeen,
     GrantedBucket,
+    Left,
     RegionSnapshot,
     SharedBucket,
     Snapshot,
@@ -127,7 +129,7 @@ class Observer:
             if owned is None and claim is not None:
                 await self._look_at_holder(claim, observed)
         child = await self._look(Ref("AccessKey", meta.namespace, meta.name), observed)
-        return BucketSnapshot(
+        snapshot = BucketSnapshot(
             bucket=bucket,
             around=around,
             claim=claim,
@@ -137,13 +139,52 @@ class Observer:
             usage=await self._usage_when_due(bucket, around, owned),
             now=self._clock(),
             blocked=blocked,
+            namespace_uid=await self._namespace_uid(bucket, owned),
+            left=await self._left(bucket, claim, owned),
         )
+        return await self._with_what_it_inherits(snapshot)
+
+    async def _namespace_uid(self, bucket: Bucket, owned: StoredRecord | None) -> str:
+        """Read where the record does not tell it: to be noted, and compared with that of who left data."""
+        record = record_of(owned, bucket.metadata.uid)
+        if record is not None and record.namespace_uid:
+            return record.namespace_uid
+        if record is None and bucket.metadata.deletion_timestamp is not None:
+            return ""
+        return await self._cluster.namespace_uid(bucket.metadata.namespace)
+
+    async def _left(self, bucket: Bucket, claim: StoredRecord | None, owned: StoredRecord | None) -> Left:
+        """What is left under a name that is another's, and is asked for: never told by what was seen before."""
+        record = None if claim is None else claim.record
+        if owned is not None or not bucket.spec.adopt or not isinstance(record, BucketRecord) or not record.retained:
+            return Left()
+        owner = record.owner
+        if not self._cluster.serves(owner.namespace):
+            return Left()
+        obj = await self._cluster.get(Ref("Bucket", owner.namespace, owner.name))
+        granted = [await self._granted_key(name) for name in self._index.granted_on(record.data_id)]
+        in_use = any(key is not None and reaches(key_in(key), record, self._clock()) for key in granted)
+        return Left(absent=obj is None or obj["metadata"]["uid"] != owner.uid, granted=in_use)
+
+    async def _granted_key(self, name: str) -> StoredRecord | None:
+        try:
+            return await self._cluster.get_record(name)
+        except RecordError:
+            return None  # gateways refuse a key whose record cannot be read
+
+    async def _with_what_it_inherits(self, snapshot: BucketSnapshot) -> BucketSnapshot:
+        """With what the data holds that is about to be taken over: status is to tell it from the first on."""
+        home = find_home(wanted_region(snapshot.bucket, snapshot.owned), snapshot.around)
+        former = inherited(snapshot, home) if snapshot.owned is None else None
+        if former is None or home.record is None:
+            return snapshot
+        return replace(snapshot, usage=await self._ask_usage(home.record, former))
 
     async def _look_at_holder(self, claim: StoredRecord, observed: Observed) -> None:
         """See the Bucket that holds the name, so that its end is told."""
         if isinstance(claim.record, BucketRecord):
             holder = Ref("Bucket", claim.record.owner.namespace, claim.record.owner.name)
-            if holder != observed.ref:
+            if holder != observed.ref and self._cluster.serves(holder.namespace):
                 await self._look(holder, observed)
 
     async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
@@ -328,8 +369,11 @@ class Observer:
         home = find_home(wanted_region(bucket, owned), around)
         if home.record is None:
             return None
+        return await self._ask_usage(home.record, record)
+
+    async def _ask_usage(self, region: RegionRecord, record: BucketRecord) -> BucketUsage | None:
         try:
-            usage = await self._gateways.usage(home.record, record)
+            usage = await self._gateways.usage(region, record)
         except GatewayUnavailable:
             return None  # what was known before stands
         return BucketUsage(usage.objects, usage.size)

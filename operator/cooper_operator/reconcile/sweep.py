@@ -11,10 +11,10 @@ from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionReco
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
 from cooper_operator.cluster.recollection import Recollection
-from cooper_operator.gateways.port import Gateways, GatewayUnavailable
+from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable
 from cooper_operator.plan.keys import tombstone
 from cooper_operator.plan.reasons import SWEEP_HALTED
-from cooper_operator.plan.sweep import plan_sweep, retained, suspects
+from cooper_operator.plan.sweep import is_kept, kept, plan_sweep, retained, suspects
 from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.records_index import RecordsIndex
 
@@ -100,13 +100,39 @@ class Sweeper:
                 await self._clear(found, regions)
             except (Conflict, NotFound):
                 log.info("record %s changed while it was swept: left to the next sweep", found.name)
+            except GatewayUnavailable as error:
+                log.info("record %s is left to the next sweep: %s", found.name, error)
         return True
 
     async def _clear(self, found: StoredRecord, regions: list[RegionRecord]) -> None:
         if isinstance(found.record, BucketRecord):
-            await self._retain(found, found.record)
+            await self._clear_bucket(found, found.record, regions)
         elif isinstance(found.record, KeyRecord):
             await self._remove_key(found, found.record, regions)
+
+    async def _clear_bucket(self, found: StoredRecord, bucket: BucketRecord, regions: list[RegionRecord]) -> None:
+        """Have it serve nobody; then remove it if it holds nothing and was not to be retained, else keep it.
+
+        Nobody takes over what is not kept yet, so that what is closed here is nobody else's when it is destroyed.
+        """
+        stored, bucket = await self._retain(found, bucket)
+        if is_kept(bucket):
+            return
+        for region in regions:
+            if region.name == bucket.region:
+                await self._remove_if_empty(stored, bucket, region)
+
+    async def _remove_if_empty(self, found: StoredRecord, bucket: BucketRecord, region: RegionRecord) -> None:
+        try:
+            await self._gateways.close_bucket(region, bucket)
+        except BucketNotEmpty:
+            await self._update(found, kept(bucket))
+            log.warning("Bucket record %s has no resource any more: what it holds is retained", found.name)
+            return
+        await self._gateways.destroy_bucket(region, bucket)
+        await self._cluster.delete_record(found)
+        self._index.removed(found.name)
+        log.warning("Bucket record %s had no resource any more and held nothing: it was removed", found.name)
 
     async def _wake_regions(self, records: list[StoredRecord]) -> None:
         """A Region that is gone is looked at again: its record goes when nothing lives there any more."""
@@ -127,9 +153,16 @@ class Sweeper:
         obj = await self._cluster.get(Ref(kind, owner.namespace, owner.name))
         return obj is None or obj["metadata"]["uid"] != owner.uid
 
-    async def _retain(self, found: StoredRecord, bucket: BucketRecord) -> None:
-        await self._cluster.update_record(found, retained(bucket))
-        log.warning("Bucket record %s has no resource any more: its data is retained", found.name)
+    async def _retain(self, found: StoredRecord, bucket: BucketRecord) -> tuple[StoredRecord, BucketRecord]:
+        if bucket.retained:
+            return found, bucket
+        log.warning("Bucket record %s has no resource any more: it serves nobody from now on", found.name)
+        return await self._update(found, retained(bucket)), retained(bucket)
+
+    async def _update(self, found: StoredRecord, record: BucketRecord) -> StoredRecord:
+        stored = await self._cluster.update_record(found, record)
+        self._index.wrote(found.name, record)
+        return stored
 
     async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of its Region refuses the key; else the next sweep goes on."""

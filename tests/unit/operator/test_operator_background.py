@@ -1,6 +1,7 @@
 """What the operator does besides reconciling: its own key, DeleteBucket over S3, the sweep of orphans."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -98,22 +99,71 @@ async def orphan_key(world: World, number: int) -> str:
     return name
 
 
+async def orphan_bucket(world: World, objects: int, **fields: Any) -> None:
+    """The record of a Bucket that is gone."""
+    await world.until_ready("Region", "local")
+    lost = BucketRecord("lost", "lost-uid", Owner("default", "lost", "lost-uid"), region="local", **fields)
+    await world.cluster.create_record("bucket-lost", lost)
+    world.gateways.bucket("lost-uid").objects = objects
+
+
 async def test_orphans_go_but_data_stays(world: World) -> None:
     await world.apply("Bucket", "photos")
     await world.until_ready("Bucket", "photos")
     name = await orphan_key(world, 1)
-    lost = BucketRecord("lost", "lost-uid", Owner("default", "lost", "lost-uid"))
-    await world.cluster.create_record("bucket-lost", lost)
+    await orphan_bucket(world, 3, deletion_policy="Delete")
     assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
     assert await world.cluster.get_record(name) is None
     record = await world.bucket_record("lost")
     assert record is not None
-    assert record.retained
-    assert not world.gateways.bucket("lost-uid").destroyed
+    assert (record.retained, record.deletion_policy) == (True, "Retain")
+    data = world.gateways.bucket("lost-uid")
+    assert (data.closed, data.destroyed) == (False, False)
     assert (await world.key()).owner.name == "photos"
     kept = await world.bucket_record("photos")
     assert kept is not None
     assert not kept.retained
+
+
+@pytest.mark.parametrize(
+    ("policy", "retained", "stays"),
+    [
+        ("Delete", False, False),
+        ("Delete", True, False),  # stopped when its deletion was shown
+        ("Purge", False, False),
+        ("Retain", False, True),
+        ("Retain", True, True),
+    ],
+)
+async def test_an_orphaned_bucket_that_holds_nothing_gives_its_name_free_unless_it_was_to_be_retained(
+    world: World, policy: str, retained: bool, stays: bool
+) -> None:
+    await orphan_bucket(world, 0, deletion_policy=policy, retained=retained)
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    record = await world.bucket_record("lost")
+    assert (record is not None and record.retained) == stays
+    assert world.gateways.bucket("lost-uid").destroyed != stays
+
+
+async def test_an_orphaned_bucket_is_not_removed_while_no_gateway_can_be_asked(world: World) -> None:
+    await orphan_bucket(world, 0, deletion_policy="Delete")
+    world.gateways.away = True
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    record = await world.bucket_record("lost")
+    assert record is not None and record.retained
+    world.gateways.away = False
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.bucket_record("lost") is None
+
+
+async def test_what_a_sweep_left_of_a_namespace_is_adopted_there(world: World) -> None:
+    await orphan_bucket(world, 3, deletion_policy="Delete", namespace_uid="uid-of-default")
+    await world.apply("Bucket", "lost", {"adopt": True})
+    await world.until_condition("Bucket", "lost", "False", "NameTaken")
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    await world.until_ready("Bucket", "lost")
+    record = await world.bucket_record("lost")
+    assert record is not None and record.data_id == "lost-uid"
 
 
 async def test_records_of_namespaces_that_are_not_served_are_left_alone(

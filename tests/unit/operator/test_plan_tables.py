@@ -35,6 +35,7 @@ from cooper_operator.plan.snapshot import (
     BucketSnapshot,
     GatewaysSeen,
     GrantedBucket,
+    Left,
     RegionSnapshot,
     SharedBucket,
     Surroundings,
@@ -76,12 +77,22 @@ def own_key(status: dict[str, Any] | None = None, **metadata: Any) -> AccessKey:
 
 RECORD = wanted_record(bucket(), "photos", "local")
 CLAIM = StoredRecord("bucket-photos", RECORD, "1")
+PURGED = StoredRecord("bucket-photos", msgspec.structs.replace(RECORD, deletion_policy="Purge"), "1")
 
 
-def claimed(name: str, namespace: str = "default", *, retained: bool = False) -> StoredRecord:
-    """The record of the S3 name, of somebody else."""
+HERE = "uid-of-this-namespace"
+
+
+def claimed(name: str, namespace: str = "default", *, uid: str = HERE, **fields: Any) -> StoredRecord:
+    """The record of the S3 name, of somebody else; `uid` is the namespace's."""
     owner = Owner(namespace, name, "another-uid")
-    return StoredRecord("bucket-photos", BucketRecord("photos", "d", owner, retained=retained), "1")
+    record = BucketRecord("photos", "d", owner, region="local", namespace_uid=uid, **fields)
+    return StoredRecord("bucket-photos", record, "1")
+
+
+LEFT = claimed("photos", retained=True, access_generation=7)
+ELSEWHERE = claimed("photos", "elsewhere", uid="uid-of-another", retained=True)
+FREE = Left(absent=True, granted=False)
 
 
 FOREIGN = StoredRecord("bucket-photos", BucketRecord("photos", "d", Owner("elsewhere", "x", "other")), "1")
@@ -92,6 +103,8 @@ AROUND = Surroundings((REGION,), None, ENDPOINT)
 
 def bucket_snapshot(**fields: Any) -> BucketSnapshot:
     snapshot = BucketSnapshot(bucket(), AROUND, CLAIM, CLAIM, None, NOW)
+    if "bucket" in fields and fields["bucket"].spec.deletion_policy == "Purge":
+        snapshot = replace(snapshot, owned=PURGED, claim=PURGED)  # as it was noted before the deletion
     return replace(snapshot, **fields)
 
 
@@ -117,6 +130,14 @@ def condition(type_: str, status: str, generation: int = 1) -> dict[str, Any]:
 
 
 FRESH = {"claim": None, "owned": None}
+
+
+def letting(namespace: str) -> Surroundings:
+    """A Region that names this namespace for what is retained under the S3 name `photos`."""
+    lets = [{"bucketName": "photos", "namespace": namespace}]
+    return Surroundings((region(adoptions=lets),), None, ENDPOINT)
+
+
 NO_REGION = Surroundings((), None, ENDPOINT)
 
 BUCKETS = {
@@ -158,28 +179,157 @@ BUCKETS = {
         "'-photos'",
     ),
     "taken by a Bucket of this namespace": (
-        {"claim": claimed("other"), "owned": None},
+        {"claim": claimed("other"), "owned": None, "namespace_uid": HERE},
         [],
         "NameTaken",
         "the S3 name photos belongs to Bucket other of this namespace. Choose another",
     ),
     "taken by retained data": (
-        {"claim": claimed("photos", retained=True), "owned": None},
+        {"claim": LEFT, "owned": None, "namespace_uid": HERE},
         [],
         "NameTaken",
-        "the S3 name photos holds the retained data of the former Bucket photos of this namespace. Choose another",
+        "holds the retained data of the former Bucket photos of this namespace, which spec.adopt true takes over",
     ),
     "taken by a Bucket of the same name that was before": (
-        {"claim": claimed("photos"), "owned": None},
+        {"claim": claimed("photos"), "owned": None, "namespace_uid": HERE},
         [],
         "NameTaken",
         "the S3 name photos belongs to the former Bucket photos of this namespace. Choose another",
     ),
     "taken by retained data elsewhere": (
-        {"claim": claimed("photos", "elsewhere", retained=True), "owned": None},
+        {"claim": ELSEWHERE, "owned": None, "namespace_uid": HERE},
         [],
         "NameTaken",
         "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "adopts what is left": (
+        {"claim": LEFT, "owned": None, "namespace_uid": HERE, "left": FREE, "bucket": bucket(adopt=True)},
+        ["ReopenBucket", "AdoptBucket", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "adopts, gateway away": (
+        {
+            "claim": LEFT,
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "blocked": Blocked(do.ReopenBucket, "unavailable", "nobody answers"),
+        },
+        [],
+        "GatewayUnavailable",
+        "the data that was retained may be closed: nobody answers",
+    ),
+    "adopts, and nothing is there": (
+        {**FRESH, "namespace_uid": HERE, "bucket": bucket(adopt=True)},
+        ["CreateRecord", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "adopts, and the former Bucket is still there": (
+        {"claim": LEFT, "owned": None, "namespace_uid": HERE, "left": Left(False, False), "bucket": bucket(adopt=True)},
+        [],
+        "WaitingToAdopt",
+        "is not free yet",
+    ),
+    "adopts, and a key is still granted something": (
+        {"claim": LEFT, "owned": None, "namespace_uid": HERE, "left": Left(True, True), "bucket": bucket(adopt=True)},
+        [],
+        "WaitingToAdopt",
+        "is not free yet",
+    ),
+    "adopts what lies in another Region": (
+        {
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "claim": StoredRecord("bucket-photos", msgspec.structs.replace(LEFT.record, region="west"), "1"),
+        },
+        [],
+        "RegionChanged",
+        "lies in Region west",
+    ),
+    "adopts what a sweep may still remove": (
+        {
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "claim": claimed("photos", retained=True, deletion_policy="Delete"),
+        },
+        [],
+        "NameTaken",
+        "belongs to the former Bucket photos of this namespace",
+    ),
+    "adopts what is in use": (
+        {
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "claim": claimed("other"),
+        },
+        [],
+        "NameTaken",
+        "belongs to Bucket other of this namespace",
+    ),
+    "adopts what is of another namespace": (
+        {"claim": ELSEWHERE, "owned": None, "namespace_uid": HERE, "left": FREE, "bucket": bucket(adopt=True)},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "adopts what is of a former namespace of this name": (
+        {"claim": LEFT, "owned": None, "namespace_uid": "uid-anew", "left": FREE, "bucket": bucket(adopt=True)},
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "adopts what no namespace is noted for": (
+        {
+            "owned": None,
+            "namespace_uid": "",
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "claim": claimed("photos", uid="", retained=True),
+        },
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "adopts what the Region names": (
+        {
+            "claim": ELSEWHERE,
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "around": letting("default"),
+        },
+        ["ReopenBucket", "AdoptBucket", "CreateAccessKey"],
+        "WaitingForAccessKey",
+        "is being made",
+    ),
+    "adopts what the Region names for others": (
+        {
+            "claim": ELSEWHERE,
+            "owned": None,
+            "namespace_uid": HERE,
+            "left": FREE,
+            "bucket": bucket(adopt=True),
+            "around": letting("third"),
+        },
+        [],
+        "NameTaken",
+        "the S3 name photos belongs to another namespace. Choose another",
+    ),
+    "adopted, and its record is gone": (
+        {**FRESH, "bucket": bucket(status={"adopted": {"at": timestamp(NOW), "dataId": "d"}})},
+        [],
+        "RecordMissing",
+        "the record of the bucket photos, whose data was taken over, is gone",
     ),
     "recalled": (
         {"bucket": bucket(annotation="recalled")},
@@ -609,6 +759,48 @@ def test_a_purge_goes_on_at_once_unless_it_comes_no_further() -> None:
     moving, standing = _purge_told(900, 1000, None), _purge_told(900, 900, None)
     assert (moving.requeue_at, moving.retry) == (NOW, False)
     assert (standing.requeue_at, standing.retry) == (None, True)
+
+
+def adopting(**fields: Any) -> BucketRecord:
+    """The record of a Bucket with this spec that takes over what is left."""
+    wants = bucket(adopt=True, **fields)
+    found = plan_bucket(bucket_snapshot(bucket=wants, claim=LEFT, owned=None, namespace_uid=HERE, left=FREE))
+    (step,) = [each for each in found.steps if isinstance(each, do.AdoptBucket)]
+    assert step.current == LEFT
+    return step.record
+
+
+def test_data_that_is_taken_over_goes_by_the_spec_of_its_new_bucket() -> None:
+    record = adopting(visibility="Public", maxObjectSize="1Ki")
+    assert (record.data_id, record.owner.uid, record.namespace_uid) == ("d", BUCKET_UID, HERE)
+    assert (record.retained, record.visibility, record.max_object_size) == (False, "Public", 1024)
+    assert record.deletion_policy == "Delete"
+
+
+@pytest.mark.parametrize(("access", "generation"), [("Allowed", 7), ("Revoked", 8)])
+def test_the_access_generation_of_data_goes_on_under_its_new_bucket(access: str, generation: int) -> None:
+    assert adopting(apiAccess=access).access_generation == generation
+
+
+def test_the_former_namespace_is_not_noted_for_who_takes_over_and_is_unknown() -> None:
+    wants = bucket_snapshot(
+        bucket=bucket(adopt=True), claim=ELSEWHERE, owned=None, left=FREE, around=letting("default")
+    )
+    (step,) = [each for each in plan_bucket(wants).steps if isinstance(each, do.AdoptBucket)]
+    assert step.record.namespace_uid == ""
+
+
+def test_an_adoption_is_told_once_and_what_follows_is_no_other() -> None:
+    record = adopting()
+    owned = StoredRecord("bucket-photos", record, "2")
+    told = {"adopted": {"at": timestamp(NOW - 100), "dataId": "d"}, "objects": 3, "size": "10"}
+    for adopt in (True, False):
+        plan = plan_bucket(bucket_snapshot(bucket=bucket(adopt=adopt, status=told), owned=owned, claim=owned))
+        assert names(plan) == ["CreateAccessKey"]
+        assert plan.status is not None and plan.status.adopted is not None
+        assert plan.status.adopted.at == timestamp(NOW - 100)
+        assert (plan.status.objects, plan.status.size) == (3, 10)
+        assert "with data that was taken over" in said(plan, "Provisioned")[2]
 
 
 def test_a_retained_record_says_so() -> None:
@@ -1698,10 +1890,11 @@ def test_a_sweep_counts_no_key_that_is_revoked() -> None:
     assert not plan_sweep([*revoked, *in_use[:5]], 56).halted
 
 
-def test_a_sweep_suspects_neither_the_system_key_nor_what_is_retained() -> None:
+def test_a_sweep_suspects_neither_the_system_key_nor_what_is_kept() -> None:
     system = StoredRecord("key-s", msgspec.structs.replace(KEY, system=True), "1")
-    kept = StoredRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True), "1")
-    assert suspects([system, kept, RECORDED, KNOWN, CLAIM], {KEY_UID}) == [CLAIM]
+    kept = StoredRecord("bucket-k", msgspec.structs.replace(RECORD, retained=True, deletion_policy="Retain"), "1")
+    stopped = StoredRecord("bucket-s", msgspec.structs.replace(RECORD, retained=True), "1")
+    assert suspects([system, kept, RECORDED, KNOWN, stopped, CLAIM], {KEY_UID}) == [stopped, CLAIM]
 
 
 def test_the_end_of_a_key_that_is_delivered_once_begins_when_its_successor_is_in_the_status() -> None:
