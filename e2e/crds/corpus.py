@@ -47,7 +47,7 @@ def _tables() -> Iterator[_Case]:
             yield from ((constraint.field.kind, constraint.field.path, each) for each in (trial.broken, *trial.kept))
     for (kind, at, _), rows in RULES.items():
         if isinstance(rows, Values):
-            steps = tuple(at.split("."))
+            (steps,) = {each.steps for each in fields(kind) if each.path == at}
             yield from ((kind, at, changed(full(kind), steps, value)) for value in (*rows.broken, *rows.kept))
     yield from ((kind, at, manifest(kind, SPECS[kind] | spec)) for kind, spec, at, _ in MISTAKES)
 

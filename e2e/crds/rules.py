@@ -124,12 +124,17 @@ _TAKEN: Final = "secretKeys must name no key that another profile in secretProfi
 
 _GRANTING: Final = {"region": "local", "grants": [{"bucket": "photos"}]}
 
-RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
-    ("Bucket", "spec.bucketName", "must not be reserved"): Values(["public"], ["publik", "public-1"]),
-    ("Bucket", "spec.bucketName", "must not have two periods in a row"): Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
-    ("Bucket", "spec.bucketName", "must not look like an IP address"): Values(
+_BUCKET_NAMES: Final = {
+    "must not be reserved": Values(["public"], ["publik", "public-1"]),
+    "must not have two periods in a row": Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
+    "must not look like an IP address": Values(
         ["10.0.0.1", "999.999.999.999"], ["10.0.0.1.2", "10.0.0", "10.0.0.a", "1000.0.0.1", "10-0.0.1"]
     ),
+}
+_OF_BUCKET_NAMES: Final = (("Bucket", "spec.bucketName"), ("Region", "spec.adoptions[0].bucketName"))
+
+RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
+    **{(kind, at, said): rows for kind, at in _OF_BUCKET_NAMES for said, rows in _BUCKET_NAMES.items()},
     ("Bucket", "spec.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
     ("Bucket", "spec.quota.maxSize", "must be from 0 to 1024Pi"): Values(
         [-1, (1 << 60) + 1, "1025Pi", "1152921504606846977", "9" * 19], [0, 1 << 60, "0", "0.5", "1024Pi", "10Gi"]

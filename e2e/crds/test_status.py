@@ -22,6 +22,7 @@ from e2e.crds.statuses import Found
 
 #: Reasons that are told in events only; and one for what the models refuse and the server does not: there is nothing.
 NOT_IN_STATUS = {
+    "Adopted",
     "DeleteNotAuthorized",
     "DeletedOverS3",
     "DeletionCalledOff",
