@@ -6,6 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
+from cooper_crds.cors import CorsRules
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     ActionSet,
@@ -143,6 +144,7 @@ class BucketSpec(Model):
         ),
         AfterValidator(each_once),
     ] = None
+    cors: CorsRules = None
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(

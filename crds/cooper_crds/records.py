@@ -65,6 +65,16 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         return f"KeyRecord({self.access_key_id}, {self.state})"
 
 
+class CorsRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What pages of some origins may do with a bucket."""
+
+    origins: tuple[str, ...]  # one asterisk in each stands for any characters
+    methods: tuple[str, ...]
+    headers: tuple[str, ...] = ()  # of requests; asterisks as above
+    exposed: tuple[str, ...] = ()  # headers of answers that pages may read
+    max_age: int | None = None  # seconds that a browser may go by it; None: it decides itself
+
+
 class BucketRecord(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="bucket", tag_field="kind"
 ):
@@ -81,6 +91,7 @@ class BucketRecord(
     max_objects: int | None = None  # quota; None: no limit
     max_size: int | None = None  # quota: bytes of all objects together
     content_types: tuple[str, ...] = ()  # patterns of those that objects may have; none: any
+    cors: tuple[CorsRule, ...] = ()  # the first that fits counts
     created: int = 0  # Unix seconds; 0 where it is not known
     namespace_uid: str = ""  # of the owner's namespace, which another one of that name does not have; empty: not known
     #: Of the Bucket: what a sweep may do about a record that has none. A record of before keeps what it holds.

@@ -181,6 +181,17 @@ _CONTENT_TYPES: Final = (
     ["A/b"], ["a/b; c=d"], ["a/b/c"], ["a b/c"], ["a/b\n"], [None], [1], "a/b", ["a/" + "b" * 125], ["a/" + "b" * 126],
     ["é/a"], ["a/[b]"], ["a/?"],
 )  # fmt: skip
+_ORIGINS: Final = (
+    [], None, ["*"], ["https://a.b"], ["http://localhost:8080"], ["https://*.a.b"], ["https://*"], ["https://a*b.c"],
+    ["https://*.*"], ["**"], ["*a"], ["https://a.b/"], ["https://a.b:"], ["https://a.b:123456"], ["https://a.b:*"],
+    ["https://A.b"], ["HTTPS://a.b"], ["a.b"], ["//a.b"], ["null"], ["https://"], ["https://:80"], ["http://[::1]:80"],
+    ["http://[::1"], ["http://[*]"], ["app+x://a"], ["https://a@b"], ["https://a.b\n"], ["https://a\r\nb"],
+    ["https://a b"], ["https://a,b"], ["https://é"], [""], [None], [1], "*", ["*", "*"], ["https://a", "https://a"],
+)  # fmt: skip
+_HEADERS: Final = (
+    [], None, ["*"], ["a"], ["x-amz-*"], ["*-a"], ["a*b"], ["a*b*"], ["**"], ["Content-Type"], ["a b"], ["a,b"], ["a:"],
+    ["a\n"], ["a\r\nb"], ["é"], [""], [None], [1], "a", ["a", "a"], ["!#$%&'+.^_`|~"], ["(a)"], ["a\x00"],
+)  # fmt: skip
 _PREFIXES: Final = (
     [], None, ["a"], ["a/", "b"], ["a", "a"], [""], [" "], ["/"], ["../"], ["é"], ["a\n"], ["\x7f"], ["\x00"],
     ["\u0085"],
@@ -219,6 +230,24 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "maxSize": _SIZES,
     "maxObjects": (0, 1, 1 << 53, -1, 1.5, "1", True, None),
     "allowedContentTypes": _CONTENT_TYPES,
+    "allowedOrigins": _ORIGINS,
+    "allowedMethods": ([], None, ["GET"], ["get"], ["OPTIONS"], ["PATCH"], ["*"], ["GET", "GET"], [None], "GET", [""]),
+    "allowedHeaders": _HEADERS,
+    "exposeHeaders": _HEADERS,
+    "maxAge": _DURATIONS,
+    "cors": (
+        [],
+        None,
+        [{}],
+        [None],
+        ["*"],
+        "*",
+        [{"allowedOrigins": ["*"]}],
+        [{"allowedMethods": ["GET"]}],
+        [{"allowedOrigins": ["*"], "allowedMethods": ["GET"]}],
+        [{"allowedOrigins": ["*"], "allowedMethods": ["GET"]}] * 9,
+        [{"allowedOrigins": ["*"], "allowedMethods": ["GET"], "id": "a"}],
+    ),
     "prefixes": _PREFIXES,
     "allowedNetworks": _NETWORKS,
     "recipient": _RECIPIENTS,

@@ -66,6 +66,15 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "maxObjectSize": "500Mi",
             "quota": {"maxSize": "10Gi", "maxObjects": 1000},
             "allowedContentTypes": ["image/*", "text/plain"],
+            "cors": [
+                {
+                    "allowedOrigins": ["https://*.example.com"],
+                    "allowedMethods": ["GET", "PUT"],
+                    "allowedHeaders": ["content-type", "x-amz-*"],
+                    "exposeHeaders": ["ETag"],
+                    "maxAge": "1h",
+                }
+            ],
             "deletionPolicy": "Retain",
             "adopt": True,
             "credentials": {
@@ -225,6 +234,11 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     _pattern("Bucket", "status", "conditions", "type"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "status", "conditions", "reason"): Text(_letters, "a", "a b"),
     _pattern("Bucket", "spec", "allowedContentTypes"): Text(lambda n: "a/".ljust(n, "b"), "a/b", "text plain"),
+    _pattern("Bucket", "spec", "cors", "allowedOrigins"): Text(
+        lambda n: "http://".ljust(n, "a") if n > 8 else "*" * n, "*", "http://a/"
+    ),
+    _pattern("Bucket", "spec", "cors", "allowedHeaders"): Text(_letters, "*", "a*b*"),
+    _pattern("Bucket", "spec", "cors", "exposeHeaders"): Text(_letters, "a", "a*"),
     _pattern("AccessKey", "spec", "once", "recipient"): Text(
         lambda n: RECIPIENT.rjust(n, "A")[-n:], RECIPIENT, RECIPIENT.replace("=", "A")
     ),
@@ -248,6 +262,18 @@ def _grants(count: int) -> list[Any]:
     ]
 
 
+def _cors_rules(count: int) -> list[Any]:
+    """With as much as any can have: rules that read it cost the most."""
+    longest = {
+        "allowedOrigins": [f"http://{index:02}".ljust(256, "o") for index in range(16)],
+        "allowedMethods": ["GET", "PUT", "HEAD", "DELETE", "POST"],
+        "allowedHeaders": [f"{index:02}".ljust(64, "h") for index in range(16)],
+        "exposeHeaders": [f"{index:02}".ljust(64, "e") for index in range(16)],
+        "maxAge": "0000024h0000000m0000000s"[1:],
+    }
+    return [copy.deepcopy(longest) for _ in range(count)]
+
+
 def _networks(count: int) -> list[Any]:
     """As long as any: rules that read them cost the most."""
     return [f"{'0000:' * 6}255.255.255.{100 + index}/128" for index in range(count)]
@@ -260,6 +286,11 @@ LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "from": lambda count: [{"namespace": f"{index:02}".rjust(63, "n")} for index in range(count)],
     "buckets": lambda count: [f"{index:03}".rjust(253, "b") for index in range(count)],
     "allowedContentTypes": lambda count: [f"image/{index}" for index in range(count)],
+    "cors": _cors_rules,
+    "allowedOrigins": lambda count: [f"https://app-{index}.example.com" for index in range(count)],
+    "allowedMethods": lambda count: ["GET", "PUT", "HEAD", "DELETE", "POST", "GET"][:count],
+    "allowedHeaders": lambda count: [f"x-amz-{index}" for index in range(count)],
+    "exposeHeaders": lambda count: [f"x-amz-{index}" for index in range(count)],
     "allowedNetworks": _networks,
     "trustedProxies": _networks,
     "adoptions": lambda count: [{"bucketName": f"{index:063}", "namespace": "n" * 63} for index in range(count)],

@@ -83,6 +83,17 @@ def test_the_lines_with_secret_profiles(tmp_path: Path) -> None:
         assert printed.endswith("README.md\n")
 
 
+def test_the_lines_that_ask_as_a_browser(tmp_path: Path) -> None:
+    (manifest,), (line,) = blocks("docs/browsers.md", "yaml"), blocks("docs/browsers.md")
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text().split("---")[0], manifest)
+    with rig:
+        rig.env("uploads")
+        answer = shell(f". {rig.credentials_file('uploads')}\n{line}", tmp_path)
+        assert answer.startswith("HTTP/1.1 200 ")
+        assert "Access-Control-Allow-Origin: https://app.example.com\n" in answer
+
+
 def shape(table: str) -> list[list[str]]:
     """A table without what differs from run to run: ages, sizes and key ids."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]

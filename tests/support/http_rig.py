@@ -92,6 +92,12 @@ class TinyPipeline:
             self.events.append(f"stream closed with {size} left")
             self.closed.set()
 
+    def preflight(self, request: Request) -> Response:
+        raise S3Error("MethodNotAllowed")
+
+    def shared(self, request: Request, call: TinyCall | None) -> dict[str, str]:
+        return {}
+
     def withdrawn(self, call: TinyCall) -> S3Error | None:
         return None if self.allowed else S3Error("KeyAccessRevoked")
 

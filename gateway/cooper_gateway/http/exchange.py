@@ -91,15 +91,21 @@ class Exchange:
         pipeline = self._context.pipeline
         response: Response | None = None
         try:
-            self._call = pipeline.admit(self._request, self._raw, self._request_id)
-            if self._raw is None:
-                response = pipeline.now(self._call)
+            if self._head.method == "OPTIONS":
+                response = pipeline.preflight(self._request)
+            else:
+                response = self._admit()
         except Exception as error:  # the edge: everything becomes an answer
             response = self._explained(error)
         if response is not None and isinstance(response.body, bytes):
             self._send(response, response.body)
         else:
             self._task = self._context.spawn(self._run(response))
+
+    def _admit(self) -> Response | None:
+        """The answer where it can be given at once. Raises what the pipeline raises."""
+        self._call = self._context.pipeline.admit(self._request, self._raw, self._request_id)
+        return self._context.pipeline.now(self._call) if self._raw is None else None
 
     def cancel(self) -> None:
         """The client has left: stop the handler."""
@@ -190,6 +196,7 @@ class Exchange:
             connection = "close"
         else:
             connection = "keep-alive" if self._head.minor == 0 else None
+        response.headers.update(self._context.pipeline.shared(self._request, self._call))
         return render_head(response, self._context.common, self._request_id, connection)
 
     def _may_keep_alive(self) -> bool:

@@ -11,7 +11,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cooper_crds.records import ACCESS_GENERATION, RECORD_DIGEST, BucketRecord, KeyRecord, RegionRecord, record_digest
+from cooper_crds.records import (
+    ACCESS_GENERATION,
+    RECORD_DIGEST,
+    BucketRecord,
+    CorsRule,
+    KeyRecord,
+    RegionRecord,
+    record_digest,
+)
+from cooper_gateway.access import cors
 from cooper_gateway.access.authorize import ELSEWHERE, REVOKED, authorize, may_know_absence
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
@@ -27,7 +36,7 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.paths import parse_target
 from cooper_gateway.protocol.payload import payload_decoder
-from cooper_gateway.protocol.routes import match, place
+from cooper_gateway.protocol.routes import match, no_route, place
 from cooper_gateway.protocol.sigv4 import Claim, parse_claim
 from cooper_gateway.storage.port import Store
 
@@ -108,6 +117,36 @@ class Pipeline:
             check_declared(call)
         return call
 
+    def preflight(self, request: Request) -> Response:
+        """What a browser asks before it sends a page's request. Raises S3Error.
+
+        Nobody is asked who they are. A bucket without rules and one that is not there are answered alike.
+        """
+        parse_target(request)
+        directory = self._directory_source()
+        _fresh_region(directory, self._clock())
+        asked = cors.asked_for(request.headers)
+        if request.bucket is None or asked is None:
+            raise no_route(request)
+        allowed = cors.preflight(_cors_rules(directory, request.bucket), asked)
+        if allowed is None:
+            raise S3Error("AccessForbidden", cors.REFUSED)
+        return Response(headers=allowed)
+
+    def shared(self, request: Request, call: Call | None) -> dict[str, str]:
+        """The headers by which a browser lets a page of another origin have the answer, be it an error."""
+        origin_sent = request.headers.get("origin")
+        if origin_sent is None:
+            return cors.VARIES if call is not None and call.bucket is not None and call.bucket.cors else {}
+        if request.bucket is None or request.method == "OPTIONS":
+            return {}
+        try:
+            rules = _cors_rules(self._directory_source(), request.bucket)
+        except Exception:  # the answer itself is not to be lost by it
+            log.exception("the CORS rules could not be read")
+            return {}
+        return cors.actual(rules, origin_sent, request.method)
+
     def now(self, call: Call) -> Response | None:
         """Answer without waiting, or None when that cannot be: use `handle`. Raises what the handler raises."""
         handler = NOW.get(call.route.operation)
@@ -186,6 +225,11 @@ class Pipeline:
 
 def _holder(key: KeyRecord, request: Request, region: RegionRecord) -> KeyHolder:
     return KeyHolder(key, origin(request.peer, request.headers.get("x-forwarded-for", ""), region.trusted_proxies))
+
+
+def _cors_rules(directory: Directory, name: str) -> tuple[CorsRule, ...]:
+    bucket = directory.bucket(name)
+    return () if bucket is None or bucket.retained else bucket.cors
 
 
 def _by_which_record(code: str, principal: Principal, bucket: BucketRecord | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Final
 #: code -> (HTTP status, what a user should know). The usual codes are from the S3 API Reference, "Error responses".
 CODES: Final[dict[str, tuple[int, str]]] = {
     "AccessDenied": (403, "Access denied."),
+    "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "AuthorizationHeaderMalformed": (400, "The Authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "The signature parameters in the query are malformed."),
     "BadDigest": (400, "The digest that you sent does not match the body that arrived."),

@@ -160,7 +160,7 @@ def match(request: Request) -> Route:
 
     Call it after `parse_target`.
     """
-    scope: Scope = "service" if request.bucket is None else "bucket" if request.name is None else "object"
+    scope = _scope(request)
     rows = _INDEX.get((request.method, scope))
     if not request.headers.keys().isdisjoint(_PROMISES):
         _refuse_promises(request.headers)
@@ -169,7 +169,7 @@ def match(request: Request) -> Route:
             if request.query:
                 _judge_parameters(route, request.query)
             return route
-    raise _no_route(request, scope)
+    raise no_route(request)
 
 
 def place(route: Route, request: Request) -> bytes | None:
@@ -214,7 +214,13 @@ def _refuse_promises(headers: dict[str, str]) -> None:
             raise S3Error("NotImplemented", f"Cooper does not implement {feature}; leave out the header {name}.")
 
 
-def _no_route(request: Request, scope: Scope) -> S3Error:
+def _scope(request: Request) -> Scope:
+    return "service" if request.bucket is None else "bucket" if request.name is None else "object"
+
+
+def no_route(request: Request) -> S3Error:
+    """The answer to a request that no row serves. Call it after `parse_target`."""
+    scope = _scope(request)
     if request.method in _METHODS:
         unserved = next((name for name in request.query if name in _MEANINGFUL), None)
         if unserved is not None:

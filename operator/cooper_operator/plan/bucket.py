@@ -2,10 +2,12 @@
 
 from cooper_crds.bucket import Bucket, BucketStatus
 from cooper_crds.conditions import drop_conditions
+from cooper_crds.cors import CorsRule
 from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
 from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
+from cooper_crds.records import CorsRule as RecordedRule
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan import adoption, bucket_access_key, bucket_api_access, bucket_deletion
 from cooper_operator.plan.bucket_access_key import Credentials
@@ -67,6 +69,7 @@ def wanted_record(
         max_objects=None if spec.quota is None else spec.quota.max_objects,
         max_size=None if spec.quota is None else spec.quota.max_size,
         content_types=tuple(spec.allowed_content_types or ()),
+        cors=tuple(map(_cors_rule, spec.cors or ())),
         created=0 if meta.creation_timestamp is None else int(unix_seconds(meta.creation_timestamp)),
         namespace_uid=known or namespace_uid,
         deletion_policy=spec.deletion_policy,
@@ -80,6 +83,16 @@ def _access_generation(bucket: Bucket, before: BucketRecord | None) -> int:
     if before.api_access == bucket.spec.api_access:
         return before.access_generation
     return max(bucket.metadata.generation or 0, before.access_generation + 1)
+
+
+def _cors_rule(rule: CorsRule) -> RecordedRule:
+    return RecordedRule(
+        origins=tuple(rule.allowed_origins),
+        methods=tuple(rule.allowed_methods),
+        headers=tuple(rule.allowed_headers or ()),
+        exposed=tuple(rule.expose_headers or ()),
+        max_age=None if rule.max_age is None else int(rule.max_age),
+    )
 
 
 def record_of(found: StoredRecord | None, uid: str) -> BucketRecord | None:

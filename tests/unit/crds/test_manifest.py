@@ -89,6 +89,13 @@ MISTAKES = [
     ("Bucket", {"allowedContentTypes": []}, "spec.allowedContentTypes", "must have at least 1 items"),
     ("Bucket", {"allowedContentTypes": ["image"]}, "spec.allowedContentTypes[0]", "must be a content type such as"),
     ("Bucket", {"allowedContentTypes": ["Image/png"]}, "spec.allowedContentTypes[0]", "must be a content type such as"),
+    ("Bucket", {"cors": [{"allowedMethods": ["GET"]}]}, "spec.cors[0].allowedOrigins", "is required"),
+    (
+        "Bucket",
+        {"cors": [{"allowedOrigins": ["https://A.b"], "allowedMethods": ["GET"]}]},
+        "spec.cors[0].allowedOrigins[0]",
+        "must be * or an origin such as",
+    ),
     ("Bucket", {"allowedContentTypes": ["a/b"] * 2}, "spec.allowedContentTypes", "names a/b more than once"),
     ("Bucket", {"maxObjectSize": True}, "spec.maxObjectSize", "must be a whole number (got true)"),
     ("Bucket", {"credentials": []}, "spec.credentials", "must be a mapping (got a list)"),
