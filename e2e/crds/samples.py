@@ -69,7 +69,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "cors": [
                 {
                     "allowedOrigins": ["https://*.example.com"],
-                    "allowedMethods": ["GET", "PUT"],
+                    "allowedMethods": ["GET"],
                     "allowedHeaders": ["content-type", "x-amz-*"],
                     "exposeHeaders": ["ETag"],
                     "maxAge": "1h",
