@@ -268,7 +268,7 @@ def test_without_a_gateway_nothing_speaks_of_one(charts: Helm) -> None:
     objects = charts.rendered(VALUES["no gateway, and no kinds"])
     assert not [each["metadata"]["name"] for each in objects if "-gateway" in each["metadata"]["name"]]
     (rules,) = _found(objects, "PrometheusRule", "release-cooper")["spec"]["groups"]
-    assert [each["alert"] for each in rules["rules"]] == ["CooperNobodyLeads"]
+    assert [each["alert"] for each in rules["rules"]] == ["CooperNobodyLeads", "CooperOperatorFallsBehind"]
 
 
 def test_a_version_may_name_its_build(charts: Helm, tmp_path: Path) -> None:

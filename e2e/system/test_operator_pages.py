@@ -23,6 +23,7 @@ async def test_they_tell_how_it_is_and_what_it_does(team: Tenant) -> None:
         'cooper_operator_reconcile_seconds_count{kind="AccessKey",result="settled"}',
         'cooper_operator_api_requests_total{resource="secrets",verb="POST"}',
         "cooper_operator_queue_depth",
+        "cooper_operator_queue_age_seconds",
     ):
         assert series in text
     key = await team.credentials("photos")

@@ -132,7 +132,7 @@ class Operator:
             await self._insist("writing the system key", lambda: issue_system_key(self._cluster, self._new_secret))
         )
         self._queue = queue = Queue(self._reconcile, concurrency=self._concurrency)
-        self._telemetry.follow_queue(lambda: queue.depth)
+        self._telemetry.follow_queue(lambda: queue.depth, lambda: queue.age)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())

@@ -9,6 +9,7 @@ idle ──add──> waiting ──a worker is free──> running ──done�
 import asyncio
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Queue:
         self._urgent = Line()
         self._routine: deque[Ref] = deque()
         self._passed_over = 0  # places among the routine of what has become urgent
+        self._since: dict[Ref, float] = {}  # of what waits and is not routine, when it began to: the oldest first
         self._workers: set[asyncio.Task[None]] = set()
         self._running = 0
         self._stopped = False
@@ -81,6 +83,8 @@ class Queue:
         if item.waiting and (routine or not item.routine):
             return
         self._passed_over += item.waiting
+        if not routine:
+            self._since[ref] = time.monotonic()
         item.waiting, item.routine = True, routine and not item.running
         if not item.running:
             (self._routine if routine else self._urgent).append(ref)
@@ -102,6 +106,11 @@ class Queue:
         return len(self._urgent) + len(self._routine) - self._passed_over
 
     @property
+    def age(self) -> float:
+        """For how many seconds the one has waited that has waited longest; routine looks are not counted."""
+        return time.monotonic() - next(iter(self._since.values())) if self._since else 0.0
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is worked on (something may sleep until later)."""
         return self._running == 0 and self.depth == 0
@@ -121,6 +130,7 @@ class Queue:
         while self._running < self._concurrency and (ref := self._next()) is not None:
             item = self._items[ref]
             item.waiting, item.running = False, True
+            self._since.pop(ref, None)
             self._running += 1
             worker = asyncio.create_task(self._work(ref, item))
             self._workers.add(worker)

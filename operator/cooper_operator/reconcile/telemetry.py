@@ -32,6 +32,11 @@ class Telemetry:
         self._depth = Gauge(
             "cooper_operator_queue_depth", "Resources that wait to be looked at.", registry=self._registry
         )
+        self._age = Gauge(
+            "cooper_operator_queue_age_seconds",
+            "How long the resource has waited that has waited longest. Routine looks are not counted.",
+            registry=self._registry,
+        )
         self._reconciles = Histogram(
             "cooper_operator_reconcile_seconds",
             "Looks at resources. Result: settled, or retry when something is waited for or failed.",
@@ -48,9 +53,10 @@ class Telemetry:
         )
         self._since: dict[Ref, tuple[int, float]] = {}  # of what is not settled: generation, and when it was seen
 
-    def follow_queue(self, depth: Callable[[], int]) -> None:
-        """Show what `depth` tells as the queue's length."""
+    def follow_queue(self, depth: Callable[[], int], age: Callable[[], float]) -> None:
+        """Show what these tell as the queue's length, and as the age of what waits in it."""
         self._depth.set_function(depth)
+        self._age.set_function(age)
 
     def reconciled(self, ref: Ref, *, retry: bool, seconds: float) -> None:
         """A resource was looked at."""
@@ -74,7 +80,7 @@ class Telemetry:
     def forget(self) -> None:
         """Somebody else leads: what is not settled is his."""
         self._since.clear()
-        self._depth.set_function(lambda: 0)
+        self.follow_queue(lambda: 0, lambda: 0.0)
 
     def text(self) -> bytes:
         """The page that Prometheus reads."""

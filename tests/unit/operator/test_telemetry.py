@@ -69,12 +69,14 @@ def test_what_goes_is_not_waited_for(telemetry: Telemetry, last: Any) -> None:
 
 
 def test_after_another_led_nothing_counts_as_waiting(telemetry: Telemetry) -> None:
-    telemetry.follow_queue(lambda: 3)
+    telemetry.follow_queue(lambda: 3, lambda: 7.5)
     telemetry.saw(PHOTOS, resource())
     assert sample(telemetry, "cooper_operator_queue_depth") == 3
+    assert sample(telemetry, "cooper_operator_queue_age_seconds") == 7.5
     telemetry.forget()
     telemetry.saw(PHOTOS, resource(1, "Ready"))
     assert sample(telemetry, "cooper_operator_queue_depth") == 0
+    assert sample(telemetry, "cooper_operator_queue_age_seconds") == 0
     assert "cooper_operator_settle_seconds_count" not in telemetry.text().decode()
 
 

@@ -233,3 +233,28 @@ async def test_a_crowd_that_changes_all_the_time_goes_behind_others_too() -> Non
     await asyncio.sleep(0.02)
     await queue.stop()
     assert B in started[before : before + 4]
+
+
+async def test_the_age_is_that_of_what_has_waited_longest() -> None:
+    go, seen = asyncio.Event(), list[Ref]()
+
+    async def work(ref: Ref) -> Outcome:
+        seen.append(ref)
+        await go.wait()
+        return Outcome()
+
+    queue = Queue(work, concurrency=1)
+    assert queue.age == 0
+    queue.add(Ref("Bucket", "a", "first"))
+    queue.add(Ref("Bucket", "a", "routine"), routine=True)
+    assert queue.age == 0  # the one is worked on, the other is routine
+    queue.add(Ref("Bucket", "a", "second"))
+    await asyncio.sleep(0.02)
+    queue.add(Ref("Bucket", "a", "third"))
+    queue.add(Ref("Bucket", "a", "second"))
+    assert 0.02 <= queue.age < 5
+    go.set()
+    while not queue.idle:
+        await asyncio.sleep(0)
+    assert queue.age == 0
+    await queue.stop()
