@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from bench.operator_keys import BUCKETS, Bench, run_all
+from bench.plots import plot
+from bench.processes import memory_of
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, from_kubeconfig
 from cooper_operator.cluster.kubernetes_objects import core_path, kind_path
@@ -228,16 +230,9 @@ def _values(page: str, name: str) -> list[float]:
 
 
 def _memory(of: OperatorProcess | Gateway) -> int:
-    """Bytes of a program's processes, pages that they share counted once (PSS)."""
+    """Bytes of a program's processes."""
     assert of.process is not None
-    return _below(of.process.pid)
-
-
-def _below(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    own = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) * 1024
-    return own + sum(_below(int(child)) for child in children)
+    return memory_of(of.process.pid)
 
 
 def _percentiles(found: list[float]) -> tuple[float, float]:
@@ -269,6 +264,18 @@ def _table(rows: list[Row]) -> str:
     return tabulate(cells, headers=["AccessKeys", *(f"{row.keys:,}" for row in rows)], tablefmt="github")
 
 
+def _draw(rows: list[Row], output: Path) -> None:
+    """Growth with the number of keys, in two plots beside the figures."""
+    keys = [row.keys for row in rows]
+    rates = {"operator": [row.cold_per_second for row in rows], "bare client": [row.bare_per_second for row in rows]}
+    plot(output.with_suffix(".rates.svg"), "Keys a second, from cold", "AccessKeys", keys, rates)
+    memory = {
+        "operator": [row.operator_memory / (1 << 20) for row in rows],
+        "one gateway": [row.gateway_memory / (1 << 20) for row in rows],
+    }
+    plot(output.with_suffix(".memory.svg"), "Memory, MiB", "AccessKeys", keys, memory)
+
+
 async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Path, output: Path | None) -> None:
     cluster = Cluster("bench")
     kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig)
@@ -283,7 +290,8 @@ async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Pa
             rows.append(await scale.grow(size, min(bare, size)))
             print(_table(rows), flush=True)
             if output is not None:
-                output.write_text(json.dumps([asdict(row) for row in rows], indent=2))
+                output.with_suffix(".json").write_text(json.dumps([asdict(row) for row in rows], indent=2))
+                _draw(rows, output)
         if rest:
             print(f"\nwritten in {rest:.0f} s at rest: {dict(await scale.at_rest(rest))}")
     finally:
@@ -298,7 +306,9 @@ def main() -> None:
     parser.add_argument("--bare", type=int, default=1000, help="keys that the bare client makes at each size, at most")
     parser.add_argument("--rest", type=float, default=600, help="seconds of rest in the end")
     parser.add_argument("--workers", type=int, default=4, help="of each gateway")
-    parser.add_argument("--output", type=Path, help="file for the figures, as JSON")
+    parser.add_argument(
+        "--output", type=Path, help="files for the figures and plots, without what their names end with"
+    )
     options = parser.parse_args()
     cluster = Cluster("bench")
     cluster.up()
