@@ -104,9 +104,9 @@ class FolderWatch:
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task. Who is cancelled while he waits for that, is: the one's end is not taken for the other's."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})
 
 
 def _identity(path: str) -> tuple[str, int, int] | None:
