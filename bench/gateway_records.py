@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tabulate import tabulate
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from bench.looks import refused, until
 from bench.operator_keys import run_all
 from bench.processes import memory_of
 from cooper_crds.records import KeyRecord, Record
@@ -40,7 +41,6 @@ from support.rig import eventually
 
 NAMESPACE = "bench-records"
 SINGLE = 50  # records that are changed, and revoked, one by one
-PAUSE = 0.002  # seconds between looks
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ async def _measure(records: Records, gateway: Gateway) -> Row:
             assert await old.accepted()
             began = time.monotonic()
             await records.change(serial, secret_key="n" * 40)
-            await _until(new.accepted)
+            await until(new.accepted)
             changed.append(time.monotonic() - began)
             began = time.monotonic()
             await records.change(serial, secret_key="n" * 40, state="Revoked")
-            await _until(lambda new=new: _refused(new))
+            await until(lambda new=new: refused(new))
             revoked.append(time.monotonic() - began)
             await records.change(serial)
     assert gateway.process is not None
@@ -124,16 +124,6 @@ def _started(gateway: Gateway) -> float:
     with gateway:
         eventually("readiness", lambda: gateway.ready, seconds=600, pause=0.02)
         return time.monotonic() - began
-
-
-async def _refused(s3: S3) -> bool:
-    return not await s3.accepted()
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await holds():
-            await asyncio.sleep(PAUSE)
 
 
 def _table(rows: list[Row]) -> str:

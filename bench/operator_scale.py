@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tabulate import tabulate
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from bench.looks import refused, until
 from bench.operator_keys import BUCKETS, Bench, run_all
 from bench.plots import plot
 from bench.processes import memory_of
@@ -39,7 +40,6 @@ from support.operator_rig import OperatorProcess
 
 SINGLE = 100  # keys that are made and revoked one by one, at most
 TENANT = "bench-scale"
-PAUSE = 0.005  # seconds between looks
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Scale:
                 path = f"{kind_path('AccessKey', TENANT)}/{name}"
                 await self.api.patch(path, name, {"spec": {"state": "Revoked"}})
                 for each in at:
-                    await _until(lambda each=each: _refused(each))
+                    await until(lambda each=each: refused(each))
                 revoked.append(time.monotonic() - began)
         return new, revoked
 
@@ -189,7 +189,7 @@ class Scale:
             conditions = (await self.api.get(f"{path}/{name}", name)).get("status", {}).get("conditions", [])
             return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
-        await _until(ready)
+        await until(ready)
         took = time.monotonic() - began
         await self.api.get(core_path("secrets", TENANT, name), name)
         return name, took
@@ -212,16 +212,6 @@ def _of_tenants(write: Write) -> bool:
     return (write.what != "update buckets/status" and write.about.startswith(f"{TENANT}/")) or (
         "/key-akia" in write.about and "create" in write.what
     )
-
-
-async def _refused(s3: S3) -> bool:
-    return not await s3.accepted()
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(120):
-        while not await holds():
-            await asyncio.sleep(PAUSE)
 
 
 def _values(page: str, name: str) -> list[float]:

@@ -1,16 +1,15 @@
 """`cooper buckets`: buckets as records tell of them, for who runs Cooper: no resource tells of what was retained."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import yaml
 from tabulate import tabulate
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_cli.output import output_option, rendered
 from cooper_cli.places import Places
 from cooper_crds.records import BucketRecord, Record, RecordError, decode
 from cooper_operator.cluster.problems import printable
@@ -29,14 +28,7 @@ def buckets() -> None:
     type=click.Path(path_type=Path),
     help="The data folder of `cooper up`.  [default: none, the cluster is asked]",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["table", "json", "yaml"]),
-    default="table",
-    show_default=True,
-    help="A table to read, or everything for a program.",
-)
+@output_option
 @namespace_option
 @kubeconfig_option
 def retained(data: Path | None, output: str, namespace: str | None, kubeconfig: Path | None) -> None:
@@ -49,12 +41,8 @@ def retained(data: Path | None, output: str, namespace: str | None, kubeconfig: 
         records = asyncio.run(_of_cluster(records_namespace(namespace, kubeconfig), kubeconfig))
     else:
         records = _of_folder(Places(data))
-    found = sorted(filter(_is_retained, records), key=lambda each: each.name)
-    click.echo(_WRITERS[output](found))
-
-
-def _is_retained(record: BucketRecord) -> bool:
-    return record.retained
+    found = sorted((each for each in records if each.retained), key=lambda each: each.name)
+    click.echo(rendered(output, lambda: _as_values(found), lambda: _as_table(found)))
 
 
 def _buckets_in(records: Iterable[Record]) -> list[BucketRecord]:
@@ -73,14 +61,14 @@ def _of_folder(places: Places) -> list[BucketRecord]:
 
 async def _of_cluster(namespace: str, kubeconfig: Path | None) -> list[BucketRecord]:
     # Imported here: the Kubernetes client takes a second that no other command is to wait for.
-    from cooper_operator.cluster.kubernetes import KubernetesCluster
     from cooper_operator.cluster.kubernetes_api import KubernetesApi
     from cooper_operator.cluster.kubernetes_connection import Connection, loader_of
+    from cooper_operator.cluster.kubernetes_records import list_record_secrets, listing_of
     from cooper_operator.cluster.port import ClusterError
 
     api = KubernetesApi(Connection(loader_of(kubeconfig)))
     try:
-        return _buckets_in(found.record for found in await KubernetesCluster.records_in(api, namespace))
+        return _buckets_in(found.record for found in listing_of(await list_record_secrets(api, namespace)))
     except ClusterError as error:
         raise click.ClickException(str(error)) from None
     finally:
@@ -102,23 +90,8 @@ def _as_values(found: list[BucketRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_json(found: list[BucketRecord]) -> str:
-    return json.dumps(_as_values(found), indent=2)
-
-
-def _as_yaml(found: list[BucketRecord]) -> str:
-    return yaml.safe_dump(_as_values(found), sort_keys=False).rstrip("\n")
-
-
 def _as_table(found: list[BucketRecord]) -> str:
     if not found:
         return "Nothing is retained."
     rows = [[printable(str(cell)) for cell in list(each.values())[:-1]] for each in _as_values(found)]
     return tabulate(rows, headers=HEADERS, tablefmt="plain", disable_numparse=True)
-
-
-_WRITERS: Mapping[str, Callable[[list[BucketRecord]], str]] = {
-    "table": _as_table,
-    "json": _as_json,
-    "yaml": _as_yaml,
-}

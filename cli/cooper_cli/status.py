@@ -1,17 +1,16 @@
 """`cooper status`: every resource with its conditions, and what is wrong in the resources folder."""
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-import yaml
 from tabulate import tabulate
 
+from cooper_cli.output import output_option, rendered
 from cooper_cli.places import Places
 from cooper_crds.quantities import parse_quantity
 from cooper_gateway.processes.lock import holder_of
@@ -31,14 +30,7 @@ _UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 @click.option(
     "--data", type=click.Path(path_type=Path), default=Path(".cooper"), show_default=True, help="The data folder."
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["table", "json", "yaml"]),
-    default="table",
-    show_default=True,
-    help="A table to read, or everything for a program.",
-)
+@output_option
 def status(data: Path, output: str) -> None:
     """Show resources, their conditions, and problems.
 
@@ -53,8 +45,9 @@ def status(data: Path, output: str) -> None:
         found, holder = read_status(places.state), holder_of(str(places.data))
     except (Unavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(_WRITERS[output](found, holder is not None))
-    if holder is None and output == "table":
+    running = holder is not None
+    click.echo(rendered(output, lambda: _everything(found, running), lambda: _as_table(found, running)))
+    if not running and output == "table":
         click.echo(f"Cooper is not running on {data}: this is the state that it left.", err=True)
 
 
@@ -62,14 +55,6 @@ def _everything(found: FolderStatus, running: bool) -> dict[str, Any]:
     """What there is to say, of nothing but JSON's types."""
     parts = {"items": found.objects, "problems": found.problems, "remarks": list(found.remarks.values())}
     return {"running": running, **msgspec.to_builtins(parts)}
-
-
-def _as_json(found: FolderStatus, running: bool) -> str:
-    return json.dumps(_everything(found, running), indent=2)
-
-
-def _as_yaml(found: FolderStatus, running: bool) -> str:
-    return yaml.safe_dump(_everything(found, running), sort_keys=False, allow_unicode=True).rstrip("\n")
 
 
 def _as_table(found: FolderStatus, running: bool) -> str:
@@ -82,13 +67,6 @@ def _as_table(found: FolderStatus, running: bool) -> str:
     if found.problems:
         text += "\n\nProblems:\n" + "\n".join(f"  {problem}" for problem in found.problems)
     return text
-
-
-_WRITERS: Mapping[str, Callable[[FolderStatus, bool], str]] = {
-    "table": _as_table,
-    "json": _as_json,
-    "yaml": _as_yaml,
-}
 
 
 def row(obj: Object, remark: Remark | None, now: float) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ from cooper_operator.cluster.kubernetes_objects import (
 )
 from cooper_operator.cluster.kubernetes_records import (
     damaged_copy,
+    list_record_secrets,
+    listing_of,
     new_record_secret,
     record_patch,
     record_secret_owner,
@@ -70,19 +72,6 @@ from cooper_operator.cluster.watch_hub import WatchHub
 _ALL: Final = ("",)
 
 log = logging.getLogger(__name__)
-
-
-async def _record_secrets(api: KubernetesApi, namespace: str) -> list[dict[str, Any]]:
-    of = Collection(core_path("secrets", namespace), "all records", {"fieldSelector": RECORD_SELECTOR})
-    return (await api.list(of)).items
-
-
-def _listing(secrets: Sequence[dict[str, Any]]) -> RecordListing:
-    found = [stored_record(each) for each in secrets]
-    return RecordListing(
-        (each for each in found if isinstance(each, StoredRecord)),
-        (each for each in found if isinstance(each, DamagedRecord)),
-    )
 
 
 class KubernetesCluster:
@@ -290,14 +279,9 @@ class KubernetesCluster:
 
     async def list_records(self) -> RecordListing:
         """See the port. Also makes sure that gateways are told how far to watch."""
-        secrets = await _record_secrets(self._api, self._namespace)
+        secrets = await list_record_secrets(self._api, self._namespace)
         self._revision.confirm(max((int(each["metadata"]["resourceVersion"]) for each in secrets), default=0))
-        return _listing(secrets)
-
-    @staticmethod
-    async def records_in(api: KubernetesApi, namespace: str) -> RecordListing:
-        """All records in the gateways' namespace, for who only looks: nobody is told anything."""
-        return _listing(await _record_secrets(api, namespace))
+        return listing_of(secrets)
 
     async def create_record(self, name: str, record: Record) -> StoredRecord:
         """See the port."""

@@ -80,6 +80,11 @@ def default_loader(environ: Mapping[str, str] = os.environ) -> Loader:
     return from_kubeconfig(Path.home() / ".kube" / "config")
 
 
+def loader_of(kubeconfig: Path | None) -> Loader:
+    """By that file; without one as `default_loader` finds out."""
+    return default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How another client reaches the same API server: its address, paths of certificates, a bearer token."""
@@ -90,11 +95,6 @@ class Access:
     certificate_path: str | None
     private_key_path: str | None
     token: str | None = field(repr=False)
-
-
-def loader_of(kubeconfig: Path | None) -> Loader:
-    """By that file; without one as `default_loader` finds out."""
-    return default_loader() if kubeconfig is None else from_kubeconfig(kubeconfig)
 
 
 async def access(load: Loader) -> Access:

@@ -1,7 +1,7 @@
-"""Records as Secrets in the gateways' namespace: the translation, both ways. Pure."""
+"""Records as Secrets in the gateways' namespace: the translation, both ways, and reading all of them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -12,6 +12,7 @@ from cooper_crds.kubernetes import (
     RECORD_KINDS,
     RECORD_LABEL,
     RECORD_OWNER,
+    RECORD_SELECTOR,
     RECORD_TYPE,
     record_name,
     record_of,
@@ -19,10 +20,26 @@ from cooper_crds.kubernetes import (
 )
 from cooper_crds.records import RECORD_VERSION, Record, RecordError, encode
 from cooper_crds.stored import StoredRecord
-from cooper_operator.cluster.kubernetes_objects import PLURALS
+from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
+from cooper_operator.cluster.kubernetes_objects import PLURALS, core_path
 from cooper_operator.cluster.owners import record_owner
 from cooper_operator.cluster.port import Kind, Ref
-from cooper_operator.cluster.record_listing import DamagedRecord
+from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
+
+
+async def list_record_secrets(api: KubernetesApi, namespace: str) -> list[dict[str, Any]]:
+    """The Secrets of all records in the gateways' namespace. Raises what the cluster's port raises."""
+    of = Collection(core_path("secrets", namespace), "all records", {"fieldSelector": RECORD_SELECTOR})
+    return (await api.list(of)).items
+
+
+def listing_of(secrets: Sequence[Mapping[str, Any]]) -> RecordListing:
+    """What they say."""
+    found = [stored_record(each) for each in secrets]
+    return RecordListing(
+        (each for each in found if isinstance(each, StoredRecord)),
+        (each for each in found if isinstance(each, DamagedRecord)),
+    )
 
 
 def new_record_secret(namespace: str, name: str, record: Record) -> dict[str, Any]:
