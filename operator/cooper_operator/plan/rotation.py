@@ -160,7 +160,7 @@ def _handled(snapshot: AccessKeySnapshot, turn: Turn, key: KeyRecord | None, del
     """What the annotation says, once the key in use was issued since and no gateway honours the former one."""
     at = _rotate_at(snapshot.access_key)
     goes_on = turn.beside is not None or (retiring(snapshot, turn) is not None and snapshot.blocked is not None)
-    if not isinstance(at, float) or key is None or key.issued_at < at or goes_on or not delivered:
+    if not isinstance(at, float) or key is None or _precedes(key, at) or goes_on or not delivered:
         return None
     return snapshot.access_key.metadata.annotations[ROTATE_AT]
 
@@ -208,8 +208,14 @@ def _due(snapshot: AccessKeySnapshot, key: KeyRecord) -> bool:
 def _ends(access_key: AccessKey, key: KeyRecord) -> list[float]:
     """When a key is to be replaced, in Unix seconds: at the interval's end, and when the annotation says so."""
     at, rotation = _rotate_at(access_key), access_key.spec.rotation
-    ends = [at] if isinstance(at, float) and at > key.issued_at else []
+    ends = [at] if isinstance(at, float) and _precedes(key, at) else []
     return ends if rotation is None or rotation.interval is None else [*ends, key.issued_at + rotation.interval]
+
+
+def _precedes(key: KeyRecord, at: float) -> bool:
+    """Whether a key was issued before the time that the annotation names. One to the second, as `date` prints it, is
+    any moment of that second: a first key that was issued in it is replaced, and not again what replaced a key then."""
+    return key.issued_at < (at + 1 if at.is_integer() and not key.replaces else at)
 
 
 def _rotate_at(access_key: AccessKey) -> float | str | None:

@@ -187,6 +187,22 @@ async def test_a_time_before_the_key_was_issued_rotates_nothing(world: World) ->
     assert await live(world) == [first.access_key_id]
 
 
+async def test_a_key_is_replaced_once_by_the_second_in_which_it_was_issued(world: World) -> None:
+    """`date` leaves the fraction off: a script that makes a Bucket and rotates its key at once means that key."""
+    first = await ready(world)
+    await annotate(world, "AccessKey", "app", timestamp(first.issued_at))
+    await world.until_condition("AccessKey", "app", "False", "Overlapping", "Rotated")
+    second = await world.key()
+    assert second.replaces == first.access_key_id
+    # As if that had been done within the same second.
+    at = timestamp(second.issued_at)
+    await later(world, 3601)
+    await annotate(world, "AccessKey", "app", at)
+    await world.settle()
+    assert await live(world) == [second.access_key_id]
+    assert (await status(world))["lastHandledRotateAt"] == at
+
+
 async def test_what_is_no_time_is_told(world: World) -> None:
     first = await ready(world)
     await annotate(world, "AccessKey", "app", "tomorrow")
