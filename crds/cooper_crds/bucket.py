@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
 from cooper_crds.cors import CorsRules
+from cooper_crds.domains import MAX_DOMAINS, Domain, Domains
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     ActionSet,
@@ -145,6 +146,7 @@ class BucketSpec(Model):
         AfterValidator(each_once),
     ] = None
     cors: CorsRules = None
+    domains: Domains = None
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(
@@ -202,13 +204,22 @@ class BucketStatus(Status):
         Field(
             description="What is true of the Bucket. Ready: it is there, and every gateway accepted the key in the "
             "Secret; whether gateways are ready now says the Region. Provisioned: the bucket exists. "
-            "CredentialsReady: the key works and is delivered. Revoked: every gateway refuses every key on it. Rotated "
-            "and RolledOut: what somebody has to mend for the key to be rotated, and workloads to be restarted."
+            "CredentialsReady: the key works and is delivered. DomainsReady: every name in spec.domains is the "
+            "bucket's, and it is Public. Revoked: every gateway refuses every key on it. Rotated and RolledOut: what "
+            "somebody has to mend for the key to be rotated, and workloads to be restarted."
         ),
     ] = []
     bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None
     region: Annotated[RegionName | None, Field(description="Name of the Region that holds the bucket.")] = None
     endpoint: Annotated[Endpoint | None, Field(description="URL of the S3 endpoint that serves the bucket.")] = None
+    domains: Annotated[
+        list[Domain] | None,
+        Field(
+            max_length=MAX_DOMAINS,
+            description="Those of spec.domains that are the bucket's: gateways serve it there, if it is Public.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = None
     objects: Annotated[
         int | None, Field(ge=0, description="How many objects the bucket holds, as of some minutes ago.")
     ] = None

@@ -30,7 +30,7 @@ LEASE: Final = "cooper-operator"
 RECORD_TYPE: Final = "cooper.dev/record"
 #: The field selector of a list or watch of all records.
 RECORD_SELECTOR: Final = f"type={RECORD_TYPE}"
-#: Label of a record, for people: its kind (`key`, `bucket`, `region`).
+#: Label of a record, for people: its kind (`key`, `bucket`, `domain`, `region`).
 RECORD_LABEL: Final = "cooper.dev/record"
 #: The one data key of a record's Secret: JSON as `cooper_crds.records.encode` writes it.
 RECORD_KEY: Final = "record.json"
@@ -77,7 +77,7 @@ MAX_LABEL_LENGTH: Final = 63
 
 
 #: Kinds of records: what their names begin with.
-RECORD_KINDS: Final = ("key", "bucket", "region")
+RECORD_KINDS: Final = ("key", "bucket", "domain", "region")
 
 
 def secret_name(record_name: str) -> str:

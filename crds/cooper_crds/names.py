@@ -74,6 +74,11 @@ def bucket_record_name(bucket: str) -> str:
     return f"bucket-{bucket}"
 
 
+def domain_record_name(domain: str) -> str:
+    """Name of the record that claims a host name for a bucket. Creating it create-only is the claim."""
+    return f"domain-{domain}"
+
+
 def key_record_name(key_id: str) -> str:
     """Name of an access key's record (record names are lower case, as Kubernetes wants them)."""
     return f"key-{key_id.lower()}"

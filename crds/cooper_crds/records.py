@@ -1,4 +1,4 @@
-"""Records: all that the operator tells a gateway. One per key, bucket and region; versioned; JSON.
+"""Records: all that the operator tells a gateway. One per key, bucket, domain and region; versioned; JSON.
 
 A gateway knows nothing else: it never reads tenants' resources. Unknown fields and versions are refused, since a
 gateway that ignored a restriction it does not understand would grant too much.
@@ -100,6 +100,19 @@ class BucketRecord(
     version: int = RECORD_VERSION
 
 
+class DomainRecord(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="domain", tag_field="kind"
+):
+    """A host name of a bucket's own, and the claim on it."""
+
+    name: str
+    bucket: str  # S3 name
+    data_id: str  # of the bucket's data: another bucket of that name has nothing of the domain
+    owner: Owner
+    region: str  # name of the Region that the bucket is in
+    version: int = RECORD_VERSION
+
+
 class RegionRecord(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="region", tag_field="kind"
 ):
@@ -121,7 +134,7 @@ class RegionRecord(
     version: int = RECORD_VERSION
 
 
-Record = KeyRecord | BucketRecord | RegionRecord
+Record = KeyRecord | BucketRecord | DomainRecord | RegionRecord
 
 
 def concerns(record: Record, region: str) -> bool:

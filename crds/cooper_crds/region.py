@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from cooper_crds.conditions import Conditions
+from cooper_crds.domains import DomainSuffixes, lets
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     BucketName,
@@ -179,6 +180,7 @@ class RegionSpec(Model):
         ),
         AfterValidator(_each_bucket_once),
     ] = None
+    domain_suffixes: DomainSuffixes = None
     trusted_proxies: Annotated[
         NetworkSet | None,
         Field(
@@ -227,6 +229,10 @@ class RegionSpec(Model):
     def lets_adopt(self, bucket_name: str, namespace: str) -> bool:
         """Whether retained data under this S3 name is for a namespace that did not leave it."""
         return any(each.bucket_name == bucket_name and each.namespace == namespace for each in self.adoptions or ())
+
+    def lets_have(self, domain: str, namespace: str) -> bool:
+        """Whether Buckets of a namespace may have this host name."""
+        return lets(self.domain_suffixes or (), domain, namespace)
 
 
 class RegionStatus(Status):

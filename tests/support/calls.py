@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from cooper_crds.actions import GRANTABLE_ACTIONS
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_gateway.access.principals import KeyHolder, Principal
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.registry import HANDLERS, NOW
@@ -32,12 +32,16 @@ class FakeDirectory:
     keys: dict[str, KeyRecord] = field(default_factory=dict)
     buckets: dict[str, BucketRecord] = field(default_factory=dict)
     settings: RegionRecord = field(default_factory=lambda: RegionRecord("eu", "eu-west-1"))
+    domains: dict[str, DomainRecord] = field(default_factory=dict[str, DomainRecord])
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.keys.get(access_key_id)
 
     def bucket(self, name: str) -> BucketRecord | None:
         return self.buckets.get(name)
+
+    def domain(self, name: str) -> DomainRecord | None:
+        return self.domains.get(name)
 
     def region(self) -> RegionRecord | None:
         return self.settings

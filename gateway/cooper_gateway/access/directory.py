@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, RegionRecord
 
 
 class Directory(Protocol):
@@ -14,6 +14,10 @@ class Directory(Protocol):
 
     def bucket(self, name: str) -> BucketRecord | None:
         """The bucket of that S3 name, or None."""
+        ...
+
+    def domain(self, name: str) -> DomainRecord | None:
+        """The claim on that host name, or None."""
         ...
 
     def region(self) -> RegionRecord | None:

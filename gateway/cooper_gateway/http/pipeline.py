@@ -1,6 +1,6 @@
 """The one way from a framed request to an answer: every operation and every form of authentication goes through here.
 
-    target → records fresh enough → route → signature → key → authorise → limits from the headers → handler
+    host and target → records fresh enough → route → signature → key → authorise → limits from the headers → handler
 
 The signature is verified before anything about the key's or the bucket's state is told; the limits are checked before
 a byte of the body is asked for. What is raised on the way becomes an S3 error in `explain`.
@@ -26,6 +26,7 @@ from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.networks import origin
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
+from cooper_gateway.http.addressing import locate
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.errors import is_fault, to_s3_error
 from cooper_gateway.http.signing_keys import SigningKeys
@@ -34,7 +35,6 @@ from cooper_gateway.operations.limits import check_declared
 from cooper_gateway.operations.registry import HANDLERS, NOW
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
-from cooper_gateway.protocol.paths import parse_target
 from cooper_gateway.protocol.payload import payload_decoder
 from cooper_gateway.protocol.routes import match, no_route, place
 from cooper_gateway.protocol.sigv4 import Claim, parse_claim
@@ -89,15 +89,15 @@ class Pipeline:
 
         `raw` is the HTTP body, None for a GET or HEAD that has none.
         """
-        parse_target(request)
-        now = self._clock()
         directory = self._directory_source()
+        locate(request, directory)
+        now = self._clock()
         region = _fresh_region(directory, now)
         route = match(request)
         claim = None
         signing_key = None
         principal: Principal = ANONYMOUS
-        if not request.public_path:  # that path is anonymous, whatever credentials a browser sends along
+        if not request.public_path:  # what comes so is anonymous, whatever credentials a browser sends along
             claim = parse_claim(request, now, region.tag if region.match_region else None)
         if claim is not None:
             key, signing_key = self._signer(claim, directory)
@@ -122,8 +122,8 @@ class Pipeline:
 
         Nobody is asked who they are. A bucket without rules and one that is not there are answered alike.
         """
-        parse_target(request)
         directory = self._directory_source()
+        locate(request, directory)
         _fresh_region(directory, self._clock())
         asked = cors.asked_for(request.headers)
         if request.bucket is None or asked is None:

@@ -41,12 +41,13 @@ class Request:
     #: Lower case names; values decoded as Latin-1, so that no byte is lost. A repeated header is refused by framing or
     #: joined with a comma.
     headers: dict[str, str]
-    bucket: str | None = None  # decoded, from the path
+    bucket: str | None = None  # decoded, from the path or by the Host
     name: bytes | None = None  # decoded object name; None on service and bucket paths
     query: dict[str, str] = field(default_factory=dict[str, str])  # decoded; a repeated parameter is refused
     peer: str = ""  # address of who is connected; empty: not known
     secure: bool = False  # came over TLS
-    public_path: bool = False  # came as /public/<bucket>/<key>: anonymous only, whatever else it carries
+    #: Came as /public/<bucket>/<key>, or by a host name of the bucket's own: anonymous only, whatever else it carries.
+    public_path: bool = False
 
 
 @dataclass(slots=True)

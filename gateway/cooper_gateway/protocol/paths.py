@@ -36,18 +36,22 @@ _NEVER_HEADERS: Final = (
 )
 
 
-def parse_target(request: Request) -> None:
+def parse_target(request: Request, own_bucket: str | None = None) -> None:
     """Fill in bucket, name, query and public_path from the raw path and query. Raises S3Error.
 
+    `own_bucket`: the bucket that the request came to by a host name of its own, where the path is an object's name.
     In a presigned request, x-amz-* query parameters that SDKs moved there from the headers become headers again.
     """
     path = request.path
     if b"%" in path and _BAD_ESCAPE.search(path):
         raise S3Error("InvalidURI", "The path has an incomplete %-escape.")
-    public = path.startswith(_PUBLIC)
-    bucket, _, name = path[len(_PUBLIC) if public else 1 :].partition(b"/")
+    public = own_bucket is not None or path.startswith(_PUBLIC)
     request.public_path = public
-    request.bucket = _bucket(bucket) if bucket or name or public or path != b"/" else None
+    if own_bucket is None:
+        bucket, _, name = path[len(_PUBLIC) if public else 1 :].partition(b"/")
+        request.bucket = _bucket(bucket) if bucket or name or public or path != b"/" else None
+    else:
+        request.bucket, name = own_bucket, path[1:]
     request.name = decode_name(name) if name else None
     request.query = parse_query(request.query_string) if request.query_string else {}
     if "X-Amz-Signature" in request.query and not public:

@@ -12,8 +12,18 @@ from typing import Final
 
 import lmdb
 
-from cooper_crds.names import bucket_record_name, key_record_name, region_record_name
-from cooper_crds.records import Box, BucketRecord, KeyRecord, Record, RecordError, RegionRecord, decode, encode
+from cooper_crds.names import bucket_record_name, domain_record_name, key_record_name, region_record_name
+from cooper_crds.records import (
+    Box,
+    BucketRecord,
+    DomainRecord,
+    KeyRecord,
+    Record,
+    RecordError,
+    RegionRecord,
+    decode,
+    encode,
+)
 
 _STAMP: Final = b"\0stamp"  # no record name begins with a zero byte
 _REVISION: Final = b"\0revision"
@@ -45,6 +55,8 @@ def record_name(record: Record) -> str:
         return key_record_name(record.access_key_id)
     if isinstance(record, BucketRecord):
         return bucket_record_name(record.name)
+    if isinstance(record, DomainRecord):
+        return domain_record_name(record.name)
     return region_record_name(record.name)
 
 
@@ -168,6 +180,7 @@ class RecordsTable:
         self._revision = 0
         self._verified_at = 0.0
         self._records: dict[str, Record] = {}
+        self._no_domains: set[str] = set()
 
     def refresh(self) -> "RecordsTable":
         """See what was committed last. Called at the beginning of each request and of each recheck; 0.4 µs."""
@@ -200,6 +213,18 @@ class RecordsTable:
         """The bucket of that S3 name, also when it is retained."""
         record = self._lookup(bucket_record_name(name))
         return record if isinstance(record, BucketRecord) else None
+
+    def domain(self, name: str) -> DomainRecord | None:
+        """The claim on that host name. That there is none is remembered: most requests ask for one that is not."""
+        if name in self._no_domains:
+            return None
+        record = self._lookup(domain_record_name(name))
+        if isinstance(record, DomainRecord):
+            return record
+        if len(self._no_domains) >= _CACHE_LIMIT:
+            self._no_domains.clear()
+        self._no_domains.add(name)
+        return None
 
     def region(self) -> RegionRecord | None:
         """The settings of the Region that this gateway serves."""
@@ -234,6 +259,7 @@ class RecordsTable:
         revision = _COUNT.unpack(txn.get(_REVISION, _COUNT.pack(0)))[0]
         if revision != self._revision:
             self._records.clear()
+            self._no_domains.clear()
             self._revision = revision
         self._verified_at = _TIME.unpack(txn.get(_STAMP, _TIME.pack(0.0)))[0]
         self._transaction = txn.id()

@@ -1,7 +1,7 @@
 """A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
 
 from cooper_crds.bucket import Bucket, BucketStatus
-from cooper_crds.conditions import drop_conditions
+from cooper_crds.conditions import Condition, drop_conditions
 from cooper_crds.cors import CorsRule
 from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
@@ -9,9 +9,10 @@ from cooper_crds.names import bucket_name_problem, bucket_record_name
 from cooper_crds.records import BucketRecord, Owner
 from cooper_crds.records import CorsRule as RecordedRule
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan import adoption, bucket_access_key, bucket_api_access, bucket_deletion
+from cooper_operator.plan import adoption, bucket_access_key, bucket_api_access, bucket_deletion, domains
 from cooper_operator.plan.bucket_access_key import Credentials
 from cooper_operator.plan.bucket_api_access import ApiAccess
+from cooper_operator.plan.domains import Domains
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
 from cooper_operator.plan.reasons import (
     API_ACCESS_REVOKED,
@@ -123,13 +124,15 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     record_steps, record = _record_steps(snapshot, home)
     # A record that is there before all else: a resource that somebody has filled to the brim cannot be written to.
     steps = [*first, *record_steps] if snapshot.owned is None else [*record_steps, *first]
+    own_names = domains.plan(snapshot, home, record)
+    steps += own_names.steps
     steps += _reopening(snapshot, home, record)
     problem = problem or _not_reopened(snapshot)
     key = bucket_access_key.plan(snapshot, home.name, problem is not None)
     api_access = bucket_api_access.plan(snapshot, home, record, bool(record_steps))
     steps += [*key.steps, *api_access.steps]
-    status = _status(snapshot, home, record, problem, key, api_access)
-    return Plan(until_blocked(steps, snapshot.blocked), status, retry=snapshot.blocked is not None)
+    status = _status(snapshot, home, record, problem, key, api_access, own_names)
+    return Plan(until_blocked(steps, snapshot.blocked), status, retry=snapshot.blocked is not None or own_names.again)
 
 
 def _reopening(snapshot: BucketSnapshot, home: Home, record: BucketRecord) -> list[Step]:
@@ -176,6 +179,7 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
+    own_names = domains.not_provisioned(snapshot)
     said = (
         Say("Ready", "False", *problem),
         Say("Provisioned", "False", *problem),
@@ -183,13 +187,22 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
     )
     status = BucketStatus(
         observed_generation=generation,
-        conditions=conditions(before.conditions, said, snapshot.now, generation),
+        conditions=_with_domains(before, own_names, said, snapshot.now, generation),
         region=home.name if home.region is not None else None,
         adopted=before.adopted,  # the bucket is not to begin anew with other data
     )
     # Another's claim is no resource that could wake this one when it is given up: look again.
     retry = problem[0] in (NAME_TAKEN, WAITING_TO_ADOPT) or snapshot.blocked is not None
-    return Plan(tuple(steps), status, retry=retry)
+    return Plan((*steps, *own_names.steps), status, retry=retry)
+
+
+def _with_domains(
+    before: BucketStatus, own_names: Domains, said: tuple[Say, ...], now: float, generation: int
+) -> list[Condition]:
+    """The conditions after `said`; that of domains is there while the Bucket asks for some."""
+    if own_names.said is None:
+        return conditions(drop_conditions(before.conditions, domains.CONDITION), said, now, generation)
+    return conditions(before.conditions, (*said, own_names.said), now, generation)
 
 
 def _kept_record(snapshot: BucketSnapshot, home: Home) -> BucketRecord | None:
@@ -222,6 +235,7 @@ def _status(
     problem: _Problem | None,
     key: Credentials,
     api_access: ApiAccess,
+    own_names: Domains,
 ) -> BucketStatus:
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
@@ -231,15 +245,17 @@ def _status(
     provisioned = Say("Provisioned", "True", PROVISIONED, f"the bucket {record.name} is there{with_data}")
     said = (_ready(bucket, problem, key, api_access.problem), provisioned, key.said, api_access.said, *key.troubles)
     kept = drop_conditions(before.conditions, *(OF_ROTATION - {each.type for each in key.troubles}))
+    before = before.model_copy(update={"conditions": kept})
     usage = snapshot.usage
     if snapshot.owned is None and taken_over is None:
         usage = BucketUsage(0, 0)  # what is claimed just now holds nothing: to say so later would be another write
     return BucketStatus(
         observed_generation=generation,
-        conditions=conditions(kept, said, snapshot.now, generation),
+        conditions=_with_domains(before, own_names, said, snapshot.now, generation),
         bucket_name=record.name,
         region=home.name or before.region,
         endpoint=home.endpoint or before.endpoint,
+        domains=own_names.held,
         objects=before.objects if usage is None else usage.objects,
         size=before.size if usage is None else usage.size,
         binding=None if key.secret_name is None else Binding(name=key.secret_name),

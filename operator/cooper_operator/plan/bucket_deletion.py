@@ -5,8 +5,8 @@ deletionPolicy Purge:   close                   -> AccessKey revoked and gone ->
 deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
 
 Nothing of what a bucket holds is removed before the deletion is final, and nothing by a record that is not the Bucket's
-own, which tells what data is its. Until it is final, or the resource is gone, a deletion can be called off: plan.bucket
-undoes what was begun.
+own, which tells what data is its; its domains are given up then, too. Until it is final, or the resource is gone, a
+deletion can be called off: plan.bucket undoes what was begun.
 """
 
 from typing import Final
@@ -17,6 +17,7 @@ from cooper_crds.bucket import BucketStatus
 from cooper_crds.meta import Binding
 from cooper_crds.records import BucketRecord
 from cooper_crds.stored import StoredRecord
+from cooper_operator.plan import domains
 from cooper_operator.plan.bucket_access_key import owned_access_key, standing
 from cooper_operator.plan.bucket_purge import objects_left, progress, purge_text
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
@@ -44,10 +45,10 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
     if FINALIZER not in snapshot.bucket.metadata.finalizers:
         return Plan((), None)
     if kept is None or snapshot.owned is None:
-        return _finish(snapshot, [], [])
+        return _finish(snapshot, [], [*domains.given_up(snapshot)])
     if snapshot.bucket.spec.deletion_policy == "Retain":
         retained = msgspec.structs.replace(kept, retained=True)
-        return _finish(snapshot, _update(snapshot.owned, retained), [])
+        return _finish(snapshot, _update(snapshot.owned, retained), [*domains.given_up(snapshot)])
     if home.record is None:
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
         status = _status(snapshot, Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}"))
@@ -58,6 +59,7 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
     close = [] if purge and final else [CloseBucket(home.record, kept, with_content=purge)]
     last: list[Step] = [
         *([] if final else [MakeDeletionFinal()]),
+        *domains.given_up(snapshot),
         *([PurgeBucket(home.record, kept)] if purge else []),
         DestroyBucket(home.record, kept),
         DeleteRecord(snapshot.owned),

@@ -12,10 +12,17 @@ from typing import Final
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
-from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
-from cooper_crds.records import KeyRecord, Owner, Record
+from cooper_crds.names import (
+    access_key_id,
+    bucket_record_name,
+    domain_record_name,
+    key_record_name,
+    region_record_name,
+)
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Owner, Record
 from cooper_crds.region import Region
 from cooper_operator.plan.bucket import wanted_record
+from cooper_operator.plan.domains import claim
 from cooper_operator.plan.keys import SERIALS, tombstone
 from cooper_operator.plan.region import region_record, unread
 
@@ -42,13 +49,19 @@ def _record(name: str, resource: Region | Bucket | AccessKey, now: float) -> Rec
     if isinstance(resource, Region):
         return unread(region_record(resource), now) if region_record_name(resource.metadata.name) == name else None
     if isinstance(resource, Bucket):
-        status = resource.status
-        if status is None or status.bucket_name is None or bucket_record_name(status.bucket_name) != name:
-            return None
-        if status.adopted is not None:
-            return None
-        return wanted_record(resource, status.bucket_name, status.region or resource.spec.region or "")
+        return _of_bucket(name, resource)
     return _tombstone(name, resource, now)
+
+
+def _of_bucket(name: str, bucket: Bucket) -> BucketRecord | DomainRecord | None:
+    """The record of its S3 name, or of a domain that it says it has."""
+    status = bucket.status
+    if status is None or status.bucket_name is None or status.adopted is not None:
+        return None
+    record = wanted_record(bucket, status.bucket_name, status.region or bucket.spec.region or "")
+    if bucket_record_name(status.bucket_name) == name:
+        return record
+    return next((claim(each, record) for each in status.domains or () if domain_record_name(each) == name), None)
 
 
 def _tombstone(name: str, access_key: AccessKey, now: float) -> KeyRecord | None:

@@ -148,6 +148,12 @@ API_ACCESS_ALLOWED = _normal(
     "`spec.apiAccess` of the Bucket is Allowed, and every worker follows it.",
     "Nothing to do: keys are let to the bucket; to refuse all of them set spec.apiAccess.",
 )
+DOMAINS_CLAIMED = _normal(
+    "DomainsClaimed",
+    "Every host name in `spec.domains` of the Bucket is the bucket's, and it is Public.",
+    "Nothing to do here: gateways serve the bucket under these names within a second. That the names lead to the "
+    "gateways, and over TLS, is for DNS and for what stands before the gateways.",
+)
 NO_KEY_TO_ASK_WITH = _normal(
     "NoKeyToAskWith",
     "`spec.apiAccess` of the Bucket is Revoked, and no key works on it with which gateways could be asked.",
@@ -271,6 +277,22 @@ NAME_TAKEN = _warning(
     "The S3 name is claimed by another Bucket, or by data that was retained. The message says so only of what is of "
     "this namespace: `spec.adopt` takes its retained data over. See [resources](resources.md) for that of others.",
     "Choose another spec.bucketName.",
+)
+DOMAIN_NOT_ALLOWED = _warning(
+    "DomainNotAllowed",
+    "`spec.domains` of the Bucket names a host name that its namespace may not have in the Region, or no longer.",
+    "Choose a name under a suffix that this namespace may have, or ask who administers the Region for an entry in its "
+    "spec.domainSuffixes.",
+)
+DOMAIN_TAKEN = _warning(
+    "DomainTaken",
+    "`spec.domains` of the Bucket names a host name that another Bucket has: whichever claimed it first.",
+    "Choose another name. Or wait: the name comes to this Bucket by itself when the other one gives it up.",
+)
+DOMAINS_NOT_PUBLIC = _warning(
+    "DomainsNotPublic",
+    "The Bucket has the host names in `spec.domains`, and its visibility is Private.",
+    "Set spec.visibility to Public for the bucket to be read there, or take spec.domains away.",
 )
 ACCESS_KEY_CONFLICT = _warning(
     "AccessKeyConflict",

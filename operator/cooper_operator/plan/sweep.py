@@ -1,6 +1,7 @@
 """The sweep of records whose resource is gone: keys are revoked and removed, what a bucket holds is never destroyed.
 
-A bucket that holds nothing goes, unless its Bucket was to be retained. One that holds something is kept from then on.
+A domain is given up. A bucket that holds nothing goes, unless its Bucket was to be retained. One that holds something
+is kept from then on.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cooper_crds.records import BucketRecord, KeyRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord
 from cooper_crds.stored import StoredRecord
 
 #: A sweep that would touch more than this share of all records halts: something else is wrong then.
@@ -22,6 +23,7 @@ class Sweep:
     """What a sweep would touch."""
 
     keys: tuple[StoredRecord, ...]  # to be revoked, and removed once every worker refuses them
+    domains: tuple[StoredRecord, ...]  # to be given up
     buckets: tuple[StoredRecord, ...]  # to serve nobody; and to go, if they hold nothing and were not to be retained
     halted: bool
 
@@ -31,7 +33,8 @@ def suspects(records: list[StoredRecord], live_uids: set[str]) -> list[StoredRec
     return [
         found
         for found in records
-        if (isinstance(found.record, KeyRecord) and not found.record.system and found.record.owner.uid not in live_uids)
+        if (isinstance(found.record, DomainRecord) and found.record.owner.uid not in live_uids)
+        or (isinstance(found.record, KeyRecord) and not found.record.system and found.record.owner.uid not in live_uids)
         or (
             isinstance(found.record, BucketRecord)
             and not is_kept(found.record)
@@ -46,17 +49,21 @@ def too_many(touched: int, total: int) -> bool:
 
 
 def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
-    """What to do about orphans that are confirmed, out of `total` records. Keys that are revoked are no loss."""
+    """What to do about orphans that are confirmed, out of `total` records. Keys that are revoked are no loss, and no
+    domain is one without its bucket."""
     if too_many(sum(map(_is_in_use, orphans)), total):
-        return Sweep((), (), True)
+        return Sweep((), (), (), True)
+    domains = tuple(found for found in orphans if isinstance(found.record, DomainRecord))
     keys = tuple(found for found in orphans if isinstance(found.record, KeyRecord))
     buckets = tuple(found for found in orphans if isinstance(found.record, BucketRecord))
-    return Sweep(keys, buckets, False)
+    return Sweep(keys, domains, buckets, False)
 
 
 def _is_in_use(found: StoredRecord) -> bool:
     if isinstance(found.record, BucketRecord):
         return not found.record.retained
+    if isinstance(found.record, DomainRecord):
+        return False
     return not isinstance(found.record, KeyRecord) or found.record.state != "Revoked"
 
 

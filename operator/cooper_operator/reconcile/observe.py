@@ -3,12 +3,19 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.bucket_grant import BucketGrant
-from cooper_crds.names import access_key_id, bucket_record_name, key_record_name, region_record_name
-from cooper_crds.records import BucketRecord, RecordError, RegionRecord
+from cooper_crds.names import (
+    access_key_id,
+    bucket_record_name,
+    domain_record_name,
+    key_record_name,
+    region_record_name,
+)
+from cooper_crds.records import BucketRecord, DomainRecord, RecordError, RegionRecord
 from cooper_crds.region import Region
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Object, Ref
@@ -42,6 +49,8 @@ from cooper_operator.reconcile.reading import read, read_related, ref_of, sectio
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import ANY_REGION, Facts, any_bucket, any_grant, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
+
+_OF_DOMAINS: Final = domain_record_name("")
 
 
 @dataclass(slots=True)
@@ -129,6 +138,7 @@ class Observer:
             if owned is None and claim is not None:
                 await self._look_at_holder(claim, observed)
         child = await self._look(Ref("AccessKey", meta.namespace, meta.name), observed)
+        domains, unreadable = await self._domains(bucket, observed)
         snapshot = BucketSnapshot(
             bucket=bucket,
             around=around,
@@ -141,8 +151,28 @@ class Observer:
             blocked=blocked,
             namespace_uid=await self._namespace_uid(bucket, owned),
             left=await self._left(bucket, claim, owned),
+            domains=domains,
+            unreadable_domains=unreadable,
         )
         return await self._with_what_it_inherits(snapshot)
+
+    async def _domains(self, bucket: Bucket, observed: Observed) -> tuple[tuple[StoredRecord, ...], frozenset[str]]:
+        """Records of the domains that a Bucket asks for and of those that it has, and domains whose record is there and
+        cannot be read: whoever's that is, nothing else of the Bucket waits for it."""
+        names = {name for name in self._index.owned_by(bucket.metadata.uid) if name.startswith(_OF_DOMAINS)}
+        told = [] if bucket.status is None else bucket.status.domains or []
+        names.update(map(domain_record_name, [*(bucket.spec.domains or ()), *told]))
+        found, unreadable = list[StoredRecord](), set[str]()
+        for name in sorted(names):
+            try:
+                stored = await observed.look.record(name)
+            except RecordError:
+                unreadable.add(name.removeprefix(_OF_DOMAINS))
+                continue
+            if stored is not None:
+                found.append(stored)
+                await self._look_at_holder(stored, observed)
+        return tuple(found), frozenset(unreadable)
 
     async def _namespace_uid(self, bucket: Bucket, owned: StoredRecord | None) -> str:
         """Read where the record does not tell it: to be noted, and compared with that of who left data."""
@@ -182,7 +212,7 @@ class Observer:
 
     async def _look_at_holder(self, claim: StoredRecord, observed: Observed) -> None:
         """See the Bucket that holds the name, so that its end is told."""
-        if isinstance(claim.record, BucketRecord):
+        if isinstance(claim.record, BucketRecord | DomainRecord):
             holder = Ref("Bucket", claim.record.owner.namespace, claim.record.owner.name)
             if holder != observed.ref and self._cluster.serves(holder.namespace):
                 await self._look(holder, observed)
@@ -302,7 +332,7 @@ class Observer:
 
     async def _owned_bucket_record(self, bucket: Bucket, look: Look) -> StoredRecord | None:
         uid = bucket.metadata.uid
-        names = self._index.owned_by(uid)
+        names = {name for name in self._index.owned_by(uid) if not name.startswith(_OF_DOMAINS)}
         if bucket.status is not None and bucket.status.bucket_name is not None:
             names.add(bucket_record_name(bucket.status.bucket_name))
         return next((found for found in await self._records(names, look) if record_of(found, uid) is not None), None)

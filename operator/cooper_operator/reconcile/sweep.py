@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import BucketRecord, KeyRecord, RecordError, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, RecordError, RegionRecord
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
 from cooper_operator.cluster.recollection import Recollection
@@ -77,6 +77,8 @@ class Sweeper:
             await self._retain(found, found.record)
         elif isinstance(found.record, KeyRecord):
             await self._revoke(found, found.record)
+        elif isinstance(found.record, DomainRecord):
+            await self._give_up(found)
 
     async def _sweep(self) -> bool:
         # Records first, resources after: a record that was there first has its resource in the later list.
@@ -95,7 +97,7 @@ class Sweeper:
             await self._tell_halted(len(orphans), len(records))
             return False
         regions = [found.record for found in records if isinstance(found.record, RegionRecord)]
-        for found in (*plan.buckets, *plan.keys):
+        for found in (*plan.domains, *plan.buckets, *plan.keys):
             try:
                 await self._clear(found, regions)
             except (Conflict, NotFound):
@@ -109,6 +111,8 @@ class Sweeper:
             await self._clear_bucket(found, found.record, regions)
         elif isinstance(found.record, KeyRecord):
             await self._remove_key(found, found.record, regions)
+        elif isinstance(found.record, DomainRecord):
+            await self._give_up(found)
 
     async def _clear_bucket(self, found: StoredRecord, bucket: BucketRecord, regions: list[RegionRecord]) -> None:
         """Have it serve nobody; then remove it if it holds nothing and was not to be retained, else keep it.
@@ -146,7 +150,7 @@ class Sweeper:
 
     async def _is_orphan(self, found: StoredRecord) -> bool:
         """Whether a live read proves that the resource is not there, or is another one of that name."""
-        if not isinstance(found.record, KeyRecord | BucketRecord):
+        if not isinstance(found.record, KeyRecord | BucketRecord | DomainRecord):
             return False
         kind: Kind = "AccessKey" if isinstance(found.record, KeyRecord) else "Bucket"
         owner = found.record.owner
@@ -163,6 +167,12 @@ class Sweeper:
         stored = await self._cluster.update_record(found, record)
         self._index.wrote(found.name, record)
         return stored
+
+    async def _give_up(self, found: StoredRecord) -> None:
+        """Whoever waits for the domain gets it at its next look."""
+        await self._cluster.delete_record(found)
+        self._index.removed(found.name)
+        log.warning("domain record %s had no resource any more: it was removed", found.name)
 
     async def _remove_key(self, found: StoredRecord, orphan: KeyRecord, regions: list[RegionRecord]) -> None:
         """Revoke, then remove once every worker of its Region refuses the key; else the next sweep goes on."""

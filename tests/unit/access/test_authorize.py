@@ -15,7 +15,7 @@ from cooper_crds.actions import (
     OPERATE,
     PUT_OBJECT,
 )
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_gateway.access.authorize import authorize, may_know_absence, recheck
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder
 from cooper_gateway.protocol.errors import CODES
@@ -180,12 +180,16 @@ class Records:
     buckets: dict[str, BucketRecord]
     settings: RegionRecord | None = REGION
     verified: float = NOW
+    domains: dict[str, DomainRecord] = dataclasses.field(default_factory=dict[str, DomainRecord])
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.keys.get(access_key_id)
 
     def bucket(self, name: str) -> BucketRecord | None:
         return self.buckets.get(name)
+
+    def domain(self, name: str) -> DomainRecord | None:
+        return self.domains.get(name)
 
     def region(self) -> RegionRecord | None:
         return self.settings

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_gateway.http.body import RawBody
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.signing_keys import SigningKeys
@@ -25,6 +25,12 @@ PHOTOS = BucketRecord("photos", "00000000-0000-4000-8000-000000000001", OWNER, m
 PUBLIC = BucketRecord("shared", "00000000-0000-4000-8000-000000000002", OWNER, visibility="Public")
 SECRETS = BucketRecord("secrets", "00000000-0000-4000-8000-000000000003", OWNER)
 ALL = (GET_OBJECT, PUT_OBJECT, LIST_BUCKET)
+#: Of a bucket that is public, of one that is not, and of one that is another by now.
+DOMAINS = (
+    DomainRecord("shared.example.com", "shared", PUBLIC.data_id, OWNER, "eu"),
+    DomainRecord("photos.example.com", "photos", PHOTOS.data_id, OWNER, "eu"),
+    DomainRecord("former.example.com", "shared", PHOTOS.data_id, OWNER, "eu"),
+)
 KEY = KeyRecord(KEY_ID, SECRET, OWNER, 1, tuple(Grant(bucket.name, bucket.data_id, ALL) for bucket in (PHOTOS, PUBLIC)))
 replace = msgspec.structs.replace
 
@@ -39,12 +45,16 @@ class Records:
         default_factory=lambda: {bucket.name: bucket for bucket in (PHOTOS, PUBLIC, SECRETS)}
     )
     verified: float = NOW
+    domains: dict[str, DomainRecord] = field(default_factory=lambda: {each.name: each for each in DOMAINS})
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.the_key if self.the_key is not None and access_key_id == self.the_key.access_key_id else None
 
     def bucket(self, name: str) -> BucketRecord | None:
         return self.buckets.get(name)
+
+    def domain(self, name: str) -> DomainRecord | None:
+        return self.domains.get(name)
 
     def region(self) -> RegionRecord | None:
         return self.settings
@@ -83,7 +93,7 @@ def fresh(request: Request) -> Request:
 def unsigned(method: str, target: str, **headers: str) -> Request:
     path, _, query = target.partition("?")
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Request(method, path.encode(), query.encode(), {"host": "x", **named})
+    return Request(method, path.encode(), query.encode(), {"host": "x"} | named)
 
 
 def code(answer: Response | S3Error) -> str:
@@ -159,6 +169,59 @@ DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
         unsigned("PUT", "/public/shared/cat", content_length="0"),
         {},
         "AccessDenied",
+    ),
+    "a bucket's own domain": (unsigned("GET", "/cat", host="shared.example.com"), {}, "200"),
+    "a bucket's own domain, HEAD, port and capitals": (
+        unsigned("HEAD", "/cat", host="Shared.Example.com:9000"),
+        {},
+        "200",
+    ),
+    "a domain, missing object": (unsigned("GET", "/dog", host="shared.example.com"), {}, "AccessDenied"),
+    "a domain, another's object": (unsigned("GET", "/secrets/cat", host="shared.example.com"), {}, "AccessDenied"),
+    "a domain, path style": (unsigned("GET", "/shared/cat", host="shared.example.com"), {}, "AccessDenied"),
+    "a domain lists": (unsigned("GET", "/", host="shared.example.com"), {}, "AccessDenied"),
+    "a domain lists, version 2": (unsigned("GET", "/?list-type=2", host="shared.example.com"), {}, "AccessDenied"),
+    "a write to a domain": (
+        unsigned("PUT", "/cat", host="shared.example.com", content_length="0"),
+        {},
+        "AccessDenied",
+    ),
+    "a deletion at a domain": (unsigned("DELETE", "/cat", host="shared.example.com"), {}, "AccessDenied"),
+    "DeleteObjects at a domain": (
+        unsigned("POST", "/?delete", host="shared.example.com", content_length="0"),
+        {},
+        "AccessDenied",
+    ),
+    "a domain ignores what browsers send along": (
+        unsigned("GET", "/cat", host="shared.example.com", authorization="Basic eDp5"),
+        {},
+        "200",
+    ),
+    "a signature at a domain": (
+        unsigned("GET", "/cat", host="shared.example.com", authorization="AWS4-HMAC-SHA256 Credential=x"),
+        {},
+        "InvalidRequest",
+    ),
+    "a presigned link to a domain": (
+        presigned("PUT", "/cat", headers={"Host": "photos.example.com"}),
+        {},
+        "InvalidRequest",
+    ),
+    "the domain of a private bucket": (unsigned("GET", "/cat", host="photos.example.com"), {}, "AccessDenied"),
+    "the domain of a retained bucket": (
+        unsigned("GET", "/cat", host="shared.example.com"),
+        {"buckets": {"shared": replace(PUBLIC, retained=True)}},
+        "AccessDenied",
+    ),
+    "the domain of a bucket that is another by now": (
+        unsigned("GET", "/cat", host="former.example.com"),
+        {},
+        "AccessDenied",
+    ),
+    "a domain with records too old": (
+        unsigned("GET", "/cat", host="shared.example.com"),
+        {"verified": NOW - 86401},
+        "ServiceUnavailable",
     ),
     "a bearer token": (unsigned("GET", "/photos/cat", authorization="Bearer x"), {}, "InvalidRequest"),
     "not implemented": (signed("GET", "/photos?acl"), {}, "NotImplemented"),

@@ -1884,7 +1884,7 @@ def test_a_sweep_counts_no_key_that_is_revoked() -> None:
     revoked = [
         StoredRecord(each.name, msgspec.structs.replace(each.record, state="Revoked"), "1") for each in key_records(50)
     ]
-    assert plan_sweep(revoked, 50) == Sweep(tuple(revoked), (), False)
+    assert plan_sweep(revoked, 50) == Sweep(tuple(revoked), (), (), False)
     in_use = key_records(6)
     assert plan_sweep([*revoked, *in_use], 56).halted
     assert not plan_sweep([*revoked, *in_use[:5]], 56).halted

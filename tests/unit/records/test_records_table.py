@@ -8,6 +8,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from cooper_crds.records import DomainRecord
 from cooper_gateway.records.table import RecordsTable, TableFull, TableWriter, open_for_writing, record_name
 from support.records_fixtures import SECRET, SmallBox, bucket, key, region
 
@@ -107,6 +108,30 @@ def test_the_cache_is_bounded(writer: TableWriter, table: RecordsTable, monkeypa
     for n in range(20):
         assert table.key(key(n).access_key_id) == key(n)
     assert len(table._records) <= 5  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_domain_is_found_as_soon_as_it_is_claimed_and_no_longer(writer: TableWriter, table: RecordsTable) -> None:
+    name, other = "photos.example.com", "other.example.com"
+    claim = DomainRecord(name, "photos", bucket().data_id, bucket().owner, "local")
+    writer.replace_all([bucket()], 1.0)
+    for _ in range(2):  # the second time from memory
+        assert (table.refresh().domain(name), table.domain(other)) == (None, None)
+    writer.apply({record_name(claim): claim}, None)
+    for _ in range(2):
+        assert (table.refresh().domain(name), table.domain(other)) == (claim, None)
+    writer.apply({record_name(claim): None}, None)
+    assert table.refresh().domain(name) is None
+    assert table.domain("x" * 5000) is None
+
+
+def test_what_is_known_to_be_no_domain_is_bounded(
+    writer: TableWriter, table: RecordsTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cooper_gateway.records.table._CACHE_LIMIT", 5)
+    writer.replace_all([bucket()], 1.0)
+    table.refresh()
+    assert [table.domain(f"{number}.example.com") for number in range(20)] == [None] * 20
+    assert len(table._no_domains) <= 5  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_full_table_says_so_and_keeps_the_old_content(writer: TableWriter, table: RecordsTable) -> None:

@@ -1,0 +1,129 @@
+"""Host names of a Bucket's own, and under which suffixes a Region lets a namespace have some.
+
+Names are compared by whole labels. Both judges of a manifest take the same ones: lower case, other scripts as punycode
+only, no final period, and nothing that a client could take for an IP address.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from cooper_crds.fields import NamespaceName, each_once
+from cooper_crds.meta import Model
+
+#: Most domains of a Bucket, and suffixes of a Region with the namespaces of each.
+MAX_DOMAINS: Final = 8
+MAX_SUFFIXES: Final = 32
+MAX_NAMESPACES: Final = 64
+#: Longest domain: its record's name has to fit into a file's.
+MAX_DOMAIN: Final = 200
+
+# RFC 1123, 2.1: a label begins and ends with a letter or digit, and has at most 63 octets (RFC 1035, 2.3.4). "If the
+# last part is a number the host is an IPv4 address" (WHATWG URL, ends in a number): it begins with a letter here.
+_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_LAST: Final = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN_PATTERN: Final = rf"^({_LABEL}\.)+{_LAST}$"
+SUFFIX_PATTERN: Final = rf"^({_LABEL}\.)*{_LAST}$"
+_DOMAIN: Final = re.compile(DOMAIN_PATTERN[1:-1])
+_SUFFIX: Final = re.compile(SUFFIX_PATTERN[1:-1])
+
+
+def is_domain(text: str) -> bool:
+    """Whether it can be a domain of a Bucket."""
+    return len(text) <= MAX_DOMAIN and _DOMAIN.fullmatch(text) is not None
+
+
+def is_under(domain: str, suffix: str) -> bool:
+    """Whether a domain is the suffix itself, or ends with all of its labels."""
+    return domain == suffix or domain.endswith(f".{suffix}")
+
+
+def _domain(value: str) -> str:
+    if not is_domain(value):
+        raise ValueError(
+            "must be a host name of at least two parts such as photos.example.com: lowercase letters, digits and "
+            "hyphens, other scripts as punycode (xn--), the last part beginning with a letter, no final period"
+        )
+    return value
+
+
+def _suffix(value: str) -> str:
+    if not _SUFFIX.fullmatch(value):
+        raise ValueError(
+            "must be the end of host names, such as example.com: lowercase letters, digits and hyphens, the last part "
+            "beginning with a letter, no period at the beginning or end"
+        )
+    return value
+
+
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": 1, "maxLength": MAX_DOMAIN})
+
+
+Domain = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_domain), _text(DOMAIN_PATTERN)]
+Suffix = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_suffix), _text(SUFFIX_PATTERN)]
+
+Domains = Annotated[
+    list[Domain] | None,
+    Field(
+        min_length=1,
+        max_length=MAX_DOMAINS,
+        description="Host names of the bucket's own, such as photos.example.com: there GET and HEAD of /<object> read "
+        "what is public, and nothing else is served. visibility has to be Public. Each must be under a suffix that the "
+        "Region's domainSuffixes let this namespace have, and belongs to whichever Bucket claimed it first: see the "
+        "condition DomainsReady. That the name leads to the gateway is for its DNS.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    ),
+    AfterValidator(each_once),
+]
+
+
+class DomainSuffix(Model):
+    """The end of host names, and who may have such."""
+
+    suffix: Annotated[
+        Suffix,
+        Field(
+            description="What the host names end with, by whole parts, such as example.com; a Bucket may have that "
+            "name itself as well. Of several suffixes that a name has the longest counts, and no other."
+        ),
+    ]
+    namespaces: Annotated[
+        list[NamespaceName] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_NAMESPACES,
+            description="The namespaces whose Buckets may have such host names. Default: all.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+        AfterValidator(each_once),
+    ] = None
+
+
+def _each_suffix_once(value: list[DomainSuffix]) -> list[DomainSuffix]:
+    each_once([each.suffix for each in value])
+    return value
+
+
+DomainSuffixes = Annotated[
+    list[DomainSuffix] | None,
+    Field(
+        max_length=MAX_SUFFIXES,
+        description="Under which host names Buckets here may have domains of their own, and of which namespaces. When "
+        "an entry is taken off the Buckets lose those domains. Default: none may.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["suffix"]},
+    ),
+    AfterValidator(_each_suffix_once),
+]
+
+
+def lets(suffixes: Iterable[DomainSuffix], domain: str, namespace: str) -> bool:
+    """Whether a namespace may have a domain: so says the longest suffix that the domain has."""
+    longest = max((each for each in suffixes if is_under(domain, each.suffix)), key=_length, default=None)
+    return longest is not None and (longest.namespaces is None or namespace in longest.namespaces)
+
+
+def _length(suffix: DomainSuffix) -> int:
+    return len(suffix.suffix)

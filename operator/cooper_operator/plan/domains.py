@@ -1,0 +1,141 @@
+"""Host names of a Bucket's own: who may have one, who has it, and when it is given up.
+
+A name is claimed by creating the record of that name, create-only, so that of two that want it one has it. It stays
+that one's until its Bucket goes, no longer asks for it, or may no longer have it by its Region: each look asks anew.
+Whose a name is that is taken is told to nobody.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from cooper_crds.names import domain_record_name
+from cooper_crds.records import BucketRecord, DomainRecord
+from cooper_crds.region import Region
+from cooper_crds.stored import StoredRecord
+from cooper_operator.plan.plan import Say
+from cooper_operator.plan.reasons import (
+    DOMAIN_NOT_ALLOWED,
+    DOMAIN_TAKEN,
+    DOMAINS_CLAIMED,
+    DOMAINS_NOT_PUBLIC,
+    NOT_PROVISIONED,
+    RECORD_UNREADABLE,
+    REGION_NOT_FOUND,
+    Reason,
+)
+from cooper_operator.plan.region import Home
+from cooper_operator.plan.snapshot import BucketSnapshot
+from cooper_operator.plan.steps import CreateRecord, DeleteRecord, Step, UpdateRecord
+
+CONDITION: Final = "DomainsReady"
+#: Reasons that end without a change of anything that would wake the Bucket.
+_PASSING: Final = (DOMAIN_TAKEN, RECORD_UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """What to do about a Bucket's domains, and what to say; `said` None: it asks for none."""
+
+    steps: tuple[Step, ...]
+    said: Say | None
+    held: list[str] | None
+    again: bool = False  # whether to look again without being woken
+
+
+def plan(snapshot: BucketSnapshot, home: Home, record: BucketRecord) -> Domains:
+    """Of a Bucket that is provisioned, as `record` says."""
+    asked = snapshot.bucket.spec.domains or []
+    problems = {each: found for each in asked if (found := _problem(snapshot, home, each)) is not None}
+    held = [each for each in asked if each not in problems]
+    claims = [step for each in held for step in _claim(snapshot, record, each)]
+    again = any(reason in _PASSING for reason, _ in problems.values())
+    said = _say(record, asked, list(problems.values()))
+    theirs = [each for each in asked if each in held or _is_to_be_mended(snapshot, each)]
+    return Domains((*_release(snapshot, held), *claims), said, theirs or None, again)
+
+
+def not_provisioned(snapshot: BucketSnapshot) -> Domains:
+    """Of a Bucket without a bucket: it has nothing to serve under any name."""
+    asked = snapshot.bucket.spec.domains
+    said = Say(CONDITION, "False", NOT_PROVISIONED, "the bucket is not provisioned") if asked else None
+    return Domains(given_up(snapshot), said, None)
+
+
+def given_up(snapshot: BucketSnapshot) -> tuple[Step, ...]:
+    """What gives up all that the Bucket has."""
+    return _release(snapshot, [])
+
+
+def claim(domain: str, bucket: BucketRecord) -> DomainRecord:
+    """What the record of a domain says that is a bucket's."""
+    return DomainRecord(domain, bucket.name, bucket.data_id, bucket.owner, bucket.region)
+
+
+def _release(snapshot: BucketSnapshot, held: list[str]) -> tuple[Step, ...]:
+    return tuple(
+        DeleteRecord(found)
+        for found in snapshot.domains
+        if isinstance(found.record, DomainRecord) and _is_own(found, snapshot) and found.record.name not in held
+    )
+
+
+def _claim(snapshot: BucketSnapshot, record: BucketRecord, domain: str) -> list[Step]:
+    wanted, found = claim(domain, record), _found(snapshot, domain)
+    if found is None:
+        return [CreateRecord(domain_record_name(domain), wanted)]
+    return [] if found.record == wanted else [UpdateRecord(found, wanted)]
+
+
+def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason, str] | None:
+    """Why the Bucket cannot have a domain. What it may have, nobody but its Region knows: gone, it leaves what is."""
+    found = _found(snapshot, domain)
+    own = found is not None and _is_own(found, snapshot)
+    if home.region is None:
+        reason, text = home.problem or (REGION_NOT_FOUND, "the bucket's Region is not known")
+        return None if own else (reason, f"nobody can tell who may have {domain}: {text}")
+    if _is_of_gateways(domain, home.region, home.endpoint):
+        return DOMAIN_NOT_ALLOWED, f"{domain} is a name of the gateways themselves"
+    if not home.region.spec.lets_have(domain, snapshot.bucket.metadata.namespace):
+        return DOMAIN_NOT_ALLOWED, f"{domain} is under no suffix that Region {home.name} lets this namespace have"
+    if domain in snapshot.unreadable_domains:
+        return RECORD_UNREADABLE, f"the record of the domain {domain} cannot be read"
+    return None if found is None or own else (DOMAIN_TAKEN, f"another Bucket has {domain}")
+
+
+def _is_of_gateways(domain: str, region: Region, endpoint: str) -> bool:
+    """Whether clients reach the Region's gateways themselves by this name: that of an endpoint, or of their Service,
+    which is `<service>.<namespace>` or `<service>.<namespace>.svc` and perhaps the cluster's domain."""
+    endpoints, service = region.spec.endpoints, region.spec.service.name or region.metadata.name
+    urls = [each for each in (endpoints.internal, endpoints.public, endpoint) if each]
+    first, _, *rest = domain.split(".")
+    return domain in map(_host, urls) or (first == service and rest[:1] in ([], ["svc"]))
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").removesuffix(".")
+
+
+def _say(record: BucketRecord, asked: list[str], problems: list[tuple[Reason, str]]) -> Say | None:
+    if not asked:
+        return None
+    if problems:
+        return Say(CONDITION, "False", problems[0][0], "; ".join(text for _, text in problems))
+    if record.visibility != "Public":
+        return Say(CONDITION, "False", DOMAINS_NOT_PUBLIC, "the domains are the bucket's, and nothing is served there")
+    return Say(CONDITION, "True", DOMAINS_CLAIMED, f"the bucket has {', '.join(asked)}")
+
+
+def _found(snapshot: BucketSnapshot, domain: str) -> StoredRecord | None:
+    return next((each for each in snapshot.domains if each.name == domain_record_name(domain)), None)
+
+
+def _is_to_be_mended(snapshot: BucketSnapshot, domain: str) -> bool:
+    """Whether the record cannot be read, and status alone still tells that it was the Bucket's."""
+    status = snapshot.bucket.status
+    return domain in snapshot.unreadable_domains and status is not None and domain in (status.domains or ())
+
+
+def _is_own(found: StoredRecord, snapshot: BucketSnapshot) -> bool:
+    record = found.record
+    return isinstance(record, DomainRecord) and record.owner.uid == snapshot.bucket.metadata.uid
