@@ -20,6 +20,8 @@ _KEEP: Final = {"deletionPolicy": "Retain"}
 _HEIR: Final = {"bucketName": "aaa", "adopt": True}
 _GUEST: Final = {"grants": [{"bucket": "aaa", "namespace": "default"}]}
 _GRANT: Final = {"from": [{"namespace": "partner"}]}
+_SITE: Final = {"visibility": "Public"}
+_ORG: Final = [{"suffix": "x.org"}]
 _ONCE: Final = {"grants": [{"bucket": "aaa"}], "delivery": "Once", "once": {"recipient": RECIPIENT}}
 
 #: Lives, each of which begins with a Region and its record. Together they take every kind of step.
@@ -93,7 +95,34 @@ LIVES: Final[dict[str, Sequence[Act]]] = {
         ("fill", 0),
         ("delete", ("Bucket", "one")),
     ],
-    "records that nobody is left for": [("orphan", "ccc", 0), ("orphan", "ddd", 3), ("sleep", 40.0)],
+    "domains that two want, and who may have them": [
+        ("suffixes", _ORG),
+        ("bucket", "aaa", {**_SITE, "domains": ["a.x.org"]}),
+        ("bucket", "partner/site", {**_SITE, "domains": ["a.x.org", "b.x.org"]}),
+        ("bucket", "aaa", {**_SITE, "domains": ["c.x.org"]}),
+        ("bucket", "aaa", {"domains": ["b.x.org", "c.x.org"]}),
+        ("suffixes", [{"suffix": "x.org", "namespaces": ["default"]}]),
+        ("suffixes", []),
+        ("suffixes", _ORG),
+        ("delete", ("Bucket", "aaa")),
+    ],
+    "domains of what is purged, retained and adopted": [
+        ("suffixes", _ORG),
+        ("bucket", "aaa", {**_SITE, **_KEEP, "domains": ["a.x.org", "b.x.org"]}),
+        ("bucket", "bbb", {**_SITE, "deletionPolicy": "Purge", "domains": ["a.x.org"]}),
+        ("fill", 3),
+        ("delete", ("Bucket", "aaa")),
+        ("bucket", "heir", {**_SITE, **_HEIR, "domains": ["a.x.org", "b.x.org"]}),
+        ("delete", ("Bucket", "bbb")),
+        ("fill", 0),
+        ("delete", ("Bucket", "heir")),
+    ],
+    "records that nobody is left for": [
+        ("orphan", "ccc", 0),
+        ("orphan", "ddd", 3),
+        ("lost domain", "a.x.org"),
+        ("sleep", 40.0),
+    ],
     "a Region that comes and goes": [
         ("region", False),
         ("region", True),
@@ -171,4 +200,6 @@ def test_every_kind_of_step_is_among_the_injected(record_property: Any) -> None:
     print(f"{total} injection points in {len(taken)} lives")
     kinds = {each.__name__ for each in get_args(do.Step)}
     assert kinds - {each for steps in taken.values() for each in steps} == set()
-    assert {"_write_status", "_update", "_remove_if_empty"} <= {each for steps in taken.values() for each in steps}
+    assert {"_write_status", "_update", "_remove_if_empty", "_give_up"} <= {
+        each for steps in taken.values() for each in steps
+    }

@@ -120,6 +120,27 @@ INHERITANCES: list[tuple[int, st.SearchStrategy[Act]]] = [
     (1, st.tuples(st.just("anew"), st.just("partner"))),
     (1, st.tuples(st.just("orphan"), st.sampled_from(["ccc", "ddd"]), st.sampled_from([0, 3]))),
 ]
+DOMAINS = ("a.x.org", "b.x.org", "c.y.org")
+_DOMAIN_SPEC = spec(
+    visibility=st.sampled_from(["Public", "Public", None]),
+    domains=st.sampled_from([None, ["a.x.org"], ["a.x.org"], ["b.x.org", "a.x.org"], ["c.y.org", "a.x.org"]]),
+    deletionPolicy=st.sampled_from(["Delete", "Purge", "Retain"]),
+)
+_SUFFIXES = st.sampled_from(
+    [
+        [],
+        [{"suffix": "x.org"}],
+        [{"suffix": "x.org"}, {"suffix": "org", "namespaces": ["partner"]}],
+        [{"suffix": "org"}, {"suffix": "a.x.org", "namespaces": ["partner"]}],
+    ]
+)
+_WITH_DOMAINS = [("Bucket", "aaa"), ("Bucket", "bbb"), ("Bucket", "partner/site")]
+NAMES: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (3, st.tuples(st.just("bucket"), st.sampled_from([name for _, name in _WITH_DOMAINS]), _DOMAIN_SPEC)),
+    (1, st.tuples(st.just("suffixes"), _SUFFIXES)),
+    (1, st.tuples(st.just("delete"), st.sampled_from(_WITH_DOMAINS))),
+    (1, st.tuples(st.just("lost domain"), st.sampled_from(DOMAINS))),
+]
 PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])
 
 
@@ -129,7 +150,7 @@ def steps_of(acts: list[tuple[int, st.SearchStrategy[Act]]]) -> st.SearchStrateg
     return st.lists(st.lists(st.tuples(step, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
 
 
-STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS, *INHERITANCES])
+STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS, *INHERITANCES, *NAMES])
 
 
 async def act(model: Model, step: Act) -> None:
@@ -158,6 +179,10 @@ async def act(model: Model, step: Act) -> None:
         )
     elif what == "adoptions":
         await model.apply("Region", "local", {"tag": "us-east-1", "default": True, "adoptions": how[0]})
+    elif what == "suffixes":
+        await model.let_domains(how[0])
+    elif what == "lost domain":
+        await model.lose_domain(how[0])
     elif what == "anew":
         await model.make_anew(how[0])
     elif what == "orphan":

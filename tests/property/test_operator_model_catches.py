@@ -11,14 +11,26 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from cooper_crds.records import BucketRecord, Record
+from cooper_crds.region import RegionSpec
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import StoredRecord
-from cooper_operator.plan import access_key, access_key_revocation, adoption, bucket, delivery, grants
+from cooper_operator.plan import access_key, access_key_revocation, adoption, bucket, delivery, domains, grants
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
-from property.test_operator_model import ACTS, CLASHES, HEIR, RECALLED_AFTER, ROTATIONS, SHARES, Act, live, steps_of
+from property.test_operator_model import (
+    ACTS,
+    CLASHES,
+    HEIR,
+    NAMES,
+    RECALLED_AFTER,
+    ROTATIONS,
+    SHARES,
+    Act,
+    live,
+    steps_of,
+)
 from support.virtual_time import VirtualLoop
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -94,6 +106,18 @@ def adopts_what_is_in_use(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(adoption, "_is_free", lambda snapshot: True)  # pyright: ignore[reportUnknownLambdaType]
 
 
+def takes_domains(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(domains, "_problem", lambda snapshot, home, domain: None)  # pyright: ignore
+
+
+def keeps_domains(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(domains, "_release", lambda snapshot, held: ())  # pyright: ignore[reportUnknownLambdaType]
+
+
+def lets_have_any(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RegionSpec, "lets_have", lambda self, domain, namespace: True)  # pyright: ignore
+
+
 #: What shows seldom shows sooner in lives in which that is done often which it has to do with.
 PLAIN = steps_of(ACTS)
 CLASHING = steps_of([*ACTS, *CLASHES * 6])
@@ -117,6 +141,7 @@ INHERITING = steps_of(
         (2, st.tuples(st.just("anew"), st.just("partner"))),
     ]
 )
+NAMING = steps_of([*NAMES, (1, st.tuples(st.just("crash"), st.integers(1, 10)))])
 RECALLED = recalled({})
 PURGED = recalled({"deletionPolicy": "Purge"}, (1, st.tuples(st.just("fill"), st.just(3))))
 LIVES = {
@@ -127,6 +152,9 @@ LIVES = {
     "adopts from a namespace of before": INHERITING,
     "adopts from anybody": INHERITING,
     "adopts what is in use": INHERITING,
+    "takes domains that are taken": NAMING,
+    "gives no domain up": NAMING,
+    "lets anybody have any domain": NAMING,
     "destroys what was recalled": RECALLED,
     "leaves what was recalled closed": RECALLED,
     "purges what was recalled": PURGED,
@@ -144,6 +172,9 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "adopts from a namespace of before": (adopts_by_name, "was adopted from another namespace"),
     "adopts from anybody": (adopts_from_anybody, "was adopted from another namespace"),
     "adopts what is in use": (adopts_what_is_in_use, "was adopted while it was in use"),
+    "takes domains that are taken": (takes_domains, "record domain-"),
+    "gives no domain up": (keeps_domains, "and is to be one of"),
+    "lets anybody have any domain": (lets_have_any, "which it was never let have"),
     "destroys what was recalled": (left_out("_make_deletion_final"), "its data is destroyed"),
     "purges what was recalled": (left_out("_make_deletion_final"), "of its objects were purged"),
     "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),

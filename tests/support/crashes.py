@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -12,6 +12,8 @@ from cooper_operator.plan.snapshot import Blocked
 from cooper_operator.reconcile.apply import Applier, Work
 from cooper_operator.reconcile.sweep import Sweeper
 from support.operator_model import Model
+
+_OF_SWEEPS: Final = ("_update", "_remove_if_empty", "_give_up")
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Injection:
             return await self._count(model, type(what).__name__, lambda: step(applier, what, work))
 
         patch.setattr(Applier, "_step", counted)
-        for owner, name in ((Applier, "_write_status"), (Sweeper, "_update"), (Sweeper, "_remove_if_empty")):
+        for owner, name in ((Applier, "_write_status"), *((Sweeper, each) for each in _OF_SWEEPS)):
             self._over(model, patch, owner, name)
 
     def _over(self, model: Model, patch: pytest.MonkeyPatch, owner: type, name: str) -> None:

@@ -14,8 +14,8 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.fields import timestamp
-from cooper_crds.names import key_record_name
-from cooper_crds.records import BucketRecord, KeyRecord, Owner, Record
+from cooper_crds.names import domain_record_name, key_record_name
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Owner, Record
 from cooper_crds.rotation import ROTATE_AT, WorkloadName
 from cooper_crds.sealing import open_sealed, recipient_of
 from cooper_crds.stored import Workload
@@ -26,12 +26,13 @@ from cooper_operator.reconcile.operator import Intervals, Operator
 from cooper_operator.reconcile.reading import read
 from support.lagging_gateways import LaggingGateways, LoggedCluster, View
 from support.late_view import LateView
-from support.wanted_rights import rights_of, wanted_rights
+from support.wanted_rights import may_have, rights_of, wanted_domains, wanted_rights
 
 _T = TypeVar("_T")
 EPOCH = 1_800_000_000.0
 NEVER = 1e9
 FOREIGN = {"password": "mine"}
+NOBODY = "uid-of-nobody"
 #: Reasons for which a resource that can be read is not ready although everything runs and nothing is lost.
 LASTING = {
     "ApiAccessRevoked",
@@ -185,6 +186,8 @@ class Model:
         self.cluster.moved = self._check_moved
         self._homes: dict[str, str] = {}  # UID of the namespace that has the data, or had it last, by the data's id
         self._named: set[tuple[str, str]] = set()  # S3 name and namespace that the Region ever named
+        self.suffixes: list[dict[str, Any]] = []  # of domains, as they are to be in the end
+        self._let: list[list[dict[str, Any]]] = []  # the same, at any time
         self.cluster.workloads["default", WEB] = Workload(WEB, "1")
         self.gateways = LaggingGateways(self.cluster)
         self.gateways.purged_at_once = 1
@@ -240,6 +243,8 @@ class Model:
         ref = ref_of(kind, name)
         metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}
         manifest = {"apiVersion": "cooper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+        if kind == "Region":
+            self._let.append(spec.get("domainSuffixes", []))
         self._named |= {(each["bucketName"], each["namespace"]) for each in spec.get("adoptions", ())}
         try:
             await self.cluster.apply(manifest)
@@ -274,6 +279,23 @@ class Model:
         except ClusterError:
             return
         self.gateways.bucket(uid).objects = objects
+
+    async def let_domains(self, suffixes: list[dict[str, Any]]) -> None:
+        """The Region says anew which domains which namespaces may have."""
+        self.suffixes = suffixes
+        await self.apply("Region", "local", self._region())
+
+    def _region(self) -> dict[str, Any]:
+        more = {"domainSuffixes": self.suffixes} if self.suffixes else {}
+        return {"tag": "us-east-1", "default": True, **more}
+
+    async def lose_domain(self, domain: str) -> None:
+        """The record of a domain of a Bucket that is gone without its finalizer."""
+        lost = DomainRecord(domain, "lost", "d", Owner("default", "lost", NOBODY), "local")
+        try:
+            await self.cluster.create_record(domain_record_name(domain), lost)
+        except ClusterError:
+            pass
 
     async def rotate(self, kind: Any, name: str) -> None:
         """Somebody wants a new key now."""
@@ -360,6 +382,10 @@ class Model:
     def _check_issued(self, record: Record) -> None:
         if isinstance(record, BucketRecord):
             self._homes[record.data_id] = self._namespace_uid(record)
+        if isinstance(record, DomainRecord) and record.owner.uid != NOBODY:
+            name, namespace = record.name, record.owner.namespace
+            if not any(may_have(name, namespace, each) for each in self._let):
+                self.violations.append(f"{record.owner.name} has the domain {name}, which it was never let have")
         if not isinstance(record, KeyRecord) or record.system:
             return
         stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
@@ -473,7 +499,7 @@ class Model:
         self.cluster.unavailable, self.gateways.away = None, False
         self.gateways.stale.clear()
         await self.fill(0)
-        await self.apply("Region", "local", {"tag": "us-east-1", "default": True})
+        await self.apply("Region", "local", self._region())
         for entry in list(self.cluster._objects.entries.values()):
             if (spec := _without_interval(entry.obj["spec"])) is not None:  # which would never come to an end
                 await self.apply(entry.obj["kind"], _name_of(entry.obj), spec)
@@ -496,6 +522,7 @@ class Model:
         """Everything that was deleted is gone, everything else is as it says, and nobody is left over."""
         self.violations += self._leftovers()
         self.violations += self._taken_over()
+        self.violations += self._wrong_domains()
         for entry in list(self.cluster._objects.entries.values()):
             self._check_said(entry.obj)
             if entry.obj["kind"] == "AccessKey":
@@ -543,6 +570,8 @@ class Model:
                 active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active" and not overlaps)
                 if record.owner.uid not in live:
                     yield f"record {name} has no owner left"
+            if isinstance(record, DomainRecord) and record.owner.uid not in live:
+                yield f"record {name} is of nobody"
             if isinstance(record, BucketRecord) and record.owner.uid not in live and record.deletion_policy != "Retain":
                 yield f"record {name} keeps its name for nobody"
         yield from (f"{uid} has {count} keys" for uid, count in active.items() if count > 1)
@@ -554,6 +583,27 @@ class Model:
                 yield f"Secret {name} holds no key that is in use"
             elif not {record.access_key_id, record.secret_key} <= set(secret.data.values()):
                 yield f"Secret {name} does not hold the key that it is marked with"
+
+    def _wrong_domains(self) -> Iterator[str]:
+        """Each domain that somebody asks for who may have it is one of theirs, and no other is anybody's."""
+        objects = [entry.obj for entry in self.cluster._objects.entries.values()]
+        stored = [self.cluster.stored(name) for name in self.cluster._records]
+        buckets = [each for each in stored if isinstance(each, BucketRecord)]
+        wanted = wanted_domains(objects, buckets, self.suffixes)
+        found = {each.name: each for each in stored if isinstance(each, DomainRecord)}
+        for domain in wanted.keys() | found.keys():
+            record = found.get(domain)
+            told = None if record is None else (record.owner.uid, record.bucket, record.data_id)
+            if told not in wanted.get(domain, [None]):
+                yield f"the domain {domain} is {told}'s, and is to be one of {wanted.get(domain)}"
+        for obj in objects:
+            if obj["kind"] == "Bucket":
+                uid = obj["metadata"]["uid"]
+                own = [
+                    each for each in obj["spec"].get("domains", ()) if each in found and found[each].owner.uid == uid
+                ]
+                if obj["status"].get("domains", []) != own:
+                    yield f"Bucket {obj['metadata']['name']} has {own} and says {obj['status'].get('domains')}"
 
     def _taken_over(self) -> Iterator[str]:
         """A name belongs to one bucket, and an id to one secret, until their record is gone."""
@@ -614,6 +664,8 @@ def _whose(record: Record | None) -> str:
     """What a record's name stands for while it is there."""
     if isinstance(record, KeyRecord):
         return record.secret_key
+    if isinstance(record, DomainRecord):
+        return record.owner.uid
     return record.data_id if isinstance(record, BucketRecord) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a key is to be allowed, told anew from what people wrote: the model's own view, which knows nothing of plans."""
+"""What a key is to be allowed, and whose domains are to be, told anew from what people wrote: the model's own view."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -69,3 +69,28 @@ def _says(rights: list[dict[str, Any]], action: str, place: str) -> bool:
 
 def _within(prefixes: Iterable[str], place: str) -> bool:
     return not prefixes or any(place.startswith(prefix) for prefix in prefixes)
+
+
+def may_have(domain: str, namespace: str, suffixes: list[dict[str, Any]]) -> bool:
+    """Whether a Region with these suffixes lets a namespace have a domain: the longest one that fits says so."""
+    labels = domain.split(".")
+    for start in range(len(labels)):
+        for each in suffixes:
+            if each["suffix"].split(".") == labels[start:]:
+                return "namespaces" not in each or namespace in each["namespaces"]
+    return False
+
+
+def wanted_domains(
+    objects: Iterable[dict[str, Any]], buckets: Iterable[BucketRecord], suffixes: list[dict[str, Any]]
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Who could have a domain: UID of the Bucket, S3 name and data, by domain."""
+    specs = {each["metadata"]["uid"]: each["spec"] for each in objects if each["kind"] == "Bucket"}
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for bucket in buckets:
+        if bucket.retained:
+            continue
+        for domain in specs.get(bucket.owner.uid, {}).get("domains", ()):
+            if may_have(domain, bucket.owner.namespace, suffixes):
+                found.setdefault(domain, []).append((bucket.owner.uid, bucket.name, bucket.data_id))
+    return found
