@@ -58,12 +58,12 @@ def _suffix(value: str) -> str:
     return value
 
 
-def _text(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": 1, "maxLength": MAX_DOMAIN})
+def _text(pattern: str, shortest: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": len(shortest), "maxLength": MAX_DOMAIN})
 
 
-Domain = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_domain), _text(DOMAIN_PATTERN)]
-Suffix = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_suffix), _text(SUFFIX_PATTERN)]
+Domain = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_domain), _text(DOMAIN_PATTERN, "a.b")]
+Suffix = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_suffix), _text(SUFFIX_PATTERN, "a")]
 
 Domains = Annotated[
     list[Domain] | None,

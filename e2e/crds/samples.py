@@ -51,6 +51,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "features": {"listObjectsV1": False, "matchRegion": True},
             "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
             "adoptions": [{"bucketName": "my-photos", "namespace": "films"}],
+            "domainSuffixes": [{"suffix": "example.com", "namespaces": ["films"]}],
             "trustedProxies": ["10.0.0.0/8", "2001:db8::/32"],
             "maxRecordAge": "1h30m",
             "bucketNameTemplate": "{namespace}-{name}",
@@ -75,6 +76,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
                     "maxAge": "1h",
                 }
             ],
+            "domains": ["photos.example.com"],
             "deletionPolicy": "Retain",
             "adopt": True,
             "credentials": {
@@ -208,6 +210,11 @@ def _letters(length: int) -> str:
     return "a" * length
 
 
+def _domain(length: int) -> str:
+    """Of labels as short as they may be: so there are most of them."""
+    return "a" * (2 - length % 2) + ".a" * ((length - 1) // 2)
+
+
 def _pattern(kind: str, *steps: str) -> str:
     """The pattern of a field."""
     node = schema_of(kind)
@@ -239,6 +246,8 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     ),
     _pattern("Bucket", "spec", "cors", "allowedHeaders"): Text(_letters, "*", "a*b*"),
     _pattern("Bucket", "spec", "cors", "exposeHeaders"): Text(_letters, "a", "a*"),
+    _pattern("Bucket", "spec", "domains"): Text(_domain, "a.b", "a..b"),
+    _pattern("Region", "spec", "domainSuffixes", "suffix"): Text(_domain, "a", "a..b"),
     _pattern("AccessKey", "spec", "once", "recipient"): Text(
         lambda n: RECIPIENT.rjust(n, "A")[-n:], RECIPIENT, RECIPIENT.replace("=", "A")
     ),
@@ -294,6 +303,9 @@ LISTS: Final[Mapping[str, Callable[[int], list[Any]]]] = {
     "allowedNetworks": _networks,
     "trustedProxies": _networks,
     "adoptions": lambda count: [{"bucketName": f"{index:063}", "namespace": "n" * 63} for index in range(count)],
+    "domains": lambda count: [f"{index}.{'d' * 63}.{'e' * 63}.example.com" for index in range(count)],
+    "domainSuffixes": lambda count: [{"suffix": f"s{index}.example.com"} for index in range(count)],
+    "namespaces": lambda count: [f"{index:02}".rjust(63, "n") for index in range(count)],
     "prefixes": lambda count: [f"{index}".ljust(256, "é") for index in range(count)],
     "secretProfiles": lambda count: [*PROFILES, PROFILES[0]][:count],
     "restart": lambda count: [{"kind": "Deployment", "name": f"web-{index}"} for index in range(count)],

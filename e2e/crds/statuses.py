@@ -37,6 +37,7 @@ from cooper_operator.plan.snapshot import (
 from e2e.crds.samples import manifest
 from property.test_operator_model import STEPS, live
 from support.virtual_time import VirtualLoop
+from unit.operator import test_domains
 from unit.operator import test_plan_tables as tables
 
 #: Kind and status.
@@ -86,6 +87,8 @@ def of_tables() -> list[Found]:
             for case in rows:
                 test(case)
         tables.test_record_of_a_key_has_room_for_what_comes_after()
+    for made, *_ in test_domains.CASES.values():
+        found.extend(_written("Bucket", plan_bucket(made)))
     return found
 
 
@@ -123,6 +126,7 @@ def of_lives() -> list[Found]:
 _NAMESPACE, _LABEL, _NAME = "n" * 63, "r" * 63, "a" * 253
 _ENDLESS: Final = "ä😀" * 100_000
 _ENDPOINT: Final = "http://".ljust(512, "h")
+_DOMAINS: Final = [f"{number}." + "a." * 98 + "bb" for number in range(8)]
 _BLOCKS: Final = [
     Blocked(step, why, _ENDLESS, (1 << 63) - 1)
     for step in do.Step.__args__
@@ -139,7 +143,8 @@ def _parsed(kind: str, spec: dict[str, Any], name: str, deleting: bool = False) 
 
 def longest() -> Iterator[Found]:
     """Whatever is told in a status at its longest."""
-    spec = {"tag": _LABEL, "endpoints": {"internal": _ENDPOINT}}
+    suffixes = [{"suffix": each} for each in _DOMAINS[:4]]
+    spec = {"tag": _LABEL, "endpoints": {"internal": _ENDPOINT}, "domainSuffixes": suffixes}
     many = tuple(_parsed("Region", {**spec, "default": True}, f"{n:03}".rjust(63, "r")) for n in range(999))
     pods = tuple(f"{n:03}".rjust(253, "p") for n in range(999))
     for seen in (GatewaysSeen((), pods), GatewaysSeen(pods, pods), GatewaysSeen(pods), GatewaysSeen(unknown=_ENDLESS)):
@@ -159,9 +164,8 @@ def longest() -> Iterator[Found]:
 
 def _bucket(around: Surroundings, blocked: Blocked | None, deleting: bool) -> BucketSnapshot:
     region = {} if len(around.regions) > 1 else {"region": _LABEL}
-    bucket = _parsed(
-        "Bucket", {**region, "bucketName": "b" * 63, "credentials": {"secretName": _NAME}}, _NAME, deleting
-    )
+    spec = {**region, "bucketName": "b" * 63, "domains": _DOMAINS, "credentials": {"secretName": _NAME}}
+    bucket = _parsed("Bucket", spec, _NAME, deleting)
     claim = StoredRecord(f"bucket-{'b' * 63}", wanted_record(bucket, "b" * 63, region.get("region", "")), "9" * 20)
     usage = BucketUsage((1 << 63) - 1, (1 << 63) - 1)
     return BucketSnapshot(bucket, around, claim, claim, None, tables.NOW, usage=usage, blocked=blocked)

@@ -94,6 +94,18 @@ def test_the_lines_that_ask_as_a_browser(tmp_path: Path) -> None:
         assert "Access-Control-Allow-Origin: https://app.example.com\n" in answer
 
 
+def test_the_lines_about_a_host_name_of_its_own(tmp_path: Path) -> None:
+    manifests, (line,) = blocks("docs/domains.md", "yaml"), blocks("docs/domains.md")
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", *manifests)
+    with rig:
+        rig.client("site").put_object(Bucket="site", Key="hello.txt", Body=b"hello")
+        rig.wait_condition("Bucket", "site", "DomainsReady", status="True", reason="DomainsClaimed")
+        asked = f". {rig.credentials_file('site')}\n{line}"
+        answer = eventually("the domain", lambda: found if "hello" in (found := shell(asked, tmp_path)) else None)
+        assert answer.startswith("HTTP/1.1 200 ")
+
+
 def shape(table: str) -> list[list[str]]:
     """A table without what differs from run to run: ages, sizes and key ids."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]

@@ -13,7 +13,8 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
 from cooper_gateway.protocol.paths import parse_target
 
-_SIGNED: Final = "AWS4-HMAC-SHA256"
+#: How every signature's Authorization header begins, whatever its version.
+_SIGNED: Final = "AWS"
 
 
 def locate(request: Request, directory: Directory) -> None:
