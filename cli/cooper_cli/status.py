@@ -125,7 +125,15 @@ def _bucket(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     objects, size = int(state.get("objects") or 0), parse_quantity(str(state.get("size") or 0))
     access = ", API access revoked" if spec.get("apiAccess") == "Revoked" else ""
     visibility = str(spec.get("visibility", "Private")).lower()
-    return f"{visibility}, {objects} object{'s' * (objects != 1)}, {quantity(size)}{access}"
+    return f"{visibility}, {objects} object{'s' * (objects != 1)}, {quantity(size)}{access}{_domains(state)}"
+
+
+def _domains(state: Mapping[str, Any]) -> str:
+    """Host names that a bucket has, and what is wrong with others."""
+    ready = condition({"status": state}, "DomainsReady")
+    has = [f"at {', '.join(state['domains'])}"] if state.get("domains") else []
+    wrong = [str(ready["reason"])] if ready.get("status") == "False" else []
+    return "".join(f", {each}" for each in (*has, *wrong))
 
 
 def _bucket_grant(spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:

@@ -108,9 +108,18 @@ def _state(obj: Object, remark: Remark | None) -> tuple[str, str]:
         return remark.type, remark.text
     ready = condition(obj, "Ready")
     if ready.get("status") == "True":
-        return ("Deleting", "is being deleted") if "deletionTimestamp" in obj["metadata"] else ("Ready", "Ready")
+        return ("Deleting", "is being deleted") if "deletionTimestamp" in obj["metadata"] else _of_ready(obj)
     reason = str(ready.get("reason", ""))
     return reason, printable(f"{reason}: {ready.get('message', '')}")
+
+
+def _of_ready(obj: Object) -> tuple[str, str]:
+    """The same of one that is ready, whose domains may not be."""
+    domains = condition(obj, "DomainsReady")
+    if domains.get("status") != "False":
+        return "Ready", "Ready"
+    reason = str(domains["reason"])
+    return f"Ready, {reason}", printable(f"Ready, but {reason}: {domains['message']}")
 
 
 class Teller:

@@ -27,6 +27,16 @@ def test_a_resource_is_told_when_something_is_known_and_when_it_changes():
     assert news.of_resources([bucket("True", "Ready")], {}) == []
 
 
+def test_a_bucket_that_is_ready_without_its_domains_says_so():
+    news, found = News(), bucket("True", "Ready")
+    domains = {"type": "DomainsReady", "status": "False", "reason": "DomainTaken", "message": "another has it"}
+    found["status"]["conditions"].append(domains)
+    told = ["Bucket default/photos: Ready, but DomainTaken: another has it"]
+    assert (news.of_resources([found], {}), news.of_resources([found], {})) == (told, [])
+    domains["status"] = "True"
+    assert news.of_resources([found], {}) == ["Bucket default/photos: Ready"]
+
+
 def test_a_deletion_is_told_from_the_vanished_file_to_the_end():
     news = News()
     news.of_resources([bucket("True", "Ready")], {})

@@ -32,6 +32,15 @@ def test_a_ready_resource_tells_what_it_is():
     assert found["DETAIL"] == "private, 2 objects, 2.0 KiB"
 
 
+def test_a_bucket_tells_its_host_names_and_what_is_wrong_with_others():
+    found = bucket()
+    found["status"]["domains"] = ["a.example.com", "b.example.com"]
+    found["status"]["conditions"].append({"type": "DomainsReady", "status": "True", "reason": "DomainsClaimed"})
+    assert cells(found)["DETAIL"] == "private, 2 objects, 2.0 KiB, at a.example.com, b.example.com"
+    found["status"]["conditions"][1] |= {"status": "False", "reason": "DomainTaken"}
+    assert cells(found)["DETAIL"].endswith(", at a.example.com, b.example.com, DomainTaken")
+
+
 def test_one_that_is_not_ready_tells_why():
     assert cells(bucket("False"))["DETAIL"] == "what to do"
 

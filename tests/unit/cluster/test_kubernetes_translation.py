@@ -22,7 +22,7 @@ from cooper_crds.kubernetes import (
     secret_name,
 )
 from cooper_crds.names import DNS_SUBDOMAIN, bucket_name_problem, bucket_record_name
-from cooper_crds.records import BucketRecord, KeyRecord, Owner, Record, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Owner, Record, RegionRecord
 from cooper_crds.stored import StoredRecord, content_digest
 from cooper_operator.cluster.kubernetes_credentials import (
     credentials_of,
@@ -52,6 +52,7 @@ BUCKET: dict[str, Any] = {**OWNER, "kind": "Bucket"}
 KEY = KeyRecord("AKIAAAAAAAAAAAAAAAAA", "secret-of-the-key", Owner("default", "photos", "uid-1"), 1)
 SYSTEM_KEY = KeyRecord("AKIAAAAAAAAAAAAAAAAB", "secret", Owner("", "cooper-operator", "uid-2"), 0, system=True)
 PHOTOS = BucketRecord("photos", "data", Owner("default", "photos", "uid-3"))
+SITE = DomainRecord("a.b", "photos", "data", PHOTOS.owner, "local")
 LOCAL = RegionRecord("local", "us-east-1")
 
 
@@ -82,6 +83,7 @@ def merged(target: Any, patch: Any) -> Any:
         ("key-akib", SYSTEM_KEY, None),
         ("bucket-photos", PHOTOS, Ref("Bucket", "default", "photos")),
         ("bucket-a.-b", PHOTOS, Ref("Bucket", "default", "photos")),
+        ("domain-a.b", SITE, Ref("Bucket", "default", "photos")),
         ("region-local", LOCAL, Ref("Region", "", "local")),
     ],
 )

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from cooper_crds.records import Record, concerns, decode, encode
+from cooper_crds.records import DomainRecord, Owner, Record, concerns, decode, encode
 from cooper_gateway.records.source import Ledger, Reading
 from cooper_gateway.records.table import record_name
 from support.records_fixtures import bucket, key, region
@@ -17,6 +17,8 @@ RECORDS: dict[str, tuple[Record, bool]] = {
     "its bucket": (bucket(), True),
     "another's bucket": (bucket(region="west"), False),
     "a bucket of nowhere": (bucket(region=""), False),
+    "a domain of its buckets": (DomainRecord("a.b", "photos", "d", Owner("n", "b", "u"), "local"), True),
+    "a domain of another's": (DomainRecord("a.b", "photos", "d", Owner("n", "b", "u"), "west"), False),
     "its settings": (region(), True),
     "another's settings": (region("west"), False),
 }
