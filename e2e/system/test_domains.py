@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from e2e.system.system import REGION
 from e2e.system.tenant import Tenant, told
 from support.rig import eventually
 
@@ -47,8 +48,7 @@ async def test_a_domain_is_one_tenants_until_it_is_given_up_or_not_let_any_more(
 
         # Another namespace does not get it, and is not told whose it is.
         await site(neighbour, "thief", shared, denied)
-        said = f"another Bucket has {shared}; {denied} is under no suffix that Region default lets this namespace have"
-        said = said.replace("Region default", f"Region {region()['metadata']['name']}")
+        said = f"another Bucket has {shared}; {denied} is under no suffix that Region {REGION} lets this namespace have"
         await neighbour.until_said("Bucket", "thief", "False", "DomainTaken", said, type_="DomainsReady")
         assert await neighbour.until_told("Bucket", "thief", "DomainTaken") == told("DomainTaken", said)
         status = (await neighbour.get("Bucket", "thief") or {})["status"]
