@@ -11,11 +11,13 @@ from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from cooper_crds.kubernetes import RECORD_KINDS
 from cooper_crds.records import Box, Record, RecordError, load_file
 from cooper_gateway.records.source import Ledger, Reading, SourceUnreadable
 from cooper_gateway.records.table import record_name
 
-_FILE_NAME: Final = re.compile(r"((?:key|bucket|region)-[a-z0-9.-]{1,240})\.json")
+_KINDS: Final = "|".join(RECORD_KINDS)
+_FILE_NAME: Final = re.compile(rf"((?:{_KINDS})-[a-z0-9.-]{{1,240}})\.json")
 #: A record is a few hundred bytes and 60 for each grant; what is larger was not written by an operator.
 _LARGEST_FILE: Final = 1 << 20
 #: A file rewritten in place within one tick of the kernel's clock keeps its times: young files are read once more.

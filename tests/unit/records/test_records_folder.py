@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cooper_crds.records import dump_file
+from cooper_crds.records import DomainRecord, dump_file
 from cooper_gateway.records.folder import FolderUnreadable, RecordsFolder
 from support.records_fixtures import SECRET, SmallBox, bucket, key, region, write_record
 
@@ -19,15 +19,17 @@ def folder(tmp_path: Path) -> RecordsFolder:
 
 
 def test_reads_all_once_and_then_only_changes(tmp_path: Path, folder: RecordsFolder) -> None:
-    for record in (key(1), bucket(), region()):
+    domain = DomainRecord("a.b", "photos", bucket().data_id, bucket().owner, "local")
+    every = {KEY_1: key(1), "bucket-photos": bucket(), "domain-a.b": domain, "region-local": region()}
+    for record in every.values():
         write_record(tmp_path, record, BOX)
-    assert folder.read_all(LATER).changes == {KEY_1: key(1), "bucket-photos": bucket(), "region-local": region()}
+    assert folder.read_all(LATER).changes == every
     assert folder.read_all(LATER).changes == {}
     write_record(tmp_path, key(1, state="Revoked"), BOX)
     (tmp_path / "bucket-photos.json").unlink()
     changes = folder.read_all(LATER).changes
     assert changes == {KEY_1: key(1, state="Revoked"), "bucket-photos": None}
-    assert folder.usable == 2
+    assert folder.usable == 3
 
 
 def test_reads_only_the_files_named(tmp_path: Path, folder: RecordsFolder) -> None:
