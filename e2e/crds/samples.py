@@ -92,6 +92,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "bucketName": "my-photos",
             "region": "local",
             "endpoint": "http://s3.cooper:9000",
+            "domains": ["photos.example.com"],
             "objects": 1234,
             "size": "1.5Gi",
             "binding": {"name": "my-secret"},
