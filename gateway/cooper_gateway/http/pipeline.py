@@ -149,11 +149,10 @@ class Pipeline:
 
     def now(self, call: Call) -> Response | None:
         """Answer without waiting, or None when that cannot be: use `handle`. Raises what the handler raises."""
-        handler = NOW.get(call.route.operation)
-        if handler is None:
-            return None
-        response = handler(call)
-        if response is not None:
+        operation = call.route.operation
+        handler = NOW.get(operation)
+        response = None if handler is None else handler(call)
+        if response is not None and operation in _ENCRYPTED:
             response.headers[_ENCRYPTION] = _OURS
         return response
 

@@ -50,4 +50,5 @@ HANDLERS: Final[dict[str, Handler]] = {
 NOW: Final[dict[str, NowHandler]] = {
     "GetObject": get_object.now_get_object,
     "HeadObject": get_object.now_head_object,
+    "ListBuckets": list_buckets.now_list_buckets,
 }

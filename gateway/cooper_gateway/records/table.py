@@ -39,7 +39,7 @@ _RESERVE: Final = 16 << 20
 _SHARE: Final = 8
 #: Rows of one transaction there: each copies the pages that it changes, and those free up two transactions later.
 _BATCH: Final = 16
-#: Decoded records that a reader keeps. 100,000 keys must not cost each worker their memory.
+#: Decoded records that a reader keeps, with their rows. 100,000 keys must not cost each worker their memory.
 _CACHE_LIMIT: Final = 4096
 
 Changes = Mapping[str, Record | None]
@@ -179,7 +179,8 @@ class RecordsTable:
         self._transaction = _NO_TRANSACTION
         self._revision = 0
         self._verified_at = 0.0
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, Record] = {}  # of this revision
+        self._decoded: dict[str, tuple[bytes, Record]] = {}  # with the row that it was decoded from, of whichever
         self._no_domains: set[str] = set()
 
     def refresh(self) -> "RecordsTable":
@@ -247,12 +248,15 @@ class RecordsTable:
         return None if row is None else self._keep(name, row)
 
     def _keep(self, name: str, row: bytes) -> Record | None:
-        record = _unsealed(self._box, name.encode(), row)
+        """The row's record. Some other record's change is no reason to decode this one again: comparing is cheaper."""
+        known = self._decoded.get(name)
+        record = known[1] if known is not None and known[0] == row else _unsealed(self._box, name.encode(), row)
         if record is None:
             return None
-        if len(self._records) >= _CACHE_LIMIT:
+        if len(self._decoded) >= _CACHE_LIMIT:
             self._records.clear()
-        self._records[name] = record
+            self._decoded.clear()
+        self._records[name], self._decoded[name] = record, (row, record)
         return record
 
     def _renew(self, txn: "lmdb.Transaction[bytes]") -> None:
