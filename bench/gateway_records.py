@@ -172,7 +172,14 @@ def main() -> None:
     cluster.up()
     try:
         with tempfile.TemporaryDirectory(prefix="cooper-bench-") as folder:
-            asyncio.run(_main(options.records, options.workers, Path(folder), cluster.kubeconfig))
+            asyncio.run(
+                _main(
+                    options.records,
+                    options.workers,
+                    Path(folder),
+                    cluster.direct_kubeconfig(Path(folder) / "kubeconfig"),
+                )
+            )
     finally:
         cluster.down()
 

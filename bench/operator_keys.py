@@ -159,10 +159,9 @@ async def run_all(coroutines: Any) -> None:
 
 async def _main(keys: int, home: Path) -> None:
     cluster = Cluster("bench")
-    system = System(
-        Kubectl(cluster.kubectl, cluster.kubeconfig), cluster.kubeconfig, home, "bench", cluster.gateway_address
-    )
-    api = KubernetesApi(Connection(from_kubeconfig(cluster.kubeconfig)))
+    kubeconfig = cluster.direct_kubeconfig(home / "kubeconfig")
+    system = System(Kubectl(cluster.kubectl, kubeconfig), kubeconfig, home, "bench", cluster.gateway_address)
+    api = KubernetesApi(Connection(from_kubeconfig(kubeconfig)))
     try:
         await system.start()
         bench = Bench(system, api, keys)

@@ -268,9 +268,10 @@ def _draw(rows: list[Row], output: Path) -> None:
 
 async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Path, output: Path | None) -> None:
     cluster = Cluster("bench")
-    kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig)
-    system = System(kubectl, cluster.kubeconfig, home, "bench", cluster.gateway_address, ("--workers", str(workers)))
-    api = KubernetesApi(Connection(from_kubeconfig(cluster.kubeconfig)))
+    kubeconfig = cluster.direct_kubeconfig(home / "kubeconfig")
+    kubectl = Kubectl(cluster.kubectl, kubeconfig)
+    system = System(kubectl, kubeconfig, home, "bench", cluster.gateway_address, ("--workers", str(workers)))
+    api = KubernetesApi(Connection(from_kubeconfig(kubeconfig)))
     rows: list[Row] = []
     try:
         await system.start()
