@@ -5,7 +5,7 @@ Nothing here decides: an answer becomes a `Proof`, a `Usage` or one of the port'
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -38,7 +38,7 @@ _INTENTS: Final = "x-cooper-intents"
 _NO_KEY: Final = "the operator has no key yet"
 
 _T = TypeVar("_T")
-_ProbeOne = Callable[[Endpoint, Replica], Awaitable[Probed]]
+_ProbeAll = Callable[[Sequence[tuple[Endpoint, Replica]]], Awaitable[list[Probed]]]
 
 
 class _UsageAnswer(msgspec.Struct):
@@ -175,29 +175,29 @@ class HttpGateways:
         asked = query or ({} if bucket is None else {"list-type": "2", "max-keys": "0"})
         ask = self._question("GET", _path(bucket), asked, {}, region, key, PROBE_TIMEOUT)
 
-        async def probe_one(endpoint: Endpoint, replica: Replica) -> Probed:
-            return await probe(endpoint, replica, ask, verdict, silence)
+        async def probed(asked: Sequence[tuple[Endpoint, Replica]]) -> list[Probed]:
+            return await probe(asked, ask, verdict, silence)
 
         roster = self._roster(region)
-        proof = await self._probe(region, roster, probe_one, everyone)
+        proof = await self._probe(region, roster, probed, everyone)
         if not everyone or not proof.complete or self._reread is None:
             return proof
         now = await self._reread(region)
         if not now.unknown and now.addresses <= roster.addresses:
             return proof
-        return await self._probe(region, now, probe_one, everyone)
+        return await self._probe(region, now, probed, everyone)
 
-    async def _probe(self, region: RegionRecord, roster: Roster, probe_one: _ProbeOne, everyone: bool) -> Proof:
+    async def _probe(self, region: RegionRecord, roster: Roster, probed: _ProbeAll, everyone: bool) -> Proof:
         """Have those of the roster probed who have to answer."""
         if roster.unknown:
             return Proof(0, 0, roster.unknown)
         replicas = self._replicas_of(region, roster)
-        asked = roster.endpoints if everyone else roster.ready
+        asked = [(each, replicas[each.address]) for each in (roster.endpoints if everyone else roster.ready)]
         if not asked:
             return NOBODY_LEFT if everyone else Proof(0, 0, f"no gateway of Region {region.name} is ready")
-        probed = await asyncio.gather(*(probe_one(each, replicas[each.address]) for each in asked))
-        self._silent |= {replicas[each.address] for each, found in zip(asked, probed, strict=True) if found.silent}
-        return proof_of(probed)
+        found = await probed(asked)
+        self._silent |= {replica for (_, replica), each in zip(asked, found, strict=True) if each.silent}
+        return proof_of(found)
 
     # Questions
 

@@ -1,6 +1,7 @@
-"""A probe of one replica: every worker is asked, and its answer is as it should be or is waited for."""
+"""A probe of replicas: every worker is asked, and its answer is as it should be or is waited for."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,21 +34,46 @@ async def hello(connection: Connection) -> Response:
 
 
 async def probe(
-    endpoint: Endpoint, replica: Replica, ask: Ask, verdict: Verdict, silence: Silence = NO_ANSWER
-) -> Probed:
-    """Ask every worker. A replica that cannot be reached counts as one worker that has not answered.
+    asked: Sequence[tuple[Endpoint, Replica]], ask: Ask, verdict: Verdict, silence: Silence = NO_ANSWER
+) -> list[Probed]:
+    """Ask every worker of these replicas. One that cannot be reached counts as one worker that has not answered.
 
-    Its workers read one table of records: where the first one goes by what was there before, the others do too, and are
-    not asked.
+    The workers of a replica read one table of records: where the first one goes by what was there before, the others do
+    too. So nobody else is asked, of no replica, while one of the first goes by that: the probe is to be repeated.
     """
-    await replica.meet(hello)
-    met = replica.met
-    answers = await replica.ask(met[:1], ask, PROBE_TIMEOUT)
-    if not any(_lags(response, verdict) for response in answers.values()):
-        answers |= await replica.ask(met[1:], ask, PROBE_TIMEOUT)
+    replicas = [replica for _, replica in asked]
+    await asyncio.gather(*(each.meet(hello) for each in replicas))
+    met = [each.met for each in replicas]
+    answers = await _ask(replicas, [each[:1] for each in met], ask)
+    if not any(_lags(response, verdict) for found in answers for response in found.values()):
+        for found, others in zip(answers, await _ask(replicas, [each[1:] for each in met], ask), strict=True):
+            found |= others
+    return [
+        _probed(endpoint, replica, len(workers), found, verdict, silence)
+        for (endpoint, replica), workers, found in zip(asked, met, answers, strict=True)
+    ]
+
+
+async def _ask(
+    replicas: Sequence[Replica], workers: Sequence[tuple[int, ...]], ask: Ask
+) -> list[dict[int, Response | None]]:
+    """Those workers of each replica."""
+    each = zip(replicas, workers, strict=True)
+    return list(await asyncio.gather(*(replica.ask(its, ask, PROBE_TIMEOUT) for replica, its in each)))
+
+
+def _probed(
+    endpoint: Endpoint,
+    replica: Replica,
+    met: int,
+    answers: Mapping[int, Response | None],
+    verdict: Verdict,
+    silence: Silence,
+) -> Probed:
+    """What the answers of one replica say, of whose workers so many were met."""
     problems = {index: _problem(response, verdict, silence) for index, response in answers.items()}
-    expected = max(replica.count, len(met), 1)
-    unmet = expected - len(met)
+    expected = max(replica.count, met, 1)
+    unmet = expected - met
     name = replica.address if endpoint.ready else f"{replica.address} (not ready)"
     waiting = [f"worker {index} of {name} {problem}" for index, problem in problems.items() if problem]
     if unmet and not silence.refuses:

@@ -1,6 +1,5 @@
 """Apply: carry out a plan's steps in order, stop at the one that must wait, and write status last, if it differs."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from cooper_crds.rotation import WorkloadName
 from cooper_crds.sealing import seal
 from cooper_crds.stored import StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Invalid, NotAllowed, NotFound, Object, Ref
-from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Proof, Purged
+from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable, Purged
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.plan import Plan, Status
@@ -32,15 +31,12 @@ from cooper_operator.plan.reasons import (
     Reason,
 )
 from cooper_operator.plan.snapshot import FINALIZER, Blocked
+from cooper_operator.reconcile.patience import Incomplete, Patience
 from cooper_operator.reconcile.reading import ref_of, section
 from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
 
-#: Probes are repeated this long within one step, first after 5 ms: gateways see a new record within some tens of ms.
-PROVE_FOR: Final = 0.5
-_FIRST_PAUSE: Final = 0.005
-_LONGEST_PAUSE: Final = 0.1
 #: Steps whose refusal by the cluster is for the user to know: he named what is written.
 _MAY_BE_REFUSED: Final = (do.CreateAccessKey, do.UpdateAccessKey, do.DeliverCredentials)
 
@@ -79,6 +75,7 @@ class Applier:
         self._gateways = gateways
         self._index = index
         self._new_secret = new_secret
+        self._patience = Patience()
         self._table: dict[type, Callable[[Any, Work], Awaitable[None]]] = {
             do.AddFinalizer: self._add_finalizer,
             do.RemoveFinalizer: self._remove_finalizer,
@@ -120,7 +117,7 @@ class Applier:
     async def _step(self, step: do.Step, work: Work) -> Blocked | None:
         try:
             await self._table[type(step)](step, work)
-        except _Incomplete as incomplete:
+        except Incomplete as incomplete:
             return Blocked(type(step), incomplete.why, incomplete.detail, proven=incomplete.proven)
         except GatewayUnavailable as error:
             return Blocked(type(step), "unavailable", str(error))
@@ -215,19 +212,19 @@ class Applier:
     # Probes
 
     async def _prove_settings(self, step: do.ProveSettings, work: Work) -> None:
-        await _until_complete(lambda: self._gateways.prove_settings(step.region))
+        await self._patience.until_complete(lambda: self._gateways.prove_settings(step.region))
 
     async def _prove_works(self, step: do.ProveWorks, work: Work) -> None:
         key, buckets = work.with_secret(step.key), list(step.buckets)
-        await _until_complete(lambda: self._gateways.prove_works(step.region, key, buckets))
+        await self._patience.until_complete(lambda: self._gateways.prove_works(step.region, key, buckets))
 
     async def _prove_denied(self, step: do.ProveDenied, work: Work) -> None:
-        await _until_complete(lambda: self._gateways.prove_denied(step.region, step.key))
+        await self._patience.until_complete(lambda: self._gateways.prove_denied(step.region, step.key))
 
     async def _prove_api_access(self, step: do.ProveApiAccess, work: Work) -> None:
         denied = step.bucket.api_access == "Revoked"
         ask = self._gateways.prove_bucket_denied if denied else self._gateways.prove_bucket_allowed
-        await _until_complete(lambda: ask(step.region, step.bucket, step.key))
+        await self._patience.until_complete(lambda: ask(step.region, step.bucket, step.key))
 
     # Credentials
 
@@ -325,34 +322,12 @@ class Applier:
             return None
 
 
-class _Incomplete(Exception):
-    """Not every worker has answered as it should."""
-
-    def __init__(self, proof: Proof) -> None:
-        super().__init__(proof.waiting_for)
-        self.why: Any = "incomplete" if proof.expected else "unavailable"
-        self.detail = proof.waiting_for or "a gateway"
-        self.proven = proof.proven
-
-
 class _Purging(Exception):
     """Something is left of what a bucket held."""
 
     def __init__(self, found: Purged) -> None:
         super().__init__(f"{found.objects} objects are left")
         self.found = found
-
-
-async def _until_complete(ask: Callable[[], Awaitable[Proof]]) -> None:
-    """Repeat a probe for a short while. Raises _Incomplete."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + PROVE_FOR
-    pause = _FIRST_PAUSE
-    while not (proof := await ask()).complete:
-        if proof.expected == 0 or clock() + pause > deadline:
-            raise _Incomplete(proof)
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 def _with_what_was_made(status: Status, proven: str | None, work: Work) -> Status:

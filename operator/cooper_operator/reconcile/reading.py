@@ -31,6 +31,11 @@ _SAID_BY_THE_CLUSTER: Final = (
 )
 
 
+#: Resources that were read for others, by UID: as they were seen, and as models, which nobody changes.
+_RELATED: Final[dict[str, tuple[Object, Resource]]] = {}
+_MOST_RELATED: Final = 1000
+
+
 def read_any(obj: Object) -> Resource:
     """The resource as its model, with what plans read of its metadata. Raises ManifestError.
 
@@ -66,13 +71,22 @@ def read(obj: Object, model: type[ResourceT]) -> ResourceT:
 
 
 def read_related(obj: Object | None, model: type[ResourceT]) -> ResourceT | None:
-    """Another resource. Raises RelatedUnreadable."""
+    """Another resource. Raises RelatedUnreadable. Thousands of keys have the same Region and Bucket: what was read of
+    one is kept for as long as that very object is what it looks like."""
     if obj is None:
         return None
+    uid: str = obj["metadata"]["uid"]
+    known = _RELATED.get(uid)
+    if known is not None and known[0] is obj and isinstance(known[1], model):
+        return known[1]
     try:
-        return read(obj, model)
+        found = read(obj, model)
     except ManifestError as error:
         raise RelatedUnreadable(str(error)) from None
+    if len(_RELATED) >= _MOST_RELATED:
+        _RELATED.clear()
+    _RELATED[uid] = (obj, found)
+    return found
 
 
 def is_settled(obj: Object | None) -> bool:

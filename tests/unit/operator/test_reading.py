@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
 from cooper_crds.manifest import ManifestError
 from cooper_operator.plan.bucket_access_key import owned_access_key
 from cooper_operator.plan.snapshot import FINALIZER, is_final, was_recalled
-from cooper_operator.reconcile.reading import read_any
+from cooper_operator.reconcile.reading import RelatedUnreadable, read_any, read_related
 
 UID = "0d6bd1f5-9bc6-4d1b-a0a0-8a3c1d7ed2c0"
 MANY = range(1100)
@@ -61,3 +63,18 @@ def test_what_is_ours_of_the_metadata_is_read() -> None:
 def test_a_spec_that_cannot_be_read_is_still_told() -> None:
     with pytest.raises(ManifestError, match=r"spec: must have grants or allBuckets"):
         read_any({**access_key(), "spec": {}})
+
+
+def test_what_was_read_for_others_is_kept_for_as_long_as_it_is_what_was_seen() -> None:
+    seen = access_key()
+    found = read_related(seen, AccessKey)
+    assert read_related(seen, AccessKey) is found
+    assert found is not None
+    assert found.spec.state == "Revoked"
+    edited = {**seen, "spec": {**seen["spec"], "state": "Active"}}
+    assert (read_related(edited, AccessKey) or found).spec.state == "Active"
+    with pytest.raises(RelatedUnreadable):
+        read_related({**seen, "spec": {}}, AccessKey)
+    with pytest.raises(TypeError):
+        read_related(edited, Bucket)
+    assert read_related(None, AccessKey) is None
