@@ -1,7 +1,6 @@
 """How often gateways are asked whether they go by a new record: seldom in vain, and for half a second at most."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -15,6 +14,11 @@ _LONGEST_PAUSE: Final = 0.1
 #: one that was not, and so may have come too late.
 _LATER: Final = 0.5
 _SOONER: Final = 0.05
+
+
+def _loop_time() -> float:
+    """By the clock that `asyncio.sleep` goes by: tests have one of their own."""
+    return asyncio.get_running_loop().time()
 
 
 class Incomplete(Exception):
@@ -33,7 +37,7 @@ class Patience:
 
     def __init__(
         self,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = _loop_time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._clock = clock
