@@ -153,6 +153,39 @@ async def test_forged_owners_of_secrets(team: Tenant, neighbour: Tenant) -> None
     await victim.clean()
 
 
+async def test_owners_whose_names_are_paths(team: Tenant, neighbour: Tenant) -> None:
+    """An API server takes any text for the name of an owner, and one that is a path leads elsewhere."""
+    victim = await Victim(team).prepare()
+    uid = await victim.uid("AccessKey")
+    there = f"{team.namespace}/accesskeys/photos"
+    forged = {
+        "photos": f"../../{there}",  # the name of the victim's own Secret
+        "other": f"../../../namespaces/{there}",
+        "encoded": f"..%2f..%2f{there.replace('/', '%2f')}",
+        "dotted": f"%2e%2e/%2e%2e/{there}",
+        "queried": f"../../{there}?watch=true",
+        "everything": "../../../../../../api/v1/secrets",
+        "up": "..",
+    }
+    for name, path in forged.items():
+        for state in ({"uid": uid}, {"uid": "another"}):
+            owner = {"apiVersion": API, "kind": "AccessKey", "name": path, "controller": True, **state}
+            labels = {CREDENTIALS_LABEL: "true", CREDENTIALS_OWNER_LABEL: uid}
+            own = name if state["uid"] == uid else f"{name}-2"
+            metadata = {"name": own, "labels": labels, "ownerReferences": [owner], "finalizers": ["example.com/hold"]}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"ACCESS_KEY": "mine"}}
+            await neighbour.kubectl("create", "-f", "-", manifest=secret)
+    await asyncio.sleep(3)
+    for name in forged:
+        for own in (name, f"{name}-2"):
+            assert await neighbour.credentials(own) == {"ACCESS_KEY": "mine"}
+    await victim.check()
+    for name in forged:
+        for own in (name, f"{name}-2"):
+            await neighbour.patch("secret", own, {"metadata": {"finalizers": None}})
+    await victim.clean()
+
+
 async def test_a_secret_of_one_s_own_that_says_it_is_the_key_s(team: Tenant) -> None:
     """Within a namespace too: labels alone make nothing Cooper's."""
     await team.apply(team.bucket("photos"))

@@ -64,6 +64,7 @@ from cooper_operator.cluster.port import (
     Object,
     Ref,
     StoredRecord,
+    Unavailable,
 )
 from cooper_operator.cluster.recollection import Seen
 from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
@@ -126,9 +127,18 @@ class KubernetesCluster:
     async def get(self, ref: Ref) -> Object | None:
         """See the port."""
         try:
-            return trimmed(await self._api.get(resource_path(ref), str(ref)))
+            found = trimmed(await self._api.get(resource_path(ref), str(ref)))
         except NotFound:
             return None
+        metadata = found["metadata"]
+        # What is decided of one resource is carried out on no other.
+        if (found.get("kind"), metadata.get("namespace", ""), metadata.get("name")) != (
+            ref.kind,
+            ref.namespace,
+            ref.name,
+        ):
+            raise Unavailable(f"{ref}: the API server answered with something else")
+        return found
 
     async def list_kind(self, kind: Kind) -> list[Object]:
         """See the port. Where tenants' namespaces were named, those of theirs."""
@@ -211,7 +221,8 @@ class KubernetesCluster:
     ) -> None:
         """See the port. Labels and annotations that others put on the Secret stay."""
         about = _secret(current.namespace, current.name)
-        if current.owner_uid != owner["metadata"]["uid"]:
+        owned_by = (current.namespace, current.owner_uid)
+        if owned_by != (owner["metadata"]["namespace"], owner["metadata"]["uid"]):
             raise Conflict(f"{about} is not that of {ref_of(owner)}")
         beside = {key: data[key] for key in in_config_map & data.keys()}
         if beside:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from cooper_crds.kubernetes import GROUP, VERSION
-from cooper_operator.cluster.port import Kind, Object, Ref
+from cooper_crds.names import DNS_SUBDOMAIN
+from cooper_operator.cluster.port import Kind, NotFound, Object, Ref
 
 #: Path segments of our kinds.
 PLURALS: Final[Mapping[Kind, str]] = {
@@ -18,20 +20,28 @@ CLUSTER_SCOPED: Final[frozenset[Kind]] = frozenset({"Region"})
 _API: Final = f"/apis/{GROUP}/{VERSION}"
 
 
+def segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it: tenants write names of owners as they like. Raises NotFound
+    for what no segment can be (RFC 3986, 5.2.4: dots are taken for a way through the path)."""
+    if name in ("", ".", ".."):
+        raise NotFound(f"nothing has the name {name!r}")
+    return quote(name, safe="")
+
+
 def kind_path(kind: Kind, namespace: str = "") -> str:
     """Path of all resources of a kind: in one namespace, or in all."""
-    return f"{_API}/namespaces/{namespace}/{PLURALS[kind]}" if namespace else f"{_API}/{PLURALS[kind]}"
+    return f"{_API}/namespaces/{segment(namespace)}/{PLURALS[kind]}" if namespace else f"{_API}/{PLURALS[kind]}"
 
 
 def resource_path(ref: Ref) -> str:
     """Path of one resource."""
-    return f"{kind_path(ref.kind, ref.namespace)}/{ref.name}"
+    return f"{kind_path(ref.kind, ref.namespace)}/{segment(ref.name)}"
 
 
 def core_path(plural: str, namespace: str = "", name: str = "") -> str:
     """Path of objects of core/v1: of all namespaces, of one, or one object."""
-    within = f"/api/v1/namespaces/{namespace}/{plural}" if namespace else f"/api/v1/{plural}"
-    return f"{within}/{name}" if name else within
+    within = f"/api/v1/namespaces/{segment(namespace)}/{plural}" if namespace else f"/api/v1/{plural}"
+    return f"{within}/{segment(name)}" if name else within
 
 
 def trimmed(obj: dict[str, Any]) -> dict[str, Any]:
@@ -41,11 +51,15 @@ def trimmed(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def controller_of(metadata: Mapping[str, Any], kind: Kind) -> tuple[str, str] | None:
-    """Name and UID of the resource of a kind of ours that controls an object; None when another or nothing does."""
+    """Name and UID of the resource of a kind of ours that controls an object; None when another or nothing does.
+
+    An API server takes any text for the name of an owner. One that no resource can have is nobody's.
+    """
     for owner in metadata.get("ownerReferences") or ():
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         if owner.get("controller") is True and group == GROUP and owner.get("kind") == kind:
-            return owner["name"], owner["uid"]
+            name: str = owner["name"]
+            return (name, owner["uid"]) if DNS_SUBDOMAIN.fullmatch(name) else None
     return None
 
 

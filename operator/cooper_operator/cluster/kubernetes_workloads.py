@@ -10,6 +10,7 @@ from typing import Any, Final
 from cooper_crds.kubernetes import ROLLED_ANNOTATION_PREFIX
 from cooper_crds.rotation import WorkloadKind, WorkloadName
 from cooper_crds.stored import Workload
+from cooper_operator.cluster.kubernetes_objects import segment
 
 _PLURALS: Final[Mapping[WorkloadKind, str]] = {
     "Deployment": "deployments",
@@ -26,7 +27,7 @@ _COUNTS: Final[Mapping[WorkloadKind, tuple[str, str]]] = {
 
 def workload_path(namespace: str, name: WorkloadName) -> str:
     """Path of a workload."""
-    return f"/apis/apps/v1/namespaces/{namespace}/{_PLURALS[name.kind]}/{name.name}"
+    return f"/apis/apps/v1/namespaces/{segment(namespace)}/{_PLURALS[name.kind]}/{segment(name.name)}"
 
 
 def workload_of(name: WorkloadName, obj: Mapping[str, Any]) -> Workload:

@@ -51,6 +51,8 @@ from cooper_operator.reconcile.relations import ANY_REGION, Facts, any_bucket, a
 from cooper_operator.reconcile.usage import UsageSchedule
 
 _OF_DOMAINS: Final = domain_record_name("")
+#: Resources of a namespace that are read without a pause.
+_AT_A_TIME: Final = 50
 
 
 @dataclass(slots=True)
@@ -230,7 +232,9 @@ class Observer:
             around=await self._with_what_gateways_know(around, region, records, observed.look),
             buckets=dict(zip(names, granted, strict=True)),
             records=records,
-            credentials=await self._credentials(observed.ref, wanted, key.metadata.uid),
+            credentials=await self._credentials(
+                Ref("AccessKey", namespace, key.metadata.name), wanted, key.metadata.uid
+            ),
             other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
             blocked=blocked,
@@ -243,11 +247,13 @@ class Observer:
     ) -> dict[tuple[str, str], SharedBucket]:
         """The Buckets of other namespaces that a key names. One that is not granted to it is not even looked at."""
         own, found = key.metadata.namespace, dict[tuple[str, str], SharedBucket]()
+        granted_in: dict[str, list[BucketGrant]] = {}  # to its namespace
         for right in key.spec.grants or ():
             if is_own(right, key) or right.namespace is None:
                 continue
-            grants = await self._grants_in(right.namespace, observed)
-            lets = tuple(each for each in grants if each.spec.lets(own, right.bucket))
+            if right.namespace not in granted_in:
+                granted_in[right.namespace] = await self._grants_in(right.namespace, observed)
+            lets = tuple(each for each in granted_in[right.namespace] if each.spec.lets(own, right.bucket))
             granted = await self._granted(right.namespace, right.bucket, around, observed) if lets else NOT_LOOKED_AT
             found[right.namespace, right.bucket] = SharedBucket(granted, lets)
         return found
@@ -256,7 +262,9 @@ class Observer:
         """All BucketGrants of a namespace that are to last. Raises RelatedUnreadable."""
         observed.seen[any_grant(namespace)] = None
         found: list[BucketGrant] = []
-        for obj in await observed.look.all_of("BucketGrant", namespace):
+        for number, obj in enumerate(await observed.look.all_of("BucketGrant", namespace)):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)  # whoever makes thousands of them holds up nobody else
             observed.seen[ref_of(obj)] = facts_of(obj)
             grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
             if grant is not None:

@@ -3,10 +3,12 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from cooper_crds.kubernetes import (
     CREDENTIALS_DIGEST_ANNOTATION,
@@ -31,7 +33,7 @@ from cooper_operator.cluster.kubernetes_credentials import (
     secret_patch,
 )
 from cooper_operator.cluster.kubernetes_events import event_name, new_event, repeat_patch
-from cooper_operator.cluster.kubernetes_objects import controller_of
+from cooper_operator.cluster.kubernetes_objects import controller_of, core_path, kind_path, resource_path
 from cooper_operator.cluster.kubernetes_records import (
     damaged_copy,
     new_record_secret,
@@ -39,7 +41,7 @@ from cooper_operator.cluster.kubernetes_records import (
     record_secret_owner,
     stored_record,
 )
-from cooper_operator.cluster.port import Ref
+from cooper_operator.cluster.port import NotFound, Ref
 from cooper_operator.cluster.record_listing import DamagedRecord
 from unit.cluster.cluster_harness import API, CREDENTIALS, KEY_ID
 
@@ -248,6 +250,44 @@ def test_only_a_controlling_access_key_of_ours_makes_it_ours(change: dict[str, A
     assert credentials_owner(secret["metadata"]) == Ref("AccessKey", "default", "photos")
     reference.update(change)
     assert credentials_of(secret).owner_uid is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../other/accesskeys/photos",
+        "..%2f..%2fother%2faccesskeys%2fphotos",
+        "photos?watch=true",
+        "photos/status",
+        "..",
+        "Photos",
+        "photos\n",
+        "",
+    ],
+)
+def test_an_owner_s_name_that_no_resource_can_have_is_nobody_s(name: str) -> None:
+    """An API server takes any text for it."""
+    secret = as_read(new_secret("default", "app", CREDENTIALS, OWNER, KEY_ID))
+    (reference,) = secret["metadata"]["ownerReferences"]
+    reference["name"] = name
+    assert controller_of(secret["metadata"], "AccessKey") is None
+    assert credentials_owner(secret["metadata"]) is None
+    assert credentials_of(secret).owner_uid is None
+
+
+@pytest.mark.parametrize("name", ["../../other/secrets/a", "a?watch=true", "%2e%2e/a", "a#b", "a b", "a/../../b"])
+def test_a_name_stays_one_segment_of_a_path(name: str) -> None:
+    for path in (resource_path(Ref("AccessKey", "n", name)), core_path("secrets", "n", name)):
+        assert URL("https://host" + path).raw_path.count("/") == path.count("/")
+        assert unquote(URL("https://host" + path).raw_path.rpartition("/")[2]) == name
+    for path in (kind_path("AccessKey", name), core_path("secrets", name)):
+        assert unquote(URL("https://host" + path).raw_path.split("/")[-2]) == name
+
+
+@pytest.mark.parametrize("name", ["..", ".", ""])
+def test_what_is_no_segment_of_a_path_names_nothing(name: str) -> None:
+    with pytest.raises(NotFound):
+        resource_path(Ref("AccessKey", "n", name))
 
 
 # Events
