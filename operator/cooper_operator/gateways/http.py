@@ -14,7 +14,7 @@ import msgspec
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
-from cooper_operator.gateways.probe import PROBE_TIMEOUT, Probed, answers_again, hello, probe, proof_of
+from cooper_operator.gateways.probe import PROBE_TIMEOUT, Probed, answers_again, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
@@ -218,7 +218,6 @@ class HttpGateways:
         roster = self._roster(region)
         replicas = self._replicas_of(region, roster)
         for endpoint in roster.ready_first:
-            await replicas[endpoint.address].meet(hello)
             response = await replicas[endpoint.address].ask_any(ask, OPERATE_TIMEOUT)
             if response is not None:
                 break

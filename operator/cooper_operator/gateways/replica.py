@@ -35,6 +35,7 @@ class Replica:
         self._host = host
         self._port = port
         self._workers: dict[int, Connection] = {}
+        self._spare: list[Connection] = []  # for questions that take their time, as many as were asked at once
         self._count = 0
         self._meeting = asyncio.Lock()
 
@@ -45,9 +46,10 @@ class Replica:
 
     def close(self) -> None:
         """Drop all connections."""
-        for connection in self._workers.values():
+        for connection in (*self._workers.values(), *self._spare):
             connection.close()
         self._workers.clear()
+        self._spare.clear()
 
     async def meet(self, hello: Ask) -> None:
         """Have a usable connection to as many workers as can be met; `hello` is any cheap request."""
@@ -79,11 +81,35 @@ class Replica:
         return dict(zip(asked, answers, strict=True))
 
     async def ask_any(self, ask: Ask, timeout: float) -> Response | None:
-        """Put a question to one worker; None when none can be reached. Never asks twice: it may have been done."""
-        for index, connection in self._workers.items():
+        """Put a question to one worker; None when none can be reached. Never asks twice: it may have been done.
+
+        On a connection of its own: what is asked so may take its time, and a probe that waits behind it proves nothing.
+        """
+        try:
+            connection = await self._spare_one()
+        except ConnectionBroken as error:
+            self.trouble = str(error) if isinstance(error, TlsFailed) else ""
+            return None
+        try:
+            async with asyncio.timeout(timeout):
+                response = await ask(connection)
+        except (ConnectionBroken, TimeoutError):
+            connection.close()
+            return None
+        except BaseException:
+            connection.close()
+            raise
+        self._spare.append(connection)
+        return None if _identity(response) is None else response
+
+    async def _spare_one(self) -> Connection:
+        """A connection that nobody waits on. Raises ConnectionBroken."""
+        while self._spare:
+            connection = self._spare.pop()
             if connection.usable:
-                return await self._ask(index, ask, timeout)
-        return None
+                return connection
+            connection.close()
+        return await Connection.open(self._host, self._port, HELLO_TIMEOUT, self.tls)
 
     def _complete(self) -> bool:
         return 0 < self._count == sum(connection.usable for connection in self._workers.values())
@@ -113,16 +139,18 @@ class Replica:
             self.trouble = str(error) if isinstance(error, TlsFailed) else ""
             return False
         self.trouble = ""
+        identity = None
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 identity = _identity(await hello(connection))
         except (ConnectionBroken, TimeoutError):
-            identity = None
-        if identity is None:
-            connection.close()
             return False
-        self._keep(identity, connection)
-        return True
+        finally:  # also when the time for meeting all of them is over
+            if identity is None:
+                connection.close()
+        if identity is not None:
+            self._keep(identity, connection)
+        return identity is not None
 
     def _keep(self, identity: tuple[int, int], connection: Connection) -> None:
         index, count = identity

@@ -55,6 +55,7 @@ class FakeGateway:
         self.requests: list[tuple[int, str, str, dict[str, str]]] = []
         self.connections = 0
         self.down: set[int] = set()
+        self.held: dict[str, asyncio.Event] = {}  # by query: answered once it is set
         self.live: dict[int, list[asyncio.StreamWriter]] = {}
         self.host = "127.0.0.1"
         self.port = 0
@@ -86,6 +87,8 @@ class FakeGateway:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"):
                 method, target, _ = head[0].split(" ")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+                if (gate := self.held.get(target.partition("?")[2])) is not None:
+                    await gate.wait()
                 status, body = self.answer(worker, method, target, headers)
                 self.requests.append((worker, method, target, headers))
                 data = body.encode()
@@ -313,6 +316,47 @@ async def test_a_worker_that_restarted_is_met_again(gateway: FakeGateway, gatewa
     assert "cannot be reached" in proof.waiting_for
     gateway.down.clear()
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+
+
+async def test_no_probe_waits_behind_what_takes_its_time(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    gateway.answer = knows({0, 1, 2}, "photos")
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    gate = gateway.held["x-cooper-destroy="] = asyncio.Event()
+    destroying = asyncio.create_task(gateways.destroy_bucket(REGION, BUCKET))
+    await asyncio.sleep(0.01)
+    began = time.monotonic()
+    assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    assert time.monotonic() - began < 1
+    assert not destroying.done()
+    gateway.answer = lambda *_: (204, "")
+    gate.set()
+    await destroying
+    before = gateway.connections
+    await gateways.destroy_bucket(REGION, BUCKET)
+    assert gateway.connections == before
+
+
+async def test_connections_that_say_nothing_are_not_left_open_when_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cooper_operator.gateways.replica._MEET_TIMEOUT", 0.1)
+    gone: list[bool] = []
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        while await reader.read(1000):
+            pass
+        gone.append(True)
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    gateways = HttpGateways(lambda _: Roster((Endpoint("127.0.0.1", port),)), lambda: SYSTEM)
+    assert not (await gateways.prove_works(REGION, KEY, ["photos"])).complete
+    async with asyncio.timeout(5):
+        while len(gone) < 4:
+            await asyncio.sleep(0.01)
+    server.close()
 
 
 async def test_a_worker_that_hangs_does_not_hang_the_others(gateway: FakeGateway, gateways: HttpGateways) -> None:
