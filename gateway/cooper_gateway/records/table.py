@@ -39,8 +39,10 @@ _RESERVE: Final = 16 << 20
 _SHARE: Final = 8
 #: Rows of one transaction there: each copies the pages that it changes, and those free up two transactions later.
 _BATCH: Final = 16
-#: Decoded records that a reader keeps, with their rows. 100,000 keys must not cost each worker their memory.
+#: Decoded records that a reader keeps, with their rows, and bytes of these rows: 100,000 keys must not cost each worker
+#: their memory, nor the largest ones of somebody who has some thousands of them.
 _CACHE_LIMIT: Final = 4096
+_CACHE_BYTES: Final = 8 << 20
 
 Changes = Mapping[str, Record | None]
 
@@ -180,6 +182,7 @@ class RecordsTable:
         self._revision = 0
         self._verified_at = 0.0
         self._records: dict[str, Record] = {}  # of this revision
+        self._decoded_size = 0  # bytes of rows
         self._decoded: dict[str, tuple[bytes, Record]] = {}  # with the row that it was decoded from, of whichever
         self._no_domains: set[str] = set()
 
@@ -253,10 +256,12 @@ class RecordsTable:
         record = known[1] if known is not None and known[0] == row else _unsealed(self._box, name.encode(), row)
         if record is None:
             return None
-        if len(self._decoded) >= _CACHE_LIMIT:
+        self._decoded_size += len(row) - (len(known[0]) if known is not None else 0)
+        self._records[name], self._decoded[name] = record, (row, record)
+        if len(self._decoded) > _CACHE_LIMIT or self._decoded_size > _CACHE_BYTES:
             self._records.clear()
             self._decoded.clear()
-        self._records[name], self._decoded[name] = record, (row, record)
+            self._decoded_size = 0
         return record
 
     def _renew(self, txn: "lmdb.Transaction[bytes]") -> None:

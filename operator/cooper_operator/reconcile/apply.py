@@ -1,6 +1,7 @@
 """Apply: carry out a plan's steps in order, stop at the one that must wait, and write status last, if it differs."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -37,6 +38,8 @@ from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
 
+#: Restarts that are refused and of which it is known what was told.
+_MOST_REFUSED: Final = 10_000
 #: Steps whose refusal by the cluster is for the user to know: he named what is written.
 _MAY_BE_REFUSED: Final = (do.CreateAccessKey, do.UpdateAccessKey, do.DeliverCredentials)
 
@@ -75,7 +78,8 @@ class Applier:
         self._gateways = gateways
         self._index = index
         self._new_secret = new_secret
-        self._patience = Patience()
+        self._patience: defaultdict[str, Patience] = defaultdict(Patience)  # by Region
+        self._refused: dict[tuple[str, WorkloadName], str] = {}  # what was told last of a restart, by the owner's UID
         self._table: dict[type, Callable[[Any, Work], Awaitable[None]]] = {
             do.AddFinalizer: self._add_finalizer,
             do.RemoveFinalizer: self._remove_finalizer,
@@ -212,19 +216,23 @@ class Applier:
     # Probes
 
     async def _prove_settings(self, step: do.ProveSettings, work: Work) -> None:
-        await self._patience.until_complete(lambda: self._gateways.prove_settings(step.region))
+        await self._patience[step.region.name].until_complete(lambda: self._gateways.prove_settings(step.region))
 
     async def _prove_works(self, step: do.ProveWorks, work: Work) -> None:
         key, buckets = work.with_secret(step.key), list(step.buckets)
-        await self._patience.until_complete(lambda: self._gateways.prove_works(step.region, key, buckets))
+        await self._patience[step.region.name].until_complete(
+            lambda: self._gateways.prove_works(step.region, key, buckets)
+        )
 
     async def _prove_denied(self, step: do.ProveDenied, work: Work) -> None:
-        await self._patience.until_complete(lambda: self._gateways.prove_denied(step.region, step.key))
+        await self._patience[step.region.name].until_complete(
+            lambda: self._gateways.prove_denied(step.region, step.key)
+        )
 
     async def _prove_api_access(self, step: do.ProveApiAccess, work: Work) -> None:
         denied = step.bucket.api_access == "Revoked"
         ask = self._gateways.prove_bucket_denied if denied else self._gateways.prove_bucket_allowed
-        await self._patience.until_complete(lambda: ask(step.region, step.bucket, step.key))
+        await self._patience[step.region.name].until_complete(lambda: ask(step.region, step.bucket, step.key))
 
     # Credentials
 
@@ -268,10 +276,21 @@ class Applier:
         try:
             done = await self._cluster.annotate_workload(namespace, known, step.annotation, step.value, roll=roll)
         except (Invalid, NotAllowed) as error:
-            await self._emit(work.resource, ROLLOUT_REFUSED, f"{step.workload.name}: {error}")
+            await self._tell_refused(work.resource, step.workload.name, str(error))
             return False
+        self._refused.pop((work.resource["metadata"]["uid"], step.workload.name), None)
         work.workloads[step.workload.name] = done
         return True
+
+    async def _tell_refused(self, owner: Object, workload: WorkloadName, why: str) -> None:
+        """Once, and again when it is refused for another reason: it is tried again for as long as it is asked for."""
+        place = (owner["metadata"]["uid"], workload)
+        if self._refused.get(place) == why:
+            return
+        if len(self._refused) >= _MOST_REFUSED:
+            self._refused.clear()
+        self._refused[place] = why
+        await self._emit(owner, ROLLOUT_REFUSED, f"{workload}: {why}")
 
     # A Bucket's AccessKey
 

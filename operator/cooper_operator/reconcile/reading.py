@@ -1,5 +1,6 @@
 """From what the cluster holds to the values that plans are made from."""
 
+from collections import OrderedDict
 from typing import Any, Final, TypeVar, cast
 
 from cooper_crds.access_key import AccessKey
@@ -31,8 +32,9 @@ _SAID_BY_THE_CLUSTER: Final = (
 )
 
 
-#: Resources that were read for others, by UID: as they were seen, and as models, which nobody changes.
-_RELATED: Final[dict[str, tuple[Object, Resource]]] = {}
+#: Resources that were read for others, by UID, the one that was asked for last at the end: as they were seen, and as
+#: models, which nobody changes.
+_RELATED: Final[OrderedDict[str, tuple[Object, Resource]]] = OrderedDict()
 _MOST_RELATED: Final = 1000
 
 
@@ -78,14 +80,16 @@ def read_related(obj: Object | None, model: type[ResourceT]) -> ResourceT | None
     uid: str = obj["metadata"]["uid"]
     known = _RELATED.get(uid)
     if known is not None and known[0] is obj and isinstance(known[1], model):
+        _RELATED.move_to_end(uid)
         return known[1]
     try:
         found = read(obj, model)
     except ManifestError as error:
         raise RelatedUnreadable(str(error)) from None
-    if len(_RELATED) >= _MOST_RELATED:
-        _RELATED.clear()
     _RELATED[uid] = (obj, found)
+    _RELATED.move_to_end(uid)
+    if len(_RELATED) > _MOST_RELATED:
+        _RELATED.popitem(last=False)
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 from cooper_crds.actions import GET_OBJECT
 from cooper_crds.records import REGION_DIGEST, RegionRecord, record_digest
 from cooper_gateway.access.principals import KeyHolder
+from cooper_gateway.operations.registry import NOW
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty
 from support.calls import OTHER, PHOTOS, Rig, element, elements, key_for
@@ -39,6 +40,15 @@ async def test_a_bucket_that_is_gone_retained_or_another_is_not_listed(change):
     else:
         rig.directory.buckets["photos"] = msgspec.structs.replace(PHOTOS, **change)
     assert elements(await rig.do("ListBuckets"), "Name") == ["other"]
+
+
+async def test_a_key_of_many_grants_lets_other_requests_come_in_between():
+    rig = Rig()
+    for grants, at_once in ((64, True), (65, False)):
+        key = key_for(PHOTOS, actions=(GET_OBJECT,))
+        rig.principal = KeyHolder(msgspec.structs.replace(key, grants=key.grants * grants))
+        assert (NOW["ListBuckets"](rig.call("ListBuckets")) is not None) == at_once
+        assert elements(await rig.do("ListBuckets"), "Name") == ["photos"]
 
 
 async def test_buckets_in_pages():

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import lmdb
+import msgspec
 import pytest
 
 from cooper_crds.records import DomainRecord
@@ -108,6 +109,33 @@ def test_the_cache_is_bounded(writer: TableWriter, table: RecordsTable, monkeypa
     for n in range(20):
         assert table.key(key(n).access_key_id) == key(n)
     assert len(table._records) <= 5  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_cache_is_bounded_by_what_its_records_take(
+    writer: TableWriter, table: RecordsTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cooper_gateway.records.table._CACHE_BYTES", 5000)
+    writer.replace_all([key(n) for n in range(100)], 1.0)
+    for _ in range(3):
+        table.refresh()
+        for n in range(100):
+            assert table.key(key(n).access_key_id) == key(n)
+            assert sum(len(row) for row, _ in table._decoded.values()) <= 5000  # pyright: ignore[reportPrivateUsage]
+            assert table._records.keys() <= table._decoded.keys()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_record_is_decoded_once_whatever_becomes_of_others(
+    writer: TableWriter, table: RecordsTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.replace_all([key(1), key(2)], 1.0)
+    first = table.refresh().key(key(1).access_key_id)
+    writer.apply({record_name(key(2)): None}, 2.0)
+    assert table.refresh().key(key(1).access_key_id) is first
+    revoked = msgspec.structs.replace(key(1), state="Revoked")
+    writer.apply({record_name(revoked): revoked}, 3.0)
+    assert table.refresh().key(key(1).access_key_id) == revoked
+    writer.apply({record_name(revoked): None}, 4.0)
+    assert table.refresh().key(key(1).access_key_id) is None
 
 
 def test_a_domain_is_found_as_soon_as_it_is_claimed_and_no_longer(writer: TableWriter, table: RecordsTable) -> None:
