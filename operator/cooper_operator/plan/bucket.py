@@ -1,7 +1,7 @@
 """A Bucket: claim its S3 name, keep its record, bring along its AccessKey, and say how it stands."""
 
 from cooper_crds.bucket import Bucket, BucketStatus
-from cooper_crds.conditions import Condition, drop_conditions
+from cooper_crds.conditions import drop_conditions
 from cooper_crds.cors import CorsRule
 from cooper_crds.fields import unix_seconds
 from cooper_crds.meta import Binding
@@ -13,7 +13,7 @@ from cooper_operator.plan import adoption, bucket_access_key, bucket_api_access,
 from cooper_operator.plan.bucket_access_key import Credentials
 from cooper_operator.plan.bucket_api_access import ApiAccess
 from cooper_operator.plan.domains import Domains
-from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
+from cooper_operator.plan.plan import Plan, Say, until_blocked
 from cooper_operator.plan.reasons import (
     API_ACCESS_REVOKED,
     BUCKET_NAME_CHANGED,
@@ -122,10 +122,10 @@ def plan_bucket(snapshot: BucketSnapshot) -> Plan[BucketStatus]:
     if snapshot.owned is None and problem is not None:
         return _not_provisioned(snapshot, first, home, problem)
     record_steps, record = _record_steps(snapshot, home)
-    # A record that is there before all else: a resource that somebody has filled to the brim cannot be written to.
-    steps = [*first, *record_steps] if snapshot.owned is None else [*record_steps, *first]
     own_names = domains.plan(snapshot, home, record)
-    steps += own_names.steps
+    # Records that are there before all else: a resource that somebody has filled to the brim cannot be written to.
+    bucket_steps = [*first, *record_steps] if snapshot.owned is None else [*record_steps, *first]
+    steps = [*own_names.released, *bucket_steps, *own_names.claims]
     steps += _reopening(snapshot, home, record)
     problem = problem or _not_reopened(snapshot)
     key = bucket_access_key.plan(snapshot, home.name, problem is not None)
@@ -187,22 +187,13 @@ def _not_provisioned(snapshot: BucketSnapshot, steps: list[Step], home: Home, pr
     )
     status = BucketStatus(
         observed_generation=generation,
-        conditions=_with_domains(before, own_names, said, snapshot.now, generation),
+        conditions=domains.told(own_names, before, said, snapshot.now, generation),
         region=home.name if home.region is not None else None,
         adopted=before.adopted,  # the bucket is not to begin anew with other data
     )
     # Another's claim is no resource that could wake this one when it is given up: look again.
     retry = problem[0] in (NAME_TAKEN, WAITING_TO_ADOPT) or snapshot.blocked is not None
-    return Plan((*steps, *own_names.steps), status, retry=retry)
-
-
-def _with_domains(
-    before: BucketStatus, own_names: Domains, said: tuple[Say, ...], now: float, generation: int
-) -> list[Condition]:
-    """The conditions after `said`; that of domains is there while the Bucket asks for some."""
-    if own_names.said is None:
-        return conditions(drop_conditions(before.conditions, domains.CONDITION), said, now, generation)
-    return conditions(before.conditions, (*said, own_names.said), now, generation)
+    return Plan((*own_names.released, *steps), status, retry=retry)
 
 
 def _kept_record(snapshot: BucketSnapshot, home: Home) -> BucketRecord | None:
@@ -251,7 +242,7 @@ def _status(
         usage = BucketUsage(0, 0)  # what is claimed just now holds nothing: to say so later would be another write
     return BucketStatus(
         observed_generation=generation,
-        conditions=_with_domains(before, own_names, said, snapshot.now, generation),
+        conditions=domains.told(own_names, before, said, snapshot.now, generation),
         bucket_name=record.name,
         region=home.name or before.region,
         endpoint=home.endpoint or before.endpoint,

@@ -5,8 +5,9 @@ deletionPolicy Purge:   close                   -> AccessKey revoked and gone ->
 deletionPolicy Retain:  record says retained    -> AccessKey revoked and gone -> gone; data and name stay
 
 Nothing of what a bucket holds is removed before the deletion is final, and nothing by a record that is not the Bucket's
-own, which tells what data is its; its domains are given up then, too. Until it is final, or the resource is gone, a
-deletion can be called off: plan.bucket undoes what was begun.
+own, which tells what data is its; its domains are given up then, too. One that it may have no longer goes at once: for
+a deletion its owner can have it wait as long as he likes. Until it is final, or the resource is gone, a deletion can be
+called off: plan.bucket undoes what was begun.
 """
 
 from typing import Final
@@ -20,7 +21,8 @@ from cooper_crds.stored import StoredRecord
 from cooper_operator.plan import domains
 from cooper_operator.plan.bucket_access_key import owned_access_key, standing
 from cooper_operator.plan.bucket_purge import objects_left, progress, purge_text
-from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
+from cooper_operator.plan.domains import Domains
+from cooper_operator.plan.plan import Plan, Say, until_blocked
 from cooper_operator.plan.reasons import BUCKET_NOT_EMPTY, DELETING, GATEWAY_UNAVAILABLE, PURGING
 from cooper_operator.plan.region import Home
 from cooper_operator.plan.snapshot import FINALIZER, BucketSnapshot, is_final
@@ -42,54 +44,57 @@ _EMPTY_POLL: Final = 5.0
 
 def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | None) -> Plan[BucketStatus]:
     """What to do for a Bucket that is to go. `kept` is what its record would say if it stayed; None: it has none."""
+    own_names = domains.not_provisioned(snapshot) if kept is None else domains.plan(snapshot, home, kept)
     if FINALIZER not in snapshot.bucket.metadata.finalizers:
-        return Plan((), None)
+        return Plan(own_names.released, None)
     if kept is None or snapshot.owned is None:
-        return _finish(snapshot, [], [*domains.given_up(snapshot)])
+        return _finish(snapshot, own_names, [], [])
+    others = [step for step in domains.given_up(snapshot) if step not in own_names.released]
     if snapshot.bucket.spec.deletion_policy == "Retain":
         retained = msgspec.structs.replace(kept, retained=True)
-        return _finish(snapshot, _update(snapshot.owned, retained), [*domains.given_up(snapshot)])
+        return _finish(snapshot, own_names, _update(snapshot.owned, retained), others)
     if home.record is None:
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
-        status = _status(snapshot, Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}"))
-        return Plan((), status, retry=True)
+        said = Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}")
+        return Plan(own_names.released, _status(snapshot, own_names, said), retry=True)
     final = is_final(snapshot.bucket.metadata)
     purge = snapshot.bucket.spec.deletion_policy == "Purge"
     # A purge closes the bucket itself: no need to do so each time that it goes on.
     close = [] if purge and final else [CloseBucket(home.record, kept, with_content=purge)]
     last: list[Step] = [
         *([] if final else [MakeDeletionFinal()]),
-        *domains.given_up(snapshot),
+        *others,
         *([PurgeBucket(home.record, kept)] if purge else []),
         DestroyBucket(home.record, kept),
         DeleteRecord(snapshot.owned),
     ]
-    return _finish(snapshot, [*_update(snapshot.owned, kept), *close], last)
+    return _finish(snapshot, own_names, [*_update(snapshot.owned, kept), *close], last)
 
 
 def _update(owned: StoredRecord, record: BucketRecord) -> list[Step]:
     return [] if owned.record == record else [UpdateRecord(owned, record)]
 
 
-def _finish(snapshot: BucketSnapshot, first: list[Step], last: list[Step]) -> Plan[BucketStatus]:
+def _finish(snapshot: BucketSnapshot, own_names: Domains, first: list[Step], last: list[Step]) -> Plan[BucketStatus]:
     """`first`, then the AccessKey; once that is gone `last`, and the resource goes."""
+    first = [*own_names.released, *first]
     access_key = owned_access_key(snapshot.bucket, snapshot.access_key)
     blocked = snapshot.blocked
     if access_key is None:
         steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
         if blocked is not None and blocked.why == "purging" and blocked.objects != blocked.objects_before:
-            return Plan(steps, _blocked_status(snapshot), requeue_at=snapshot.now)  # after others that wait
-        return Plan(steps, _blocked_status(snapshot), retry=blocked is not None, retry_cap=_EMPTY_POLL)
+            return Plan(steps, _blocked_status(snapshot, own_names), requeue_at=snapshot.now)  # after others that wait
+        return Plan(steps, _blocked_status(snapshot, own_names), retry=blocked is not None, retry_cap=_EMPTY_POLL)
     meta = access_key.metadata
     steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
     said = _say_blocked(snapshot) or Say("Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked")
-    status = _status(snapshot, said)
+    status = _status(snapshot, own_names, said)
     return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, retry_cap=_EMPTY_POLL)
 
 
-def _blocked_status(snapshot: BucketSnapshot) -> BucketStatus | None:
+def _blocked_status(snapshot: BucketSnapshot, own_names: Domains) -> BucketStatus | None:
     said = _say_blocked(snapshot)
-    return None if said is None else _status(snapshot, said)
+    return None if said is None else _status(snapshot, own_names, said)
 
 
 def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
@@ -105,7 +110,7 @@ def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
     return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}")
 
 
-def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
+def _status(snapshot: BucketSnapshot, own_names: Domains, said: Say) -> BucketStatus:
     bucket = snapshot.bucket
     before = bucket.status or BucketStatus()
     generation = bucket.metadata.generation
@@ -114,7 +119,8 @@ def _status(snapshot: BucketSnapshot, said: Say) -> BucketStatus:
     return before.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": conditions(before.conditions, (said, key.said), snapshot.now, generation),
+            "conditions": domains.told(own_names, before, (said, key.said), snapshot.now, generation),
+            "domains": own_names.held,
             "binding": None if key.secret_name is None else Binding(name=key.secret_name),
             "objects": before.objects if objects is None else objects,
             "purge": progress(snapshot),

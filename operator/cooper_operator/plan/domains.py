@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from cooper_crds.bucket import BucketStatus
+from cooper_crds.conditions import Condition, drop_conditions
 from cooper_crds.names import domain_record_name
 from cooper_crds.records import BucketRecord, DomainRecord
 from cooper_crds.region import Region
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan.plan import Say
+from cooper_operator.plan.plan import Say, conditions
 from cooper_operator.plan.reasons import (
+    DELETING,
     DOMAIN_NOT_ALLOWED,
     DOMAIN_TAKEN,
     DOMAINS_CLAIMED,
@@ -35,36 +38,49 @@ _PASSING: Final = (DOMAIN_TAKEN, RECORD_UNREADABLE)
 
 @dataclass(frozen=True, slots=True)
 class Domains:
-    """What to do about a Bucket's domains, and what to say; `said` None: it asks for none."""
+    """What to do about a Bucket's domains, and what to say; `said` None: it asks for none.
 
-    steps: tuple[Step, ...]
+    `released` gives up what it asks for no more or may not have: that waits for nothing else of the Bucket.
+    """
+
+    released: tuple[Step, ...]
+    claims: tuple[Step, ...]
     said: Say | None
     held: list[str] | None
     again: bool = False  # whether to look again without being woken
 
 
 def plan(snapshot: BucketSnapshot, home: Home, record: BucketRecord) -> Domains:
-    """Of a Bucket that is provisioned, as `record` says."""
+    """Of a Bucket that has a bucket, as `record` says. One that is to go claims nothing more."""
     asked = snapshot.bucket.spec.domains or []
     problems = {each: found for each in asked if (found := _problem(snapshot, home, each)) is not None}
     held = [each for each in asked if each not in problems]
-    claims = [step for each in held for step in _claim(snapshot, record, each)]
+    claims = tuple(step for each in held for step in _claim(snapshot, record, each))
     again = any(reason in _PASSING for reason, _ in problems.values())
     said = _say(record, asked, list(problems.values()))
     theirs = [each for each in asked if each in held or _is_to_be_mended(snapshot, each)]
-    return Domains((*_release(snapshot, held), *claims), said, theirs or None, again)
+    return Domains(_release(snapshot, held), claims, said, theirs or None, again)
 
 
 def not_provisioned(snapshot: BucketSnapshot) -> Domains:
     """Of a Bucket without a bucket: it has nothing to serve under any name."""
     asked = snapshot.bucket.spec.domains
     said = Say(CONDITION, "False", NOT_PROVISIONED, "the bucket is not provisioned") if asked else None
-    return Domains(given_up(snapshot), said, None)
+    return Domains(given_up(snapshot), (), said, None)
 
 
 def given_up(snapshot: BucketSnapshot) -> tuple[Step, ...]:
     """What gives up all that the Bucket has."""
     return _release(snapshot, [])
+
+
+def told(
+    own_names: Domains, before: BucketStatus, said: tuple[Say, ...], now: float, generation: int
+) -> list[Condition]:
+    """The conditions after `said`; that of domains is there while the Bucket asks for some."""
+    if own_names.said is None:
+        return conditions(drop_conditions(before.conditions, CONDITION), said, now, generation)
+    return conditions(before.conditions, (*said, own_names.said), now, generation)
 
 
 def claim(domain: str, bucket: BucketRecord) -> DomainRecord:
@@ -100,7 +116,11 @@ def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason,
         return DOMAIN_NOT_ALLOWED, f"{domain} is under no suffix that Region {home.name} lets this namespace have"
     if domain in snapshot.unreadable_domains:
         return RECORD_UNREADABLE, f"the record of the domain {domain} cannot be read"
-    return None if found is None or own else (DOMAIN_TAKEN, f"another Bucket has {domain}")
+    if own:
+        return None
+    if snapshot.bucket.metadata.deletion_timestamp is not None:
+        return DELETING, f"the Bucket is being deleted, and claims {domain} no more"
+    return None if found is None else (DOMAIN_TAKEN, f"another Bucket has {domain}")
 
 
 def _is_of_gateways(domain: str, region: Region, endpoint: str) -> bool:

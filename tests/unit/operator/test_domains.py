@@ -10,7 +10,7 @@ from cooper_crds.bucket import Bucket
 from cooper_crds.names import domain_record_name
 from cooper_crds.records import BucketRecord, DomainRecord, Owner
 from cooper_crds.stored import StoredRecord
-from cooper_operator.cluster.port import Ref
+from cooper_operator.cluster.port import Invalid, Ref
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.bucket import plan_bucket
 from cooper_operator.plan.domains import claim
@@ -18,7 +18,7 @@ from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import region_record
 from cooper_operator.plan.snapshot import Blocked, BucketSnapshot, Surroundings
 from unit.operator.operator_world import World
-from unit.operator.test_plan_tables import AROUND, CLAIM, ENDPOINT, RECORD, bucket, bucket_snapshot, region
+from unit.operator.test_plan_tables import AROUND, CLAIM, ENDPOINT, RECORD, bucket, bucket_snapshot, own_key, region
 
 A, B = "a.example.com", "b.example.com"
 ANY = [{"suffix": "example.com"}]
@@ -266,6 +266,48 @@ def test_a_bucket_that_cannot_be_deleted_yet_keeps_its_domains() -> None:
     assert about_domains(plan_bucket(made)) == []
 
 
+@pytest.mark.parametrize("policy", ["Delete", "Retain", "Purge"])
+@pytest.mark.parametrize("why", ["not let any more", "dropped"])
+def test_a_deletion_gives_up_first_of_all_what_the_bucket_may_have_no_longer(policy: str, why: str) -> None:
+    asked, around = ((A, B), letting([{"suffix": B}])) if why == "not let any more" else ((B,), letting(ANY))
+    found = (stored(A), stored(B))
+    made = snapshot(*asked, found=found, around=around, spec={"deletionPolicy": policy}, deleting=True)
+    plan = plan_bucket(made)
+    assert about_domains(plan) == [f"DeleteRecord {A}", f"DeleteRecord {B}"]
+    assert plan.steps[0] == do.DeleteRecord(found[0])
+    waits = plan_bucket(replace(made, access_key=own_key(), blocked=Blocked(do.CloseBucket, "not-empty", objects=1)))
+    assert about_domains(waits) == [f"DeleteRecord {A}"]
+    assert waits.status is not None and waits.status.domains == [B]
+
+
+def test_a_deletion_claims_nothing_and_says_so() -> None:
+    waits = Blocked(do.CloseBucket, "not-empty", objects=1)
+    plan = plan_bucket(snapshot(A, B, found=(stored(A),), deleting=True, blocked=waits))
+    assert about_domains(plan) == []
+    assert said(plan) == ("False", "Deleting", f"the Bucket is being deleted, and claims {B} no more")
+    assert plan.status is not None and plan.status.domains == [A]
+
+
+def test_a_deletion_that_waits_for_a_region_or_that_somebody_else_holds_gives_up_what_was_dropped() -> None:
+    dropped = (stored(A), stored(B))
+    made = snapshot(B, found=dropped, around=Surroundings(()), deleting=True)
+    assert about_domains(plan_bucket(made)) == [f"DeleteRecord {A}"]
+    held = bucket(True, **PUBLIC, domains=[B])
+    held = held.model_copy(update={"metadata": held.metadata.model_copy(update={"finalizers": ["example.com/hold"]})})
+    assert plan_bucket(replace(made, bucket=held)).steps == (do.DeleteRecord(dropped[0]),)
+
+
+@pytest.mark.parametrize("provisioned", [True, False])
+def test_what_is_given_up_waits_for_no_write_to_the_resource(provisioned: bool) -> None:
+    made = snapshot(B, found=(stored(A),))
+    if not provisioned:
+        made = replace(made, claim=theirs(A), owned=None)
+    stripped = made.bucket.metadata.model_copy(update={"finalizers": []})
+    plan = plan_bucket(replace(made, bucket=made.bucket.model_copy(update={"metadata": stripped})))
+    names = [type(each).__name__ for each in plan.steps]
+    assert names.index("DeleteRecord") < names.index("AddFinalizer")
+
+
 def test_a_deletion_without_a_record_gives_domains_up() -> None:
     made = snapshot(A, found=(stored(A), theirs(B)), deleting=True, owned=None, claim=None)
     assert about_domains(plan_bucket(made)) == [f"DeleteRecord {A}"]
@@ -358,6 +400,53 @@ async def test_a_suffix_that_is_withdrawn_takes_the_domain_away(world: World) ->
     assert await holder(world) is None
     await world.settle()
     assert told(world, "one", "DomainNotAllowed") == [1]
+
+
+async def test_a_domain_goes_with_its_suffix_though_its_owner_has_a_deletion_wait(world: World) -> None:
+    await let(world)
+    await make(world, "one", A, B)
+    obj = await world.get("Bucket", "one") or {}
+    world.gateways.bucket(obj["metadata"]["uid"]).objects = 1
+    await world.delete("Bucket", "one")
+    await world.until_condition("Bucket", "one", "False", "BucketNotEmpty")
+    await world.settle()
+    assert (await holder(world), await holder(world, B)) == ("default/one", "default/one")
+    await let(world, [{"suffix": B}])
+    await until(world, "one", "False", "DomainNotAllowed")
+    assert (await holder(world), await holder(world, B)) == (None, "default/one")
+    assert await world.condition("Bucket", "one") == ("False", "BucketNotEmpty")
+    obj = await world.get("Bucket", "one") or {}
+    assert obj["status"]["domains"] == [B]
+    await let(world)
+    await until(world, "one", "False", "Deleting")
+    assert await world.cluster.recall(Ref("Bucket", "default", "one"))
+    await until(world, "one", "True", "DomainsClaimed")
+
+
+async def test_a_domain_goes_with_its_suffix_though_the_resource_cannot_be_written_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await let(world)
+    await make(world, "one", A)
+    await world.settle()
+    await world.stop()
+    obj = await world.get("Bucket", "one") or {}
+    write = world.cluster.update
+
+    async def refused(changed: Any) -> Any:
+        if changed["kind"] == "Bucket":
+            raise Invalid("Request entity too large")
+        return await write(changed)
+
+    await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": []}})
+    monkeypatch.setattr(world.cluster, "update", refused)
+    await let(world, [])
+    await world.start(region=False)
+
+    async def gone() -> bool:
+        return await holder(world) is None
+
+    await world.until(gone)
 
 
 async def test_a_record_that_somebody_removed_is_made_again(world: World) -> None:
