@@ -12,8 +12,6 @@ called off: plan.bucket undoes what was begun.
 
 from typing import Final
 
-import msgspec
-
 from cooper_crds.bucket import BucketStatus
 from cooper_crds.meta import Binding
 from cooper_crds.records import BucketRecord
@@ -37,6 +35,7 @@ from cooper_operator.plan.steps import (
     Step,
     UpdateRecord,
 )
+from cooper_operator.plan.sweep import retained
 
 #: Longest wait between looks whether a bucket that waits for its deletion is empty, in seconds.
 _EMPTY_POLL: Final = 5.0
@@ -51,8 +50,7 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
         return _finish(snapshot, own_names, [], [])
     others = [step for step in domains.given_up(snapshot) if step not in own_names.released]
     if snapshot.bucket.spec.deletion_policy == "Retain":
-        retained = msgspec.structs.replace(kept, retained=True)
-        return _finish(snapshot, own_names, _update(snapshot.owned, retained), others)
+        return _finish(snapshot, own_names, _update(snapshot.owned, retained(kept)), others)
     if home.record is None:
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
         said = Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}")

@@ -74,9 +74,13 @@ def is_kept(bucket: BucketRecord) -> bool:
 
 def kept(bucket: BucketRecord) -> BucketRecord:
     """The bucket as it is kept for good, and for who may take it over."""
-    return msgspec.structs.replace(bucket, retained=True, deletion_policy="Retain")
+    return msgspec.structs.replace(retained(bucket), deletion_policy="Retain")
 
 
 def retained(bucket: BucketRecord) -> BucketRecord:
-    """The bucket as it serves nobody: its data and its claim on the name stay."""
-    return msgspec.structs.replace(bucket, retained=True)
+    """The bucket as it serves nobody: its data and its claim on the name stay.
+
+    Lists do not, which can be of many kilobytes and count in no quota of a namespace: who takes the data over, or calls
+    the deletion off, brings his own.
+    """
+    return msgspec.structs.replace(bucket, retained=True, content_types=(), cors=())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cooper_crds.records import BucketRecord
+from cooper_crds.records import BucketRecord, encode
 from cooper_operator.cluster.port import Ref
 from unit.operator.operator_world import World
 
@@ -37,6 +37,44 @@ async def test_the_same_namespace_takes_over_what_it_left(world: World) -> None:
     assert [grant.data_id for grant in (await world.key()).grants] == [before.data_id]
     told = [each for each in world.cluster.events(Ref("Bucket", "default", "again")) if each.reason == "Adopted"]
     assert [each.count for each in told] == [1]
+
+
+LONG: dict[str, Any] = {
+    "cors": [{"allowedOrigins": ["https://app.example.com"], "allowedMethods": ["GET"], "maxAge": "10m"}],
+    "allowedContentTypes": [f"image/{number}" for number in range(32)],
+}
+
+
+async def test_what_is_left_keeps_no_lists_and_has_those_of_who_takes_it_over(world: World) -> None:
+    before = await leave(world, **LONG)
+    assert before.cors and before.content_types
+    left = await world.bucket_record("photos")
+    assert left is not None and left.retained
+    assert (left.cors, left.content_types) == ((), ())
+    assert len(encode(left)) < 1024
+    await world.apply("Bucket", "again", {**ADOPT, **LONG})
+    await world.until_ready("Bucket", "again")
+    after = await world.bucket_record("photos")
+    assert after is not None
+    assert (after.data_id, after.cors, after.content_types) == (before.data_id, before.cors, before.content_types)
+
+
+async def test_what_a_bucket_without_finalizer_leaves_keeps_no_lists(world: World) -> None:
+    await world.apply("Bucket", "photos", LONG)
+    await world.until_ready("Bucket", "photos")
+    record = await world.bucket_record("photos")
+    assert record is not None and record.cors
+    world.gateways.bucket(record.data_id).objects = 1
+    await world.stop()
+    obj = await world.get("Bucket", "photos") or {}
+    await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": []}})
+    await world.delete("Bucket", "photos")
+    await world.start(region=False)
+    await world.settle()
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    left = await world.bucket_record("photos")
+    assert left is not None and left.deletion_policy == "Retain"
+    assert (left.retained, left.cors, left.content_types) == (True, (), ())
 
 
 async def test_what_was_taken_over_stays_so_whatever_becomes_of_the_field_and_over_a_restart(world: World) -> None:

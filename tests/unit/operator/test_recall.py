@@ -94,7 +94,9 @@ async def test_bucket_stays_closed_while_no_gateway_answers_and_says_so(world: W
 
 
 async def test_bucket_that_was_to_be_retained_serves_again(world: World) -> None:
-    uid = await provisioned(world, deletionPolicy="Retain")
+    cors = [{"allowedOrigins": ["*"], "allowedMethods": ["GET"]}]
+    uid = await provisioned(world, deletionPolicy="Retain", cors=cors, allowedContentTypes=["image/*"])
+    before = await world.bucket_record("photos")
     world.gateways.stale.add(1)
     await world.delete("Bucket", "photos")
 
@@ -106,6 +108,7 @@ async def test_bucket_that_was_to_be_retained_serves_again(world: World) -> None
     assert await world.cluster.recall(BUCKET)
     world.gateways.stale.clear()
     await assert_as_new(world, uid)
+    assert await world.bucket_record("photos") == before
 
 
 async def test_access_key_that_was_revoked_gets_a_new_key(world: World) -> None:
