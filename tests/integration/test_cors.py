@@ -19,6 +19,9 @@ RULES = [
 ]
 ASKS = {"Origin": APP, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
 
+#: Headers that differ from answer to answer, whatever it is about.
+_ITS_OWN = ("x-amz-request-id", "x-amz-id-2", "date", "content-length")
+
 
 def send(
     rig: Rig, method: str, path: str, headers: dict[str, str], body: bytes | None = None
@@ -78,6 +81,15 @@ def test_rules_of_a_bucket(tmp_path: Path) -> None:
             texts.add(f"{denied.status} {text.replace(denied.getheader('x-amz-id-2', ''), '')}")
         assert len(texts) == 1
         assert "403" in texts.pop()
+        # Nor does what is asked itself tell, by whatever header, which buckets there are.
+        for method in ("GET", "HEAD", "PUT", "DELETE"):
+            shown: set[tuple[int, frozenset[tuple[str, str]]]] = set()
+            for bucket_name in ("plain", "absent", "photos"):
+                denied = send(rig, method, f"/{bucket_name}/a", {"Origin": "https://evil.example"})
+                same = {each for each in denied.getheaders() if each[0].lower() not in _ITS_OWN}
+                shown.add((denied.status, frozenset(same)))
+            assert len(shown) == 1, shown
+            assert "Vary" in dict(shown.pop()[1])
         assert send(rig, "OPTIONS", "/photos/a", {}).status == 405
         assert send(rig, "OPTIONS", "/", ASKS).status == 405
 

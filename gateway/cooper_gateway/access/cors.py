@@ -62,12 +62,13 @@ def preflight(rules: Sequence[CorsRule], asked: Asked) -> dict[str, str] | None:
 
 
 def actual(rules: Sequence[CorsRule], origin: str, method: str) -> dict[str, str]:
-    """The headers of an answer to a page's request itself. Where there are rules, caches learn that it varies."""
+    """The headers of an answer to a page's request itself. Whether there are rules shows to nobody whom none fits:
+    caches learn that it varies in any case."""
     for rule in rules:
         allowed = _allowed_origin(rule, origin, method)
         if allowed is not None:
             return _granted(rule, allowed)
-    return VARIES if rules else {}
+    return VARIES
 
 
 def _granted(rule: CorsRule, origin: str) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Pipeline:
             rules = _cors_rules(self._directory_source(), request.bucket)
         except Exception:  # the answer itself is not to be lost by it
             log.exception("the CORS rules could not be read")
-            return {}
+            return cors.VARIES
         return cors.actual(rules, origin_sent, request.method)
 
     def now(self, call: Call) -> Response | None:
