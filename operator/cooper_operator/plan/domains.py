@@ -124,12 +124,18 @@ def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason,
 
 
 def _is_of_gateways(domain: str, region: Region, endpoint: str) -> bool:
-    """Whether clients reach the Region's gateways themselves by this name: that of an endpoint, or of their Service,
-    which is `<service>.<namespace>` or `<service>.<namespace>.svc` and perhaps the cluster's domain."""
+    """Whether clients reach the Region's gateways themselves by this name: that of an endpoint, or of their Service.
+
+    That is `<service>.<namespace>.svc`, alone or before a cluster's domain, whichever namespace it be; and the short
+    `<service>.<namespace>` of the namespace that an endpoint tells: any other of two parts is a name like others."""
     endpoints, service = region.spec.endpoints, region.spec.service.name or region.metadata.name
-    urls = [each for each in (endpoints.internal, endpoints.public, endpoint) if each]
-    first, _, *rest = domain.split(".")
-    return domain in map(_host, urls) or (first == service and rest[:1] in ([], ["svc"]))
+    hosts = [_host(each) for each in (endpoints.internal, endpoints.public, endpoint) if each]
+    short = {".".join(each.split(".")[:2]) for each in hosts if _is_of_service(each, service)}
+    return domain in hosts or domain in short or _is_of_service(domain, service)
+
+
+def _is_of_service(host: str, service: str) -> bool:
+    return host.split(".")[::2][:2] == [service, "svc"]
 
 
 def _host(url: str) -> str:

@@ -23,6 +23,7 @@ from unit.operator.test_plan_tables import AROUND, CLAIM, ENDPOINT, RECORD, buck
 A, B = "a.example.com", "b.example.com"
 ANY = [{"suffix": "example.com"}]
 FILMS = [{"suffix": "example.com", "namespaces": ["films"]}]
+INSIDE = {"internal": "http://gw.cooper.svc.cluster.local:9000"}
 PUBLIC: dict[str, Any] = {"visibility": "Public"}
 
 
@@ -132,7 +133,7 @@ CASES: dict[str, tuple[BucketSnapshot, list[str], str, str, str, list[str] | Non
         None,
     ),
     "the Service": (
-        snapshot("gw.cooper", around=letting([{"suffix": "cooper"}], service={"name": "gw"})),
+        snapshot("gw.cooper", around=letting([{"suffix": "cooper"}], service={"name": "gw"}, endpoints=INSIDE)),
         [],
         "False",
         "DomainNotAllowed",
@@ -141,6 +142,22 @@ CASES: dict[str, tuple[BucketSnapshot, list[str], str, str, str, list[str] | Non
     ),
     "the Service in full": (
         snapshot("local.cooper.svc.cluster.local", around=letting([{"suffix": "local"}])),
+        [],
+        "False",
+        "DomainNotAllowed",
+        "of the gateways themselves",
+        None,
+    ),
+    "a name of two parts that begins as the Service": (
+        snapshot("local.com", around=letting([{"suffix": "local.com"}], endpoints={"internal": "http://local.a.svc"})),
+        ["CreateRecord local.com"],
+        "True",
+        "DomainsClaimed",
+        "",
+        ["local.com"],
+    ),
+    "the Service before the cluster's domain": (
+        snapshot("local.cooper.svc.example.com", around=letting(ANY)),
         [],
         "False",
         "DomainNotAllowed",
