@@ -1,6 +1,8 @@
 """Host names of Buckets: claimed by one, told to nobody, given up when they are not to be had any more."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -232,6 +234,11 @@ def test_plans(case: str) -> None:
     assert (about_domains(plan), told[:2], plan.status.domains) == (steps, (status, reason), listed)
     assert text in told[2]
     assert plan.retry == (reason in ("DomainTaken", "RecordUnreadable") or case == "not provisioned")
+
+
+def test_the_page_on_domains_has_every_reason() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "domains.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == {case[3] for case in CASES.values()} | {"Deleting"}
 
 
 def test_whose_a_domain_is_is_told_to_nobody() -> None:
