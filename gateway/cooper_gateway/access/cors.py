@@ -21,8 +21,9 @@ _VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-He
 #: Of an answer that would be another one to another origin: caches are to know it.
 VARIES: Final = {"Vary": _VARY}
 
-#: Most headers that a preflight can ask for. Browsers send few; each costs a comparison with every pattern.
-MAX_ASKED: Final = 64
+#: Most headers that a preflight can ask for: as many as a rule can name. Browsers send few; each costs a comparison
+#: with every pattern of every rule, and anybody may ask.
+MAX_ASKED: Final = 16
 _LONGEST_ORIGIN: Final = 512
 # RFC 6454, 7.1: scheme "://" host [ ":" port ]. `null`, which stands for no origin in particular, is none.
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]%~-]+")
