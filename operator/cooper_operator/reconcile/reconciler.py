@@ -91,8 +91,7 @@ class Reconciler:
                 look = Look(self._cluster, self._recollection, live=True)  # what is taken away is read first
             work = Work(obj)
             try:
-                observed = await self._observer.observe(ref, obj, blocked, look)
-                self._relations.saw(ref, observed.seen)
+                observed = await self._observe(ref, obj, blocked, look)
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)
             except (Conflict, AlreadyExists, NotFound):
@@ -107,6 +106,16 @@ class Reconciler:
                 return self._settled(observed, work.obj, plan)
             blocked = stopped
         return Outcome(retry=True)
+
+    async def _observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None, look: Look) -> Observed:
+        """Look, and note what was seen of others. What one of them became meanwhile has woken nobody here: there is
+        another look then, after what this one says is done. Where others settle all the time nothing would be."""
+        with self._relations.look() as meanwhile:
+            observed = await self._observer.observe(ref, obj, blocked, look)
+        self._relations.saw(ref, observed.seen)
+        if self._relations.is_outdated(ref, meanwhile):
+            self._wake(ref)
+        return observed
 
     def _settled(self, observed: Observed, obj: Object | None, plan: Plan[Any]) -> Outcome:
         """All steps are done: wake whoever saw something else, and say when to look again."""
@@ -124,7 +133,7 @@ class Reconciler:
         return Outcome(plan.retry, plan.retry_cap, max(0.0, min(times) - now) if times else None)
 
     def _wake_dependents(self, ref: Ref, obj: Object | None) -> None:
-        for dependent in self._relations.outdated(ref, facts_of(obj)):
+        for dependent in self._relations.settled(ref, facts_of(obj)):
             if dependent != ref:
                 self._wake(dependent)
 

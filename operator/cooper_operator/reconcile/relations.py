@@ -2,9 +2,13 @@
 
 What was seen is compared by value, so that nothing is woken by a change it has taken into account already, and a
 restart wakes nothing twice.
+
+A look takes a while, and what it reads is noted when it ends. Whatever settles in between finds nobody to wake; it is
+kept for each look that is under way, and compared with what that has seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from cooper_operator.cluster.port import Object, Ref
@@ -51,6 +55,17 @@ class Relations:
     def __init__(self) -> None:
         self._seen: dict[Ref, dict[Ref, Facts]] = {}
         self._dependents: dict[Ref, set[Ref]] = {}
+        self._looks: list[dict[Ref, Facts]] = []  # under way: what has settled since each began
+
+    @contextmanager
+    def look(self) -> Generator[Mapping[Ref, Facts]]:
+        """A look is under way. Gives what settles meanwhile, which it may have read as it was before."""
+        meanwhile: dict[Ref, Facts] = {}
+        self._looks.append(meanwhile)
+        try:
+            yield meanwhile
+        finally:
+            self._looks = [each for each in self._looks if each is not meanwhile]
 
     def saw(self, dependent: Ref, seen: Mapping[Ref, Facts]) -> None:
         """Note all that `dependent` saw at this look; what it saw at earlier ones is forgotten."""
@@ -69,13 +84,28 @@ class Relations:
         """Whether it was looked at, and is there."""
         return dependent in self._seen
 
-    def outdated(self, related: Ref, facts: Facts) -> list[Ref]:
-        """Those that saw something else of `related` than what holds now."""
-        dependents = set(self._dependents.get(related, ()))
-        if related.kind == "Region":
-            dependents |= self._dependents.get(ANY_REGION, set())
-        if related.kind == "Bucket":
-            dependents |= self._dependents.get(any_bucket(related.namespace), set())
-        if related.kind == "BucketGrant":
-            dependents |= self._dependents.get(any_grant(related.namespace), set())
+    def settled(self, related: Ref, facts: Facts) -> list[Ref]:
+        """This holds of `related` now: keep it for looks that are under way. Returns those that saw something else."""
+        for meanwhile in self._looks:
+            meanwhile[related] = facts
+        dependents = set[Ref]().union(*(self._dependents.get(name, ()) for name in _names(related)))
         return [each for each in dependents if self._seen[each].get(related) != facts]
+
+    def is_outdated(self, dependent: Ref, meanwhile: Mapping[Ref, Facts]) -> bool:
+        """Whether `dependent` saw something else than what settled during its look."""
+        seen = self._seen.get(dependent, {})
+        return any(
+            seen.get(related) != facts and any(name in seen for name in _names(related))
+            for related, facts in meanwhile.items()
+        )
+
+
+def _names(related: Ref) -> tuple[Ref, ...]:
+    """By what resources depend on this one: itself, and what stands for all of its kind."""
+    if related.kind == "Region":
+        return related, ANY_REGION
+    if related.kind == "Bucket":
+        return related, any_bucket(related.namespace)
+    if related.kind == "BucketGrant":
+        return related, any_grant(related.namespace)
+    return (related,)

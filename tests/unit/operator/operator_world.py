@@ -31,6 +31,7 @@ class World:
         self.system_key = SystemKey()
         self.intervals = Intervals(**{"intents": NEVER, "usage": NEVER, "sweep": NEVER, "resync": NEVER, **intervals})
         self.recollection: Recollection | None = None
+        self.view: Any = self.cluster  # what the operator sees of it
         self.operator: Operator
         self._running: asyncio.Task[None] | None = None
 
@@ -44,7 +45,7 @@ class World:
         if region:
             await self.apply("Region", "local", {"tag": "us-east-1", "default": True})
         self.operator = Operator(
-            self.cluster,
+            self.view,
             self.gateways,
             system_key=self.system_key,
             recollection=self.recollection,

@@ -1,0 +1,79 @@
+"""What settles while others look at it: whoever saw it as it was before looks again, without any echo to wake him."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cooper_operator.cluster.port import Ref
+from support.gates import Gated
+from support.no_echoes import NoEchoes
+from unit.operator.operator_world import World
+
+NO_KEY = {"credentials": {"enabled": False}}
+ASKS = {"grants": [{"bucket": "photos", "namespace": "films", "actions": ["s3:GetObject"]}]}
+LETS = {"from": [{"namespace": "default"}]}
+
+
+@pytest.fixture
+async def view(quiet_world: World) -> AsyncIterator[Gated]:
+    """What the operator of `quiet_world`, which runs, sees of its cluster."""
+    view = Gated(NoEchoes(quiet_world.cluster, time.monotonic))
+    quiet_world.view = view
+    await quiet_world.start()
+    yield view
+
+
+async def settle_but_one(world: World) -> None:
+    """Wait until nothing is worked on but what is held."""
+    queue = world.operator._queue  # pyright: ignore[reportPrivateUsage]
+    assert queue is not None
+
+    async def holds() -> bool:
+        return queue.depth == 0 and queue._running == 1  # pyright: ignore[reportPrivateUsage]
+
+    await world.until(holds)
+
+
+#: Reads of a key's first look: the answer to one of them is on its way when the grant is withdrawn.
+READS = {
+    "the grants": ("list_kind", "BucketGrant"),
+    "the bucket, after the grants": ("get", Ref("Bucket", "films", "photos")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_grant_that_is_withdrawn_during_a_first_look_gives_nothing(
+    quiet_world: World, view: Gated, read: str
+) -> None:
+    world = quiet_world
+    await world.apply("Bucket", "photos", {**NO_KEY, "bucketName": "films-photos"}, "films")
+    await world.until_ready("Bucket", "photos", "films")
+    await world.apply("BucketGrant", "to-default", LETS, "films")
+    await world.until_ready("BucketGrant", "to-default", "films")
+    await world.settle()
+    gate = view.hold(*READS[read])
+    await world.apply("AccessKey", "app", ASKS)
+    await gate.reached.wait()
+    await world.delete("BucketGrant", "to-default", "films")
+    await settle_but_one(world)
+    gate.open()
+    await world.settle()
+    assert await world.condition("AccessKey", "app") == ("False", "NotGranted")
+    assert [key.grants for key in await world.keys() if key.state == "Active"] in ([], [()])
+
+
+async def test_a_bucket_that_is_provisioned_during_a_first_look_is_granted(quiet_world: World, view: Gated) -> None:
+    world = quiet_world
+    bucket = view.hold("namespace_uid", "default")
+    await world.apply("Bucket", "photos", NO_KEY)
+    await bucket.reached.wait()
+    key = view.hold("get_credentials", "default", "app")
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos"}]})
+    await key.reached.wait()
+    bucket.open()
+    await world.until_ready("Bucket", "photos")
+    await settle_but_one(world)
+    key.open()
+    await world.settle()
+    assert await world.condition("AccessKey", "app") == ("True", "KeyWorks")
