@@ -91,7 +91,7 @@ def wanted_key(
         key = key_in(newest)
         return msgspec.structs.replace(key, region=region, grants=grants, networks=networks, not_after=not_after)
     meta = snapshot.access_key.metadata
-    serial = _next_serial(snapshot, keys)
+    serial = next_serial(snapshot.access_key, keys)
     return KeyRecord(
         access_key_id=access_key_id(meta.uid, serial),
         secret_key="",
@@ -106,11 +106,12 @@ def wanted_key(
     )
 
 
-def _next_serial(snapshot: AccessKeySnapshot, keys: list[StoredRecord]) -> int:
-    """One that no key had: an id that was refused is not used again. Where no record is left, status tells the last."""
+def next_serial(access_key: AccessKey, keys: list[StoredRecord]) -> int:
+    """One that no key had, of those known, the newest first: an id that was refused is not used again. Where no record
+    is left, status tells the last."""
     if keys:
         return key_in(keys[0]).serial + 1
-    meta, status = snapshot.access_key.metadata, snapshot.access_key.status
+    meta, status = access_key.metadata, access_key.status
     told = status.access_key_id if status is not None else None
     known = (serial for serial in range(SERIALS) if told is not None and access_key_id(meta.uid, serial) == told)
     return next(known, -1) + 1

@@ -25,7 +25,7 @@ from cooper_operator.plan.access_key import is_to_work
 from cooper_operator.plan.adoption import inherited
 from cooper_operator.plan.bucket import proof_due, record_of, wanted_name, wanted_region
 from cooper_operator.plan.grants import is_own
-from cooper_operator.plan.keys import key_in, reaches
+from cooper_operator.plan.keys import key_in, keys_among, next_serial, reaches
 from cooper_operator.plan.keys import wanted_region as wanted_region_of_key
 from cooper_operator.plan.region import find_home, region_record
 from cooper_operator.plan.secrets import is_foreign
@@ -98,6 +98,7 @@ class Observer:
             observed.snapshot = await self._bucket_grant(observed, read(obj, BucketGrant))
         elif obj is not None:
             observed.snapshot = await self._access_key(observed, read(obj, AccessKey), blocked)
+        self._index.looked_at(observed.snapshot)
         return observed
 
     def regions_left(self) -> list[Ref]:
@@ -221,7 +222,7 @@ class Observer:
 
     async def _access_key(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
         namespace = key.metadata.namespace
-        records = await self._records(self._key_record_names(key, observed.look), observed.look)
+        records = await self._key_records(key, observed.look)
         region = wanted_region_of_key(key, records)
         around = await self._surroundings(region, observed)
         names = await self._buckets_of(key, observed) if is_to_work(key, self._clock()) else []
@@ -345,19 +346,24 @@ class Observer:
             names.add(bucket_record_name(bucket.status.bucket_name))
         return next((found for found in await self._records(names, look) if record_of(found, uid) is not None), None)
 
-    def _key_record_names(self, key: AccessKey, look: Look) -> set[str]:
+    async def _key_records(self, key: AccessKey, look: Look) -> tuple[StoredRecord, ...]:
         """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself.
 
-        That there is none of a key that is to work need not be proven: to create the first one fails if it is there,
-        and the next look is live.
+        That there is none of a key that is to work need not be proven: to create the first one, or the next, fails if
+        it is there, and the next look is live.
         """
         uid = key.metadata.uid
+        proven = look.live or not is_to_work(key, self._clock())
         names = self._index.owned_by(uid)
-        if look.live or not is_to_work(key, self._clock()):
-            names.add(key_record_name(access_key_id(uid, 0)))
+        if proven:
+            names.add(_key_record(uid, 0))
         if key.status is not None and key.status.access_key_id is not None:
             names.add(key_record_name(key.status.access_key_id))
-        return names
+        found = await self._records(names, look)
+        if not proven:
+            return found
+        following = _key_record(uid, next_serial(key, keys_among(found, uid)))
+        return found if following in names else (*found, *await self._records([following], look))
 
     async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:
         """The Secret of that name, whoever's it is. A foreign one is followed: nothing else tells when it goes."""
@@ -415,3 +421,7 @@ class Observer:
         except GatewayUnavailable:
             return None  # what was known before stands
         return BucketUsage(usage.objects, usage.size)
+
+
+def _key_record(uid: str, serial: int) -> str:
+    return key_record_name(access_key_id(uid, serial))

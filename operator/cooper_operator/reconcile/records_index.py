@@ -3,16 +3,22 @@
 Only names: each record is read live when it matters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Record, RegionRecord
+from cooper_crds.stored import StoredRecord
+from cooper_operator.plan.keys import keys_of
+from cooper_operator.plan.snapshot import AccessKeySnapshot, BucketSnapshot, RegionSnapshot, Snapshot
 
 _REGION_PREFIX = region_record_name("")
 
 
 class RecordsIndex:
-    """Filled from a complete list, then kept by the operator's own writes: it is the only writer of records."""
+    """Filled from a complete list, then kept by the operator's own writes: it is the only writer of records.
+
+    A write may be carried out and its answer lost; what each resource finds of its own is noted for that.
+    """
 
     def __init__(self) -> None:
         self._by_owner: dict[str, set[str]] = {}
@@ -44,6 +50,11 @@ class RecordsIndex:
             for data_id in self._grants_of[name]:
                 self._granted_on.setdefault(data_id, set()).add(name)
 
+    def looked_at(self, snapshot: Snapshot | None) -> None:
+        """A resource was looked at: its records are there. Those of others are not noted: they may be written now."""
+        for found in _own_records(snapshot):
+            self.wrote(found.name, found.record)
+
     def removed(self, name: str) -> None:
         """A record is gone."""
         if name.startswith(_REGION_PREFIX):
@@ -67,6 +78,22 @@ class RecordsIndex:
     def in_region(self, name: str) -> set[str]:
         """Names of the records of keys and of buckets that are not retained, in the Region of that name."""
         return set(self._in_region.get(name, ()))
+
+
+def _own_records(snapshot: Snapshot | None) -> Iterator[StoredRecord]:
+    if isinstance(snapshot, AccessKeySnapshot):
+        yield from keys_of(snapshot)
+    if isinstance(snapshot, RegionSnapshot) and snapshot.record is not None:
+        yield snapshot.record
+    if isinstance(snapshot, BucketSnapshot):
+        uid = snapshot.bucket.metadata.uid
+        for found in (snapshot.owned, *snapshot.domains):
+            if (
+                found is not None
+                and isinstance(found.record, BucketRecord | DomainRecord)
+                and found.record.owner.uid == uid
+            ):
+                yield found
 
 
 def _discard(names: dict[str, set[str]], of: str, name: str) -> None:
