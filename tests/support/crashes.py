@@ -26,6 +26,7 @@ class Injection:
     at: int | None
     before: bool = True
     taken: list[str] = field(default_factory=list[str])
+    died: bool = False
     ended: bool = False  # what is carried out by now is not counted any more
 
     def over(self, model: Model, patch: pytest.MonkeyPatch) -> None:
@@ -54,13 +55,19 @@ class Injection:
         self.taken.append(what)
         if number == self.at and self.before:
             await self._die(model)
-        result = await action()
+        try:
+            result = await action()
+        except Exception:
+            if number == self.at:  # what it did before it failed is done
+                await self._die(model)
+            raise
         if number == self.at:
             await self._die(model)
         return result
 
     async def _die(self, model: Model) -> None:
         """Nothing that this operator began goes on: its ports no longer answer."""
+        self.died = True
         model.ports.dead.set()
         await asyncio.get_running_loop().create_future()
 
