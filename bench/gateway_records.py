@@ -172,14 +172,9 @@ def main() -> None:
     cluster.up()
     try:
         with tempfile.TemporaryDirectory(prefix="cooper-bench-") as folder:
-            asyncio.run(
-                _main(
-                    options.records,
-                    options.workers,
-                    Path(folder),
-                    cluster.direct_kubeconfig(Path(folder) / "kubeconfig"),
-                )
-            )
+            home = Path(folder)
+            kubeconfig = cluster.direct_kubeconfig(home / "kubeconfig")
+            asyncio.run(_main(options.records, options.workers, home, kubeconfig))
     finally:
         cluster.down()
 

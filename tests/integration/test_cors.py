@@ -1,7 +1,6 @@
 """A Bucket's CORS rules with real processes: what a browser asks, what it is told, and what hostile bytes get."""
 
 import http.client
-import socket
 import time
 from pathlib import Path
 
@@ -32,15 +31,6 @@ def send(
     response.text = response.read().decode()  # type: ignore[attr-defined]
     connection.close()
     return response
-
-
-def raw(rig: Rig, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", rig.port), 5) as sock:
-        sock.sendall(data)
-        answer = b""
-        while chunk := sock.recv(65536):
-            answer += chunk
-    return answer
 
 
 def test_rules_of_a_bucket(tmp_path: Path) -> None:
@@ -119,6 +109,6 @@ def test_rules_of_a_bucket(tmp_path: Path) -> None:
             b"Origin: https://" + b"a" * 20000 + b"\r\n": b"431",
         }
         for headers, status in hostile.items():
-            answer = raw(rig, start + headers + b"\r\n")
+            answer = rig.raw(start + headers + b"\r\n")
             assert answer.split(b" ", 2)[1] == status, (headers[:80], answer[:200])
             assert b"\r\nX: y" not in answer

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -35,15 +34,6 @@ def ask(
     found = response.status, response.read()
     connection.close()
     return found
-
-
-def raw(rig: Rig, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", rig.port), 5) as sock:
-        sock.sendall(data)
-        answer = b""
-        while chunk := sock.recv(65536):
-            answer += chunk
-    return answer
 
 
 def until_said(rig: Rig, name: str, status: str, reason: str) -> None:
@@ -107,7 +97,7 @@ def test_own_host_names(tmp_path: Path) -> None:
             b"GET /secrets/a HTTP/1.0\r\n" + own + end: b"403",
         }
         for data, status in hostile.items():
-            assert raw(rig, data).split(b" ", 2)[1] == status, data
+            assert rig.raw(data).split(b" ", 2)[1] == status, data
 
         # Two that want it: the first has it until it gives it up.
         rig.apply("all.yaml", EXAMPLE, public("photos", NAME), public("other", NAME, OTHER), bucket("secrets"))

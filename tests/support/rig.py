@@ -167,6 +167,15 @@ class Rig:
         """boto3 with the delivered credentials."""
         return s3_client(self.env(name), **config)
 
+    def raw(self, data: bytes) -> bytes:
+        """Send these bytes; all that the gateway answers until it closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+            sock.sendall(data)
+            answer = b""
+            while chunk := sock.recv(65536):
+                answer += chunk
+        return answer
+
     def processes(self) -> dict[str, list[int]]:
         """Processes below `cooper up` by role (first words of their titles)."""
         assert self.process is not None

@@ -3,32 +3,24 @@
 Nothing else tells it of the record: no sweep comes in these lives.
 """
 
-import time
-from collections.abc import AsyncIterator
-
 import pytest
 
-from cooper_crds.fields import timestamp
 from cooper_crds.names import key_record_name
-from cooper_crds.rotation import ROTATE_AT
 from support.gates import Gated
-from support.no_echoes import NoEchoes
 from unit.operator.operator_world import World
+from unit.operator.test_rotation import rotate
 
 NO_KEY = {"credentials": {"enabled": False}}
 SPEC = {"grants": [{"bucket": "photos"}]}
 
 
 @pytest.fixture
-async def view(quiet_world: World) -> AsyncIterator[Gated]:
-    """What the operator of `quiet_world`, which runs, sees of its cluster."""
-    view = Gated(NoEchoes(quiet_world.cluster, time.monotonic))
-    quiet_world.view = view
-    await quiet_world.start()
+async def view(quiet_world: World, view: Gated) -> Gated:
+    """The same, with a Bucket that is Ready."""
     await quiet_world.apply("Bucket", "photos", NO_KEY)
     await quiet_world.until_ready("Bucket", "photos")
     await quiet_world.settle()
-    yield view
+    return view
 
 
 async def issued(world: World) -> None:
@@ -37,13 +29,6 @@ async def issued(world: World) -> None:
     await world.until_ready("AccessKey", "app")
     await world.settle()
     world.offset += 10
-
-
-async def rotate(world: World) -> None:
-    obj = await world.get("AccessKey", "app")
-    assert obj is not None
-    metadata = {**obj["metadata"], "annotations": {ROTATE_AT: timestamp(world.now())}}
-    await world.cluster.update({**obj, "metadata": metadata})
 
 
 async def known(world: World) -> tuple[set[str], set[str]]:

@@ -1,27 +1,14 @@
 """What settles while others look at it: whoever saw it as it was before looks again, without any echo to wake him."""
 
-import time
-from collections.abc import AsyncIterator
-
 import pytest
 
 from cooper_operator.cluster.port import Ref
 from support.gates import Gated
-from support.no_echoes import NoEchoes
 from unit.operator.operator_world import World
 
 NO_KEY = {"credentials": {"enabled": False}}
 ASKS = {"grants": [{"bucket": "photos", "namespace": "films", "actions": ["s3:GetObject"]}]}
 LETS = {"from": [{"namespace": "default"}]}
-
-
-@pytest.fixture
-async def view(quiet_world: World) -> AsyncIterator[Gated]:
-    """What the operator of `quiet_world`, which runs, sees of its cluster."""
-    view = Gated(NoEchoes(quiet_world.cluster, time.monotonic))
-    quiet_world.view = view
-    await quiet_world.start()
-    yield view
 
 
 async def settle_but_one(world: World) -> None:
