@@ -34,6 +34,7 @@ AGAIN := --reruns 1
 test: $(STAMP) check ## set everything up and pass all tests
 	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
 	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q $(AGAIN)
+	@$(IN_TREE) $(BIN)/python -m pytest e2e/browser -q $(AGAIN)
 	@$(IN_TREE) $(BIN)/python -m e2e $(AGAIN)
 
 e2e: $(STAMP) ## only the tests that need a Kubernetes cluster, on one made for them

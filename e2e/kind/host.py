@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,9 +49,14 @@ def docker_is_ours() -> bool:
     return done.returncode == 0 and done.stdout.strip() == "clamp"
 
 
+def can_install() -> bool:
+    """Whether Debian's packages can be installed here."""
+    return os.getuid() == 0 and shutil.which("apt-get") is not None
+
+
 def check_host() -> None:
     """Raise StepFailed unless this is a machine on which everything can be made."""
-    if os.getuid() != 0 or shutil.which("apt-get") is None:
+    if not can_install():
         raise StepFailed(
             "no Docker runs here, and starting one takes root on Debian: start Docker, or run this as root"
         )
@@ -61,11 +67,11 @@ def check_host() -> None:
         raise StepFailed(f"{home} has {free} GiB free and {FREE_GIB} are needed: make room, or set XDG_CACHE_HOME")
 
 
-def install_packages() -> None:
-    """Install what is missing of PACKAGES."""
+def install_packages(wanted: Sequence[str] = PACKAGES) -> None:
+    """Install what is missing of these. Raises StepFailed."""
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]
-    there = subprocess.run([*query, *PACKAGES], capture_output=True, text=True).stdout.split("\n")
-    missing = [name for name in PACKAGES if f"{name} installed" not in there]
+    there = subprocess.run([*query, *wanted], capture_output=True, text=True).stdout.split("\n")
+    missing = [name for name in wanted if f"{name} installed" not in there]
     if not missing:
         return
     with step("installing " + " ".join(missing)):

@@ -32,6 +32,13 @@ metadata: {name: local}
 spec: {tag: local, default: true}
 """
 
+REGION_WITH_DOMAINS = """
+apiVersion: cooper.dev/v1alpha1
+kind: Region
+metadata: {name: local}
+spec: {tag: local, default: true, domainSuffixes: [{suffix: example.com}]}
+"""
+
 
 def bucket(name: str, **spec: object) -> str:
     """A Bucket manifest."""

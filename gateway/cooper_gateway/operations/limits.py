@@ -1,5 +1,6 @@
 """Limits that a request's headers alone can break: checked before a byte of the body is asked for."""
 
+import re
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -12,6 +13,8 @@ from cooper_gateway.storage.port import NO_QUOTA, Attributes, NoSuchName
 _STORES_BODY: Final = frozenset({"PutObject", "UploadPart"})
 #: Operations whose headers become an object's attributes.
 _STORES_ATTRIBUTES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+# RFC 9110, 8.3.1: type "/" subtype, both tokens. What is none of a token's characters ends the type for a browser.
+_TYPE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z/-]*")
 
 
 def too_large(limit: int) -> S3Error:
@@ -24,10 +27,22 @@ def check_type(call: Call, attributes: Attributes) -> None:
     patterns = call.record.content_types
     if not patterns:
         return
-    named = attributes.headers.get("content-type", DEFAULT_CONTENT_TYPE).partition(";")[0].strip().lower()
-    if not any(fnmatchcase(named, pattern) for pattern in patterns):
-        allowed = ", ".join(patterns)
-        raise S3Error("ContentTypeNotAllowed", f"This bucket takes objects of {allowed}, and this one is {named:.127}.")
+    for named in _named_types(attributes.headers.get("content-type", DEFAULT_CONTENT_TYPE)):
+        if not _TYPE.fullmatch(named) or not any(fnmatchcase(named, pattern) for pattern in patterns):
+            raise S3Error(
+                "ContentTypeNotAllowed",
+                f"This bucket takes objects of {', '.join(patterns)}, and this one is {named:.127}.",
+            )
+
+
+def _named_types(value: str) -> list[str]:
+    """Every type that a reader may take a Content-Type to name.
+
+    To a browser the last of several counts, and what has no slash is none (Fetch, "extract a MIME type"). Where a
+    quoted string with a comma ends they do not agree, so here it has no quotes.
+    """
+    first, *others = (part.partition(";")[0].strip(" \t").lower() for part in value.split(","))
+    return [first, *(each for each in others if "/" in each)]
 
 
 async def check_quota(call: Call, size: int) -> None:

@@ -30,6 +30,21 @@ def rig(**limits: object) -> Rig:
         ("a image/png", False),
         ("", False),
         (None, False),
+        # A browser takes the last of several, and ends one where no token goes on.
+        ("image/png, text/html", False),
+        ("image/png,text/html;charset=utf-8", False),
+        ("image/png;a=1,text/html", False),
+        ('image/png;a="b,text/html', False),
+        ('image/png;a="b, text/html"', False),
+        ("image/png, */*", False),
+        ("image/png, image/gif", True),
+        ("image/webm;codecs=vp8,opus", True),
+        ('image/mp4; codecs="avc1.42E01E, mp4a.40.2"', True),
+        ("application/(+json", False),
+        ("application/xhtml+xml a+json", False),
+        ("application/xhtml+xml\t+json", False),
+        ("application/xhtml+xml,+json", False),
+        ("application/xhtml+xml\xa0+json", False),
     ],
 )
 async def test_content_types(given: str | None, allowed: bool) -> None:
