@@ -11,6 +11,7 @@ from cooper_operator.cluster.objects import ref_of
 from cooper_operator.cluster.port import Kind, Object, Ref
 from cooper_operator.cluster.recollection import Seen
 from support.lagging_gateways import LoggedCluster
+from support.no_echoes import NoEchoes
 
 #: Seconds by which the watch is late, at most.
 _LATE = 0.2
@@ -21,7 +22,7 @@ _NOW = str(1 << 62)
 class LateView:
     """The port, and `seen`: it has what was written through here, and of what others did as much as was watched."""
 
-    def __init__(self, cluster: LoggedCluster, rng: random.Random) -> None:
+    def __init__(self, cluster: LoggedCluster | NoEchoes, rng: random.Random) -> None:
         self._cluster = cluster
         self._rng = rng
         self._told = 0  # how much of the records' log is known

@@ -26,6 +26,7 @@ from cooper_operator.reconcile.operator import Intervals, Operator
 from cooper_operator.reconcile.reading import read
 from support.lagging_gateways import LaggingGateways, LoggedCluster, View
 from support.late_view import LateView
+from support.no_echoes import NoEchoes
 from support.wanted_rights import may_have, rights_of, wanted_domains, wanted_rights
 
 _T = TypeVar("_T")
@@ -175,6 +176,7 @@ class Model:
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
+        self._echoes = bool(seed % 2)  # whether the watch tells what the operator wrote itself; if not, nothing resyncs
         random.seed(seed)
         numbers = itertools.count(1)
         self.violations: list[str] = []
@@ -207,7 +209,8 @@ class Model:
         logger = logging.getLogger("cooper_operator")
         logger.handlers, logger.propagate = [self._unexpected], False
         self.ports = Ports(self._rng)
-        late = LateView(self.cluster, self._rng)
+        told = self.cluster if self._echoes else NoEchoes(self.cluster, asyncio.get_running_loop().time)
+        late = LateView(told, self._rng)
         self._operator = Operator(
             self.ports(late),
             self.ports(self.gateways),
@@ -215,7 +218,7 @@ class Model:
             recollection=late.seen,
             clock=self.now,
             default_endpoint="http://127.0.0.1:9000",
-            intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0),
+            intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0 if self._echoes else NEVER),
         )
         self._running = asyncio.create_task(self._operator.run())
 

@@ -27,7 +27,7 @@ from cooper_operator.plan.reasons import (
     REGION_NOT_FOUND,
     Reason,
 )
-from cooper_operator.plan.region import Home
+from cooper_operator.plan.region import Home, endpoint_of
 from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.plan.steps import CreateRecord, DeleteRecord, Step, UpdateRecord
 
@@ -110,7 +110,8 @@ def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason,
     if home.region is None:
         reason, text = home.problem or (REGION_NOT_FOUND, "the bucket's Region is not known")
         return None if own else (reason, f"nobody can tell who may have {domain}: {text}")
-    if _is_of_gateways(domain, home.region, home.endpoint):
+    around = snapshot.around
+    if any(_is_of_gateways(domain, each, endpoint_of(each, around.default_endpoint)) for each in around.regions):
         return DOMAIN_NOT_ALLOWED, f"{domain} is a name of the gateways themselves"
     if not home.region.spec.lets_have(domain, snapshot.bucket.metadata.namespace):
         return DOMAIN_NOT_ALLOWED, f"{domain} is under no suffix that Region {home.name} lets this namespace have"
@@ -124,7 +125,7 @@ def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason,
 
 
 def _is_of_gateways(domain: str, region: Region, endpoint: str) -> bool:
-    """Whether clients reach the Region's gateways themselves by this name: that of an endpoint, or of their Service.
+    """Whether clients reach a Region's gateways themselves by this name: that of an endpoint, or of their Service.
 
     That is `<service>.<namespace>.svc`, alone or before a cluster's domain, whichever namespace it be; and the short
     `<service>.<namespace>` of the namespace that an endpoint tells: any other of two parts is a name like others."""

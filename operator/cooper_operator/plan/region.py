@@ -45,7 +45,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
     `default_endpoint` is that of a Region which names none.
     """
     spec = region.spec
-    endpoint = urlsplit(_endpoint(region, default_endpoint))
+    endpoint = urlsplit(endpoint_of(region, default_endpoint))
     tls_name = endpoint.hostname or "" if (spec.service.scheme or endpoint.scheme) == "https" else ""
     return RegionRecord(
         name=region.metadata.name,
@@ -63,7 +63,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
     )
 
 
-def _endpoint(region: Region, default_endpoint: str) -> str:
+def endpoint_of(region: Region, default_endpoint: str) -> str:
     """What Secrets carry; empty where nothing is known."""
     return region.spec.endpoints.internal or default_endpoint
 
@@ -96,7 +96,7 @@ def find_home(named: str | None, around: Surroundings) -> Home:
     if len(candidates) == 1:
         region = candidates[0]
         record = _told(region_record(region, around.default_endpoint), around.recorded)
-        return Home(region.metadata.name, region, record, _endpoint(region, around.default_endpoint))
+        return Home(region.metadata.name, region, record, endpoint_of(region, around.default_endpoint))
     if len(candidates) > 1:
         names = ", ".join(sorted(region.metadata.name for region in candidates))
         problem = (DEFAULT_REGION_AMBIGUOUS, f"spec.region names no Region and {names} are all marked as the default")
@@ -146,7 +146,7 @@ def _status(snapshot: RegionSnapshot, region: Region, gateways: Standing) -> Reg
     return RegionStatus(
         observed_generation=generation,
         conditions=conditions(before.conditions, said, snapshot.now, generation),
-        endpoint=_endpoint(region, snapshot.default_endpoint) or None,
+        endpoint=endpoint_of(region, snapshot.default_endpoint) or None,
         gateways=None if seen.unknown else f"{len(seen.ready)}/{seen.count}",
     )
 

@@ -57,7 +57,8 @@ class Left:
 class Surroundings:
     """What all resources of a Region share."""
 
-    regions: tuple[Region, ...]  # the Region that is named; all of them when none is named
+    #: The Region that is named; all of them when none is, and where it matters which names are those of gateways.
+    regions: tuple[Region, ...]
     recorded: RegionRecord | None = None  # the Region's record, where it is gone or matters to what keys are refused
     default_endpoint: str = ""  # for a Region that names none
 

@@ -134,6 +134,8 @@ class Observer:
         meta = bucket.metadata
         owned = await self._owned_bucket_record(bucket, observed.look)
         around = await self._surroundings(wanted_region(bucket, owned), observed)
+        if bucket.spec.domains:
+            around = replace(around, regions=await self._all_regions(observed))
         claim = owned
         if owned is None and (name := wanted_name(bucket, around, None)):
             claim = await self._cluster.get_record(bucket_record_name(name))
@@ -148,7 +150,7 @@ class Observer:
             claim=claim,
             owned=owned,
             access_key=read_related(child, AccessKey),
-            key=await self._key_that_reaches(owned, observed.look) if proof_due(bucket, owned) else None,
+            key=await self._key_to_ask_with(bucket, owned, observed),
             usage=await self._usage_when_due(bucket, around, owned),
             now=self._clock(),
             blocked=blocked,
@@ -380,13 +382,25 @@ class Observer:
         record = await self._owned_bucket_record(bucket, observed.look)
         return GrantedBucket(bucket, record)
 
-    async def _key_that_reaches(self, owned: StoredRecord | None, look: Look) -> StoredRecord | None:
-        """A key that works on a bucket, or None when there is no such key."""
-        if owned is None or not isinstance(owned.record, BucketRecord):
-            return None
-        for name in sorted(self._index.granted_on(owned.record.data_id)):
+    async def _key_to_ask_with(
+        self, bucket: Bucket, owned: StoredRecord | None, observed: Observed
+    ) -> StoredRecord | None:
+        """A key that works on a bucket, where one is needed for a proof. Without one nobody can tell that the bucket is
+        refused: the Bucket waits for the first that there is."""
+        uid = bucket.metadata.uid
+        record, due = record_of(owned, uid), proof_due(bucket, owned)
+        first = record is None and bucket.metadata.deletion_timestamp is None
+        lacks = bucket.spec.api_access == "Revoked" and (first or due)
+        self._index.waits_for_key(uid, observed.ref, waits=lacks)  # first: one that comes meanwhile is told of
+        found = None if record is None or not due else await self._key_that_reaches(record, observed.look)
+        if found is not None:
+            self._index.waits_for_key(uid, observed.ref, waits=False)
+        return found
+
+    async def _key_that_reaches(self, record: BucketRecord, look: Look) -> StoredRecord | None:
+        for name in sorted(self._index.granted_on(record.data_id)):
             for found in await self._records([name], look):
-                if reaches(key_in(found), owned.record, self._clock()):
+                if reaches(key_in(found), record, self._clock()):
                     return found
         return None
 

@@ -80,7 +80,7 @@ class Operator:
         self._system_key = system_key or SystemKey()
         self._intervals = intervals or Intervals()
         self._new_secret = new_secret
-        self._index = RecordsIndex()
+        self._index = RecordsIndex(self._wake)
         usage = UsageSchedule(self._intervals.usage)
         self._seen = recollection or Nothing()
         self._telemetry = telemetry or Telemetry()

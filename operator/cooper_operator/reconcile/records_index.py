@@ -3,11 +3,12 @@
 Only names: each record is read live when it matters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from cooper_crds.names import region_record_name
+from cooper_crds.names import bucket_record_name, region_record_name
 from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Record, RegionRecord
 from cooper_crds.stored import StoredRecord
+from cooper_operator.cluster.port import Ref
 from cooper_operator.plan.keys import keys_of
 from cooper_operator.plan.snapshot import AccessKeySnapshot, BucketSnapshot, RegionSnapshot, Snapshot
 
@@ -18,9 +19,12 @@ class RecordsIndex:
     """Filled from a complete list, then kept by the operator's own writes: it is the only writer of records.
 
     A write may be carried out and its answer lost; what each resource finds of its own is noted for that.
+    `wake` is called for a Bucket that waits for a key when there is one that may reach it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[Ref], None] = lambda _: None) -> None:
+        self._wake = wake
+        self._waiting: dict[str, Ref] = {}  # Buckets that wait for a key, by UID
         self._by_owner: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
         self._granted_on: dict[str, set[str]] = {}
@@ -49,6 +53,17 @@ class RecordsIndex:
             self._grants_of[name] = tuple(grant.data_id for grant in record.grants)
             for data_id in self._grants_of[name]:
                 self._granted_on.setdefault(data_id, set()).add(name)
+            for grant in record.grants if self._waiting else ():
+                bucket = self._waiting.get(self._owner_of.get(bucket_record_name(grant.bucket), ""))
+                if bucket is not None:
+                    self._wake(bucket)
+
+    def waits_for_key(self, uid: str, bucket: Ref, *, waits: bool) -> None:
+        """Whether a Bucket is to be told of keys that are granted something there."""
+        if waits:
+            self._waiting[uid] = bucket
+        else:
+            self._waiting.pop(uid, None)
 
     def looked_at(self, snapshot: Snapshot | None) -> None:
         """A resource was looked at: its records are there. Those of others are not noted: they may be written now."""

@@ -30,7 +30,8 @@ def any_grant(namespace: str) -> Ref:
 
 
 def facts_of(obj: Object | None) -> Facts:
-    """What others see of a resource: identity, spec's generation, whether it goes, and its conditions.
+    """What others see of a resource: identity, spec's generation, whether it goes, and its conditions; of an AccessKey
+    also what those tell, as its Bucket tells it on.
 
     Not so of a Region: how its gateways stand is nothing that thousands would do anything about.
     """
@@ -41,10 +42,8 @@ def facts_of(obj: Object | None) -> Facts:
     identity = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp") is not None)
     if obj["kind"] == "Region":
         return (*identity, status.get("observedGeneration"), status.get("endpoint"))
-    said = tuple(
-        (each["type"], each["status"], each["reason"], each.get("observedGeneration"))
-        for each in status.get("conditions", ())
-    )
+    tells = ("type", "status", "reason", "observedGeneration", *(("message",) if obj["kind"] == "AccessKey" else ()))
+    said = tuple(tuple(each.get(name) for name in tells) for each in status.get("conditions", ()))
     names = (status.get("bucketName"), status.get("region"), status.get("secretName"), status.get("endpoint"))
     return (*identity, said, names)
 

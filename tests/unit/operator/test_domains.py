@@ -36,6 +36,11 @@ def letting(suffixes: list[dict[str, Any]] | None, **spec: Any) -> Surroundings:
     return Surroundings((region(domainSuffixes=suffixes, **spec),), None, ENDPOINT)
 
 
+def two_regions(**spec: Any) -> Surroundings:
+    """The Bucket's own, which lets everybody have a domain, and another one."""
+    return Surroundings((region(domainSuffixes=ANY), region("other", default=False, **spec)), None, ENDPOINT)
+
+
 def stored(domain: str, record: BucketRecord = RECORD, **other: Any) -> StoredRecord:
     return StoredRecord(domain_record_name(domain), msgspec.structs.replace(claim(domain, record), **other), "1")
 
@@ -132,6 +137,22 @@ CASES: dict[str, tuple[BucketSnapshot, list[str], str, str, str, list[str] | Non
         "False",
         "DomainNotAllowed",
         "of the gateways themselves",
+        None,
+    ),
+    "the endpoint of another Region": (
+        snapshot(A, around=two_regions(endpoints={"public": f"https://{A}"})),
+        [],
+        "False",
+        "DomainNotAllowed",
+        "of the gateways themselves",
+        None,
+    ),
+    "let by another Region alone": (
+        snapshot("a.example.org", around=two_regions(domainSuffixes=[{"suffix": "example.org"}])),
+        [],
+        "False",
+        "DomainNotAllowed",
+        "under no suffix",
         None,
     ),
     "the Service": (
@@ -471,6 +492,16 @@ async def test_a_domain_goes_with_its_suffix_though_the_resource_cannot_be_writt
         return await holder(world) is None
 
     await world.until(gone)
+
+
+async def test_a_domain_goes_when_it_comes_to_be_the_endpoint_of_another_region(world: World) -> None:
+    await let(world)
+    await make(world, "one", A, region="local")
+    await world.apply("Region", "west", {"tag": "west"})
+    await until(world, "one", "True", "DomainsClaimed")
+    await world.apply("Region", "west", {"tag": "west", "endpoints": {"public": f"https://{A}"}})
+    await until(world, "one", "False", "DomainNotAllowed")
+    assert await holder(world) is None
 
 
 async def test_a_record_that_somebody_removed_is_made_again(world: World) -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 
+from cooper_crds.rotation import WorkloadName
+from cooper_crds.stored import Workload
 from cooper_operator.cluster.port import Ref
 from support.gates import Gated
 from unit.operator.operator_world import World
+from unit.operator.test_rotation import annotate
 
 NO_KEY = {"credentials": {"enabled": False}}
 ASKS = {"grants": [{"bucket": "photos", "namespace": "films", "actions": ["s3:GetObject"]}]}
@@ -64,3 +67,30 @@ async def test_a_bucket_that_is_provisioned_during_a_first_look_is_granted(quiet
     key.open()
     await world.settle()
     assert await world.condition("AccessKey", "app") == ("True", "KeyWorks")
+
+
+async def test_a_bucket_that_nobody_could_ask_about_is_asked_about_with_the_first_key(
+    quiet_world: World, view: Gated
+) -> None:
+    world = quiet_world
+    await world.apply("Bucket", "photos", {**NO_KEY, "apiAccess": "Revoked"})
+    await world.until_condition("Bucket", "photos", "Unknown", "NoKeyToAskWith", "Revoked")
+    await world.settle()
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos"}]})
+    await world.until_condition("Bucket", "photos", "True", "ApiAccessRevoked", "Revoked")
+
+
+async def test_a_bucket_says_of_its_key_what_that_says_by_now(quiet_world: World, view: Gated) -> None:
+    """Of a condition the message changes alone: of two workloads that are not there one comes."""
+    world, web = quiet_world, WorkloadName(kind="Deployment", name="web")
+    both = [{"kind": "Deployment", "name": "web"}, {"kind": "Deployment", "name": "api"}]
+    await world.apply("Bucket", "photos", {"credentials": {"restart": both}})
+    await world.until_condition("Bucket", "photos", "False", "WorkloadNotFound", "RolledOut")
+    await world.settle()
+    assert "web is not there" in await world.message("Bucket", "photos", "RolledOut")
+    world.cluster.workloads["default", web] = Workload(web, "1")
+    await annotate(world, "AccessKey", "photos", "now", "example.com/touched")
+    await world.settle()
+    for kind in ("AccessKey", "Bucket"):
+        message = await world.message(kind, "photos", "RolledOut")
+        assert "api is not there" in message and "web" not in message
