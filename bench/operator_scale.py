@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from bench.looks import refused, until
-from bench.operator_keys import BUCKETS, Bench, run_all
+from bench.operator_keys import BUCKETS, Bench, run_all, values
 from bench.plots import plot
 from bench.processes import memory_of
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
@@ -84,7 +84,7 @@ class Scale:
 
     async def grow(self, keys: int, bare: int) -> Row:
         """Measure at this number of keys. `bare`: how many of them the bare client is given beside."""
-        cold, writes = await self._cold(keys)
+        cold, writes, events = await self._cold(keys)
         _tell(f"{keys} keys: {cold:.1f} Ready/s, {writes:.2f} writes a key")
         resync, resync_writes, meanwhile = await self._resync()
         _tell(f"{keys} keys: looked at in {resync:.1f} s with {resync_writes} writes")
@@ -92,7 +92,7 @@ class Scale:
         operator = _memory(self.system.operator)
         gateway = max(map(_memory, self.system.gateways))
         await asyncio.to_thread(self.system.operator.stop)
-        beside = await Bench(self.system, self.api, bare).bare(f"bench-bare-{keys}")
+        beside = await Bench(self.system, self.api, bare).bare(events, f"bench-bare-{keys}")
         await self.system.kubectl("delete", "namespace", f"bench-bare-{keys}", "--wait=false")
         figures = (_percentiles(meanwhile), _percentiles(new), _percentiles(revoked))
         return Row(keys, cold, beside, writes, resync, resync_writes, *figures, operator, gateway)
@@ -107,8 +107,8 @@ class Scale:
         written = (await self.system.writes(self.cluster))[before:]
         return Counter(each.what for each in written if not each.what.endswith(" leases"))
 
-    async def _cold(self, keys: int) -> tuple[float, float]:
-        """Keys Ready a second, and the operator's writes for each."""
+    async def _cold(self, keys: int) -> tuple[float, float, float]:
+        """Keys Ready a second, the operator's writes for each, and the events among those."""
         await asyncio.to_thread(self.system.operator.stop)
         path = kind_path("AccessKey", TENANT)
         made = (manifest("AccessKey", TENANT, f"key-{n:06}", _granting(n)) for n in range(self.there, keys))
@@ -118,11 +118,11 @@ class Scale:
         self.system.operator.start()
         await asyncio.to_thread(self.system.operator.wait_until_leading)
         began = time.monotonic()
-        await Bench(self.system, self.api, self.there).until_ready(TENANT)
+        await Bench(self.system, self.api, self.there).until_ready(TENANT, more)
         took = time.monotonic() - began
         await asyncio.sleep(1)  # the last events
-        written = (await self.system.writes(self.cluster))[audited:]
-        return more / took, len([each for each in written if _of_tenants(each)]) / more
+        written = [each for each in (await self.system.writes(self.cluster))[audited:] if _of_tenants(each)]
+        return more / took, len(written) / more, len([each for each in written if "events" in each.what]) / more
 
     async def _resync(self) -> tuple[float, int, list[float]]:
         """Seconds from the start of the process until everything was looked at; writes; and, of a second restart, how
@@ -153,8 +153,8 @@ class Scale:
         await asyncio.to_thread(self.system.operator.wait_until_leading)
         while True:
             _, text = await asyncio.to_thread(self.system.operator.page, "/metrics")
-            looks = sum(_values(text, "cooper_operator_reconcile_seconds_count"))
-            if looks >= resources and sum(_values(text, "cooper_operator_queue_depth")) == 0:
+            looks = sum(values(text, "cooper_operator_reconcile_seconds_count"))
+            if looks >= resources and sum(values(text, "cooper_operator_queue_depth")) == 0:
                 return
             await asyncio.sleep(0.2)
 
@@ -212,11 +212,6 @@ def _of_tenants(write: Write) -> bool:
     return (write.what != "update buckets/status" and write.about.startswith(f"{TENANT}/")) or (
         "/key-akia" in write.about and "create" in write.what
     )
-
-
-def _values(page: str, name: str) -> list[float]:
-    lines = [line for line in page.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
-    return [float(line.rpartition(" ")[2]) for line in lines]
 
 
 def _memory(of: OperatorProcess | Gateway) -> int:

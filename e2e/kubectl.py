@@ -3,7 +3,10 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+#: What to wait for after a CRD was applied. By its path: `condition=Established` fails while there is no status yet.
+ESTABLISHED: Final = "--for=jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
 
 
 class Kubectl:

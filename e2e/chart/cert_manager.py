@@ -12,7 +12,7 @@ from typing import Any, Final
 from e2e.chart.kinds import CERT_MANAGER, of_cert_manager
 from e2e.kind.binaries import go
 from e2e.kind.steps import run, step
-from e2e.kubectl import Kubectl
+from e2e.kubectl import ESTABLISHED, Kubectl
 from e2e.system.system import manifest
 from support.artefacts import cached
 
@@ -31,7 +31,7 @@ async def cert_manager(kubectl: Kubectl, kubeconfig: Path, log: Path) -> AsyncIt
     await kubectl("create", "namespace", NAMESPACE)
     try:
         await kubectl("apply", "--server-side", "-f", "-", manifest=definitions)
-        await kubectl("wait", "--for=condition=Established", "-f", "-", "--timeout=30s", manifest=definitions)
+        await kubectl("wait", ESTABLISHED, "-f", "-", "--timeout=30s", manifest=definitions)
         with log.open("wb") as out:
             command = (program, "--kubeconfig", kubeconfig, "--cluster-resource-namespace", NAMESPACE)
             process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)

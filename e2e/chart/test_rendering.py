@@ -13,6 +13,7 @@ import yaml
 from e2e.chart.helm import CHART, NAMESPACE, Helm, HelmFailed
 from e2e.chart.kinds import of_others
 from e2e.crds import samples
+from e2e.kubectl import ESTABLISHED
 from e2e.operator import rights
 
 EVERYTHING: dict[str, Any] = {
@@ -188,7 +189,7 @@ def others(kubeconfig: Path) -> Iterator[None]:
     kubectl = [str(kubeconfig.parent / "kubectl"), "--kubeconfig", str(kubeconfig)]
     kinds = json.dumps({"apiVersion": "v1", "kind": "List", "items": of_others()}).encode()
     subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=kinds, check=True, capture_output=True)
-    established = ("wait", "--for=condition=Established", "--timeout=30s", "-f", "-")
+    established = ("wait", ESTABLISHED, "--timeout=30s", "-f", "-")
     subprocess.run([*kubectl, *established], input=kinds, check=True, capture_output=True)
     yield
     subprocess.run([*kubectl, "delete", "-f", "-"], input=kinds, check=True, capture_output=True)

@@ -11,7 +11,7 @@ from cooper_crds.manifest import KINDS
 from e2e.crds.samples import full
 from e2e.crds.schemas import CRDS, DEFINITIONS
 from e2e.crds.server import Server
-from e2e.kubectl import Kubectl
+from e2e.kubectl import ESTABLISHED, Kubectl
 
 
 @pytest.fixture(scope="session")
@@ -48,4 +48,4 @@ def stored(server: Server) -> Iterator[dict[str, str]]:
 async def _install(kubectl: Kubectl) -> None:
     await kubectl("apply", "--server-side", "-f", str(CRDS))
     named = [f"crd/{each['metadata']['name']}" for each in DEFINITIONS.values()]
-    await kubectl("wait", "--for=condition=Established", *named)
+    await kubectl("wait", ESTABLISHED, *named)

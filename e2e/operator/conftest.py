@@ -11,7 +11,7 @@ import pytest
 
 from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
-from e2e.kubectl import Kubectl
+from e2e.kubectl import ESTABLISHED, Kubectl
 from e2e.operator.harness import KubernetesHarness, Sweep
 from e2e.operator.rights import rights
 
@@ -54,7 +54,7 @@ async def harness(
 
 async def _prepare(kubectl: Kubectl, kubeconfig: Path, namespace: str) -> None:
     await kubectl("apply", "--server-side", "-f", str(_CRDS))
-    await kubectl("wait", "--for=condition=Established", *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
+    await kubectl("wait", ESTABLISHED, *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
     sweep = Sweep(kubeconfig, namespace)
     there = [f"{kind} {obj['metadata']['name']}" for kind, obj in await sweep.resources()]
     await sweep.close()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
 from e2e.kind.cluster import Cluster
-from e2e.kubectl import Kubectl
+from e2e.kubectl import ESTABLISHED, Kubectl
 from e2e.operator.rights import gateway_rights, operator_rights
 from support.gateway_rig import Gateway
 from support.operator_rig import OperatorProcess
@@ -62,9 +62,7 @@ class System:
     async def start(self) -> "System":
         """Make namespace, rights, Service and default Region; start the programs and wait until all work."""
         await self.kubectl("apply", "--server-side", "-f", str(_CRDS))
-        await self.kubectl(
-            "wait", "--for=condition=Established", *(f"crd/{each}.cooper.dev" for each in PLURALS.values())
-        )
+        await self.kubectl("wait", ESTABLISHED, *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
         await self.kubectl("create", "namespace", self.namespace)
         await self._start_gateways()
         await self._publish()

@@ -5,7 +5,6 @@ it. So it has a thread and a loop of its own; what it sees is handed over.
 """
 
 import asyncio
-import copy
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -148,13 +147,27 @@ class Handlers:
             obj: dict[str, Any] = event["object"]
             metadata: Mapping[str, Any] = obj["metadata"]
             ref = Ref(kind, metadata.get("namespace", ""), metadata["name"])
-            loop.call_soon_threadsafe(self._changed, ref, trimmed(copy.deepcopy(obj)), event["type"] == "DELETED")
+            loop.call_soon_threadsafe(self._changed, ref, trimmed(obj), event["type"] == "DELETED")
 
         return handle
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No handler asks what changed since it was called last: kopf need not work it out, which takes it two copies."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        """Nothing of it."""
+
+    def fetch(self, *, body: Any) -> None:
+        """Nothing is kept."""
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing is kept."""
+
+
 def _settings() -> Any:
     settings = _kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NoDiffs()
     settings.scanning.disabled = True  # kinds and namespaces are known: no right to list them is asked for
     settings.posting.enabled = False
     settings.watching.inactivity_timeout = _SILENCE

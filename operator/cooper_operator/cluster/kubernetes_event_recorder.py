@@ -1,6 +1,11 @@
-"""Reports events. None is worth failing for: what cannot be reported is logged and left out."""
+"""Reports events. None is worth failing for: what cannot be reported is logged and left out.
+
+So are events of what is well where thousands of resources come at a time: each is a write as dear as the Secret that it
+tells of, and conditions say the same. What is wrong is always reported.
+"""
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,18 +21,26 @@ log = logging.getLogger(__name__)
 #: How many of the latest events are remembered, so that a repeat costs one request.
 _KNOWN: Final = 1000
 _ATTEMPTS: Final = 3
+#: Events of what is well: how many may come at once, and how many a second on.
+_AT_ONCE: Final = 200
+_A_SECOND: Final = 5.0
 
 
 class EventRecorder:
-    """`clock` gives Unix seconds."""
+    """`clock` gives Unix seconds, `monotonic` those of a clock that nobody sets."""
 
-    def __init__(self, api: KubernetesApi, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, api: KubernetesApi, clock: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._api = api
         self._clock = clock
+        self._routine = _Allowance(monotonic)
         self._known: OrderedDict[tuple[str, str], Mapping[str, Any]] = OrderedDict()
 
     async def emit(self, about: Object, type_: str, reason: str, message: str) -> None:
         """Create the event, or count a repeat on the one that is there."""
+        if type_ == "Normal" and not self._routine.take():
+            return
         place = (event_namespace(about), event_name(about, type_, reason, message))
         try:
             for _ in range(_ATTEMPTS):
@@ -57,3 +70,26 @@ class EventRecorder:
         self._known.move_to_end(place)
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
+
+
+class _Allowance:
+    """`_AT_ONCE` at a time, and `_A_SECOND` on. What was left out meanwhile is logged as a number."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._left, self._at = float(_AT_ONCE), monotonic()
+        self._refused = 0
+
+    def take(self) -> bool:
+        """Whether one more may be reported."""
+        now = self._monotonic()
+        self._left = min(_AT_ONCE, self._left + (now - self._at) * _A_SECOND)
+        self._at = now
+        if self._left < 1:
+            self._refused += 1
+            return False
+        self._left -= 1
+        if self._left >= _AT_ONCE / 2 and self._refused:
+            log.info("%d events of what is well were left out: too many came at a time", self._refused)
+            self._refused = 0
+        return True

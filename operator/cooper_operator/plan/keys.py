@@ -1,5 +1,6 @@
 """The keys of an AccessKey: one is in use, those before it are on their way out."""
 
+import zlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,8 +12,8 @@ from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.snapshot import AccessKeySnapshot
 
-#: How many keys of an AccessKey are tried for the one that an id tells.
-SERIALS: Final = 1000
+#: How many keys of an AccessKey are tried for the one that an id tells: of one an hour, those of two years.
+SERIALS: Final = 20_000
 
 
 def key_in(found: StoredRecord) -> KeyRecord:
@@ -108,10 +109,12 @@ def wanted_key(
 
 def next_serial(access_key: AccessKey, keys: list[StoredRecord]) -> int:
     """One that no key had, of those known, the newest first: an id that was refused is not used again. Where no record
-    is left, status tells the last."""
+    is left, status tells the last; after one that is not among the first ones the next is far from all of them."""
     if keys:
         return key_in(keys[0]).serial + 1
-    meta, status = access_key.metadata, access_key.status
-    told = status.access_key_id if status is not None else None
-    known = (serial for serial in range(SERIALS) if told is not None and access_key_id(meta.uid, serial) == told)
-    return next(known, -1) + 1
+    told = access_key.status.access_key_id if access_key.status is not None else None
+    if told is None:
+        return 0
+    known = (serial for serial in range(SERIALS) if access_key_id(access_key.metadata.uid, serial) == told)
+    last = next(known, None)
+    return SERIALS + zlib.crc32(told.encode()) if last is None else last + 1

@@ -218,6 +218,29 @@ async def test_repeat_costs_one_request(script: Script, api: KubernetesApi) -> N
     assert script.bodies[-1]["count"] == 2
 
 
+async def test_where_thousands_come_at_a_time_what_is_well_is_left_out_and_what_is_wrong_is_not(
+    script: Script, api: KubernetesApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    recorder = EventRecorder(api, lambda: 0.0, lambda: now)
+
+    async def reported(count: int, type_: str) -> int:
+        before = len(script.asked)
+        for number in range(count):
+            await recorder.emit(bucket(f"b{before}-{number}"), type_, "Ready", "it is as it is")
+        return len(script.asked) - before
+
+    script.answers.append((201, {"metadata": {"resourceVersion": "1"}}))
+    assert await reported(250, "Normal") == 200
+    assert await reported(20, "Warning") == 20
+    now += 10
+    assert await reported(60, "Normal") == 50
+    now += 1000
+    with caplog.at_level("INFO"):
+        assert await reported(1, "Normal") == 1
+    assert "60 events of what is well were left out" in caplog.text
+
+
 def test_owner_of_a_record_is_read_from_its_metadata() -> None:
     assert record_secret_owner(secret("a", 1)["metadata"]) == Ref("AccessKey", "default", "a")
 

@@ -25,6 +25,7 @@ from cooper_operator.plan.bucket_grant import plan_bucket_grant
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.grants import MAX_BUCKETS, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
+from cooper_operator.plan.keys import SERIALS, next_serial
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
 from cooper_operator.plan.secrets import secret_content
@@ -1911,3 +1912,11 @@ def test_a_key_that_is_over_is_no_longer_in_the_status(fields: dict[str, Any]) -
     plan = plan_access_key(key_snapshot(records=(KNOWN,), access_key=access_key(status=SEALED, **ONCE, **fields)))
     assert plan.status is not None
     assert plan.status.once is None
+
+
+@pytest.mark.parametrize("last", [0, 1, 999, 1000, SERIALS - 1, SERIALS, SERIALS + 5])
+def test_of_a_key_without_records_no_id_is_used_again(last: int) -> None:
+    told = access_key(status={**READY, "accessKeyId": access_key_id(access_key().metadata.uid, last)})
+    following = next_serial(told, [])
+    assert following == last + 1 if last < SERIALS else following > last
+    assert next_serial(access_key(), []) == 0
