@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cooper_crds.cors import MAX_HEADERS
 from cooper_crds.records import CorsRule
 from cooper_gateway.access.cors import MAX_ASKED, VARIES, Asked, actual, asked_for, preflight
 
@@ -86,7 +85,6 @@ def test_other_headers_are_refused(headers: str) -> None:
 
 def test_a_list_of_headers_without_end_is_refused() -> None:
     names = [f"x-amz-{number}" for number in range(MAX_ASKED + 1)]
-    assert MAX_ASKED == MAX_HEADERS
     assert preflight((OWN,), ask(headers=",".join(names))) is None
     assert preflight((OWN,), ask(headers=",".join(names[1:]))) is not None
 
