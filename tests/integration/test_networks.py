@@ -52,7 +52,7 @@ def test_a_key_works_from_its_networks_and_from_nowhere_else(rig: Rig) -> None:
     rig.apply("far.yaml", access_key("far", grants=GRANTS, allowedNetworks=[ELSEWHERE]))
     rig.wait_condition("AccessKey", "far")  # it is proven and delivered, although nobody here may use it
     far = rig.client("far")
-    assert "allowedNetworks" in said(lambda: far.get_object(Bucket="photos", Key="a"))
+    assert "not be used from 127.0.0.1: see allowedNetworks" in said(lambda: far.get_object(Bucket="photos", Key="a"))
     for call in (
         far.list_buckets,
         lambda: far.list_objects_v2(Bucket="photos"),
@@ -64,6 +64,16 @@ def test_a_key_works_from_its_networks_and_from_nowhere_else(rig: Rig) -> None:
     eventually("the edit", lambda: error_code(far.list_buckets, "ok") == "ok", 1.0)
     rig.apply("far.yaml", access_key("far", grants=GRANTS, allowedNetworks=[ELSEWHERE]))
     eventually("the edit", lambda: error_code(far.list_buckets, "ok") == "NetworkNotAllowed", 1.0)
+
+
+def test_a_bucket_whose_key_is_for_elsewhere_is_edited(rig: Rig) -> None:
+    elsewhere = {"allowedNetworks": [ELSEWHERE]}
+    rig.apply("films.yaml", bucket("films", credentials=elsewhere))
+    rig.wait_condition("Bucket", "films")
+    for access in ("Revoked", "Allowed"):
+        rig.apply("films.yaml", bucket("films", credentials=elsewhere, apiAccess=access))
+        rig.wait_condition("Bucket", "films", "Revoked", status=str(access == "Revoked"), reason=f"ApiAccess{access}")
+    rig.wait_condition("Bucket", "films")
 
 
 def test_a_proxy_is_believed_when_the_region_trusts_it(rig: Rig) -> None:

@@ -105,7 +105,7 @@ class Pipeline:
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
-            raise S3Error(code, None, **_by_which_record(code, principal, bucket))
+            raise S3Error(code, _in_words(code, principal), **_by_which_record(code, principal, bucket))
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -229,6 +229,13 @@ def _holder(key: KeyRecord, request: Request, region: RegionRecord) -> KeyHolder
 def _cors_rules(directory: Directory, name: str) -> tuple[CorsRule, ...]:
     bucket = directory.bucket(name)
     return () if bucket is None or bucket.retained else bucket.cors
+
+
+def _in_words(code: str, principal: Principal) -> str | None:
+    """Where a key is used from elsewhere: from where, which whoever wrote its allowedNetworks cannot see otherwise."""
+    if code != ELSEWHERE or not isinstance(principal, KeyHolder) or not principal.address:
+        return None
+    return f"The access key may not be used from {principal.address}: see allowedNetworks of its AccessKey."
 
 
 def _by_which_record(code: str, principal: Principal, bucket: BucketRecord | None) -> dict[str, str]:

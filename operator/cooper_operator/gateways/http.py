@@ -123,8 +123,10 @@ class HttpGateways:
 
     async def prove_bucket_allowed(self, region: RegionRecord, bucket: BucketRecord, key: KeyRecord) -> Proof:
         """Every worker of every ready replica must let the key to the bucket."""
-        # A worker that does not know of the grant denies access too: it must list the bucket first.
-        works = await self._prove(region, key, lists([bucket.name]))
+        # A worker that does not know of the grant denies access too: it must list the bucket first. To who asks from
+        # elsewhere a key of some networks lists nothing, and shows its record.
+        known = accepts(key, [bucket.name]) if key.networks else lists([bucket.name])
+        works = await self._prove(region, key, known)
         return await self._prove(region, key, lets, bucket) if works.complete else works
 
     async def usage(self, region: RegionRecord, bucket: BucketRecord) -> Usage:

@@ -305,6 +305,25 @@ async def test_what_a_bucket_answers_proves_its_api_access(
     assert (await gateways.prove_bucket_allowed(REGION, BUCKET, KEY)).complete == allowed
 
 
+@pytest.mark.parametrize(
+    ("record", "answer", "allowed"),
+    [
+        (BOUND, "NetworkNotAllowed", True),
+        (BOUND, "KeyAccessRevoked", False),  # the bucket by an earlier record
+        (msgspec.structs.replace(BOUND, grants=()), "NetworkNotAllowed", False),  # a grant that the worker may not know
+    ],
+)
+async def test_a_key_of_other_networks_proves_the_api_access_of_its_bucket(
+    gateway: FakeGateway, gateways: HttpGateways, record: KeyRecord, answer: str, allowed: bool
+) -> None:
+    def said(worker: int, method: str, target: str, headers: dict[str, str]) -> tuple[int, str]:
+        code, digest = ("NetworkNotAllowed", record_digest(record)) if target == "/" else (answer, "")
+        return 403, f"<Error><Code>{code}</Code></Error><Digest>{digest}</Digest>"
+
+    gateway.answer = said
+    assert (await gateways.prove_bucket_allowed(REGION, BUCKET, BOUND)).complete == allowed
+
+
 async def test_a_worker_that_restarted_is_met_again(gateway: FakeGateway, gateways: HttpGateways) -> None:
     gateway.answer = knows({0, 1, 2}, "photos")
     assert (await gateways.prove_works(REGION, KEY, ["photos"])).complete
