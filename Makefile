@@ -11,7 +11,7 @@ IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 .PHONY: help e2e image cluster cluster-down demo up test check format bench soak bench-operator generate lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # The virtual environment, from hash-pinned requirements; made again whenever they change.
 $(STAMP): requirements.lock pyproject.toml

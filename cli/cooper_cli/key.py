@@ -27,7 +27,7 @@ def key() -> None:
     """Access keys that are delivered once."""
 
 
-@key.command()
+@key.command(short_help="Make a pair of keys, to have access keys sealed to.")
 @click.argument("file", type=click.Path(path_type=Path))
 def new(file: Path) -> None:
     """Make a pair of keys: the private one into FILE, the public one is printed.
@@ -51,7 +51,7 @@ def new(file: Path) -> None:
     click.echo(recipient_of(private_key))
 
 
-@key.command("open")
+@key.command("open", short_help="Print the credentials that were sealed to a key.")
 @click.argument("name")
 @click.option("--identity", type=click.Path(path_type=Path), required=True, help="File of `cooper key new`.")
 @click.option("--namespace", "-n", default="default", show_default=True, help="Namespace of the AccessKey.")

@@ -117,8 +117,8 @@ class BucketSpec(Model):
         ApiAccess,
         Field(
             description="Revoked: every access key, the Bucket's own as well, is refused on this bucket with "
-            "KeyAccessRevoked; the objects, the keys and the Secrets stay. Allowed: the same keys serve again. To "
-            "revoke the Bucket's own key alone, see credentials.enabled."
+            "KeyAccessRevoked; the objects, the keys and the Secrets stay. Allowed: the same keys serve again. What "
+            "is Public is still read without a key. To revoke the Bucket's own key alone, see credentials.enabled."
         ),
     ] = "Allowed"
     max_object_size: Annotated[

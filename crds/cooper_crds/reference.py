@@ -12,7 +12,8 @@ Group `cooper.dev`, version `v1alpha1`. On Kubernetes `kubectl get cooper -A` li
 `kubectl explain bucket.spec` shows what stands here. Without a cluster, `cooper up` reads the same manifests from a
 folder. A manifest with a mistake is refused with the path of the field and the reason.
 
-Sizes are Kubernetes quantities (`500Mi`, `2Gi`), times are RFC 3339 (`2030-01-31T12:00:00Z`).
+Sizes are Kubernetes quantities (`500Mi`, `2Gi`), durations hours, minutes and seconds (`1h30m`, `45s`; 90 days are
+`2160h`), times RFC 3339 (`2030-01-31T12:00:00Z`).
 """
 
 
@@ -37,6 +38,9 @@ def _kind(spec: Mapping[str, Any]) -> str:
         rows += [f"### {names['kind']}.{part}", "", _row(titles), _row(["---"] * len(titles))]
         rows += [_row(cells if part == "spec" else (*cells[:2], cells[3])) for cells in _fields(schema, part)]
         rows.append("")
+        # What is about one field says that it is: its message is told there, and needs no telling of the whole.
+        whole = [rule for rule in _rules(schema["properties"][part]) if "fieldPath" not in rule]
+        rows += [f"Rules of the whole: {_said(whole)}.", ""] if whole else []
     return "\n".join(rows)
 
 
@@ -80,9 +84,17 @@ def _meaning(node: Mapping[str, Any]) -> str:
     text = str(node.get("description", ""))
     if choices := inner.get("enum"):
         text += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
-    rules = [*node.get("x-kubernetes-validations", ()), *inner.get("x-kubernetes-validations", ())]
-    messages = list(dict.fromkeys(rule["message"] for rule in rules))
-    return f"{text} Rules: {'; '.join(messages)}." if messages else text
+    rules = [*_rules(node), *(_rules(inner) if inner is not node else ())]
+    return f"{text} Rules: {_said(rules)}." if rules else text
+
+
+def _rules(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(node.get("x-kubernetes-validations", ()))
+
+
+def _said(rules: list[Mapping[str, Any]]) -> str:
+    """Messages of rules, each once."""
+    return "; ".join(dict.fromkeys(rule["message"] for rule in rules))
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:

@@ -6,6 +6,8 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import click
+
 from clients import cache
 from clients.aws import clean_env
 from cooper_cli.main import main
@@ -152,9 +154,13 @@ def test_lines_to_paste_hold_no_comments() -> None:
 
 
 def test_no_help_text_is_cut_off_in_the_list_of_commands(tmp_path: Path) -> None:
-    commands = shell("cooper --help", tmp_path).partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in commands] == sorted(main.commands)
-    assert [line for line in commands if line.endswith("...")] == []
+    groups = [name for name, command in main.commands.items() if isinstance(command, click.Group)]
+    assert groups
+    for group in ("", *groups):
+        commands = shell(f"cooper {group} --help", tmp_path).partition("Commands:\n")[2].splitlines()
+        known = main.commands[group].commands if group else main.commands
+        assert [line.split()[0] for line in commands] == sorted(known)
+        assert [line for line in commands if line.endswith("...")] == []
 
 
 def test_completion_scripts_name_the_commands(tmp_path: Path) -> None:

@@ -245,7 +245,8 @@ GATEWAYS_UNKNOWN = _warning(
 REGION_NOT_FOUND = _warning(
     "RegionNotFound",
     "The Region that is named is not there, or none is named and none is the default.",
-    "Create the Region that the message names, or name one that is there in spec.region.",
+    "Create the Region that the message names. A Bucket that is not provisioned can name another one in spec.region. "
+    "An AccessKey's spec.region cannot be changed: delete it and make it anew.",
 )
 DEFAULT_REGION_AMBIGUOUS = _warning(
     "DefaultRegionAmbiguous",
