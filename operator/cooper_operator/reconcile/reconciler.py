@@ -35,7 +35,8 @@ from cooper_operator.plan.snapshot import (
 )
 from cooper_operator.reconcile.apply import Applier, Work
 from cooper_operator.reconcile.look import Look
-from cooper_operator.reconcile.observe import Observed, Observer
+from cooper_operator.reconcile.observe import Observer
+from cooper_operator.reconcile.observed import Observed
 from cooper_operator.reconcile.queue import Outcome
 from cooper_operator.reconcile.reading import RelatedUnreadable, section
 from cooper_operator.reconcile.relations import Relations, facts_of

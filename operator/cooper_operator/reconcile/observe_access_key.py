@@ -1,0 +1,161 @@
+"""Observe an AccessKey: its records, its credentials, and the Buckets that it is granted something on."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from cooper_crds.access_key import AccessKey
+from cooper_crds.bucket import Bucket
+from cooper_crds.bucket_grant import BucketGrant
+from cooper_crds.names import access_key_id, key_record_name
+from cooper_crds.stored import Credentials, StoredRecord, Workload
+from cooper_operator.cluster.port import Cluster, Ref
+from cooper_operator.plan.access_key import is_to_work
+from cooper_operator.plan.grants import is_own
+from cooper_operator.plan.keys import key_in, keys_among, next_serial, wanted_region
+from cooper_operator.plan.region import find_home
+from cooper_operator.plan.secrets import is_foreign
+from cooper_operator.plan.snapshot import (
+    NOT_LOOKED_AT,
+    AccessKeySnapshot,
+    Blocked,
+    GrantedBucket,
+    SharedBucket,
+    Surroundings,
+)
+from cooper_operator.reconcile.look import Look
+from cooper_operator.reconcile.neighbours import Neighbours
+from cooper_operator.reconcile.observed import Observed
+from cooper_operator.reconcile.reading import read_related, ref_of
+from cooper_operator.reconcile.records_index import RecordsIndex
+from cooper_operator.reconcile.relations import any_bucket, any_grant, facts_of
+
+#: Resources of a namespace that are read without a pause.
+_AT_A_TIME: Final = 50
+
+
+class AccessKeyObserver:
+    """`clock` gives Unix seconds."""
+
+    def __init__(
+        self, cluster: Cluster, index: RecordsIndex, neighbours: Neighbours, clock: Callable[[], float]
+    ) -> None:
+        self._cluster = cluster
+        self._index = index
+        self._neighbours = neighbours
+        self._clock = clock
+
+    async def observe(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
+        """An AccessKey that is there."""
+        namespace = key.metadata.namespace
+        records = await self._key_records(key, observed.look)
+        region = wanted_region(key, records)
+        around = await self._neighbours.surroundings(region, observed)
+        names = await self._buckets_of(key, observed) if is_to_work(key, self._clock()) else []
+        granted = await asyncio.gather(*(self._granted(namespace, name, observed) for name in names))
+        wanted = key.spec.secret_name or key.metadata.name
+        return AccessKeySnapshot(
+            access_key=key,
+            around=await self._with_what_gateways_know(around, region, records, observed.look),
+            buckets=dict(zip(names, granted, strict=True)),
+            records=records,
+            credentials=await self._credentials(
+                Ref("AccessKey", namespace, key.metadata.name), wanted, key.metadata.uid
+            ),
+            other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
+            now=self._clock(),
+            blocked=blocked,
+            workloads=await self._workloads(key),
+            shared=await self._shared(key, observed) if is_to_work(key, self._clock()) else {},
+        )
+
+    async def _key_records(self, key: AccessKey, look: Look) -> tuple[StoredRecord, ...]:
+        """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself.
+
+        That there is none of a key that is to work need not be proven: to create the first one, or the next, fails if
+        it is there, and the next look is live.
+        """
+        uid = key.metadata.uid
+        proven = look.live or not is_to_work(key, self._clock())
+        names = self._index.owned_by(uid)
+        if proven:
+            names.add(_key_record(uid, 0))
+        if key.status is not None and key.status.access_key_id is not None:
+            names.add(key_record_name(key.status.access_key_id))
+        found = await self._neighbours.records(names, look)
+        if not proven:
+            return found
+        following = _key_record(uid, next_serial(key, keys_among(found, uid)))
+        return found if following in names else (*found, *await self._neighbours.records([following], look))
+
+    async def _with_what_gateways_know(
+        self, around: Surroundings, named: str | None, keys: tuple[StoredRecord, ...], look: Look
+    ) -> Surroundings:
+        """Where a revoked key is to be refused it matters by which record the Region's gateways go."""
+        home = find_home(named, around)
+        if home.region is None or all(key_in(each).state != "Revoked" for each in keys):
+            return around
+        return replace(around, recorded=await self._neighbours.region_record([home.name], look))
+
+    async def _buckets_of(self, key: AccessKey, observed: Observed) -> list[str]:
+        """Names of the Buckets that a key is granted something on: those that it names, and all where it says so."""
+        names = [right.bucket for right in key.spec.grants or () if is_own(right, key)]
+        if key.spec.all_buckets is None:
+            return names
+        observed.seen[any_bucket(key.metadata.namespace)] = None
+        every = sorted(ref.name for ref in map(ref_of, await observed.look.all_of("Bucket", key.metadata.namespace)))
+        return list(dict.fromkeys([*names, *every]))
+
+    async def _granted(self, namespace: str, name: str, observed: Observed) -> GrantedBucket:
+        bucket = read_related(await self._neighbours.resource(Ref("Bucket", namespace, name), observed), Bucket)
+        if bucket is None:
+            return GrantedBucket(None, None)
+        record = await self._neighbours.bucket_record(bucket, observed.look)
+        return GrantedBucket(bucket, record)
+
+    async def _shared(self, key: AccessKey, observed: Observed) -> dict[tuple[str, str], SharedBucket]:
+        """The Buckets of other namespaces that a key names. One that is not granted to it is not even looked at."""
+        own, found = key.metadata.namespace, dict[tuple[str, str], SharedBucket]()
+        granted_in: dict[str, list[BucketGrant]] = {}  # to its namespace
+        for right in key.spec.grants or ():
+            if is_own(right, key) or right.namespace is None:
+                continue
+            if right.namespace not in granted_in:
+                granted_in[right.namespace] = await self._grants_in(right.namespace, observed)
+            lets = tuple(each for each in granted_in[right.namespace] if each.spec.lets(own, right.bucket))
+            granted = await self._granted(right.namespace, right.bucket, observed) if lets else NOT_LOOKED_AT
+            found[right.namespace, right.bucket] = SharedBucket(granted, lets)
+        return found
+
+    async def _grants_in(self, namespace: str, observed: Observed) -> list[BucketGrant]:
+        """All BucketGrants of a namespace that are to last. Raises RelatedUnreadable."""
+        observed.seen[any_grant(namespace)] = None
+        found: list[BucketGrant] = []
+        for number, obj in enumerate(await observed.look.all_of("BucketGrant", namespace)):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)  # whoever makes thousands of them holds up nobody else
+            observed.seen[ref_of(obj)] = facts_of(obj)
+            grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
+            if grant is not None:
+                found.append(grant)
+        return found
+
+    async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:
+        """The Secret of that name, whoever's it is. A foreign one is followed: nothing else tells when it goes."""
+        found = await self._cluster.get_credentials(ref.namespace, name)
+        if not is_foreign(found, uid):
+            return found
+        await self._cluster.follow_foreign_credentials(ref, name)
+        return await self._cluster.get_credentials(ref.namespace, name)
+
+    async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
+        """What is to be restarted for a key that is to be in use, in a Secret."""
+        in_secret = is_to_work(key, self._clock()) and key.spec.recipient is None
+        names = key.spec.restart or () if in_secret else ()
+        found = await asyncio.gather(*(self._cluster.get_workload(key.metadata.namespace, name) for name in names))
+        return tuple(found)
+
+
+def _key_record(uid: str, serial: int) -> str:
+    return key_record_name(access_key_id(uid, serial))
