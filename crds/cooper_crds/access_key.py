@@ -15,6 +15,7 @@ from cooper_crds.fields import (
     RegionName,
     ResourceName,
     Timestamp,
+    repeated,
     unix_seconds,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
@@ -154,9 +155,8 @@ class AccessKeySpec(Model):
     @field_validator("grants")
     @classmethod
     def _each_bucket_once(cls, value: list[BucketRight] | None) -> list[BucketRight] | None:
-        named = [str(grant) for grant in value or ()]
-        if repeated := sorted({each for each in named if named.count(each) > 1}):
-            raise ValueError(f"names {', '.join(repeated)} more than once: put all its actions into one grant")
+        if twice := repeated([str(grant) for grant in value or ()]):
+            raise ValueError(f"names {', '.join(twice)} more than once: put all its actions into one grant")
         return value
 
     @model_validator(mode="after")

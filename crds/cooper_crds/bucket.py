@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
@@ -17,13 +17,13 @@ from cooper_crds.fields import (
     ContentTypePattern,
     Count,
     DeletionPolicy,
+    EachOnce,
     Endpoint,
     RegionName,
     ResourceName,
     RoundedSize,
     Timestamp,
     Visibility,
-    each_once,
     size_between,
 )
 from cooper_crds.meta import API_VERSION, Binding, Metadata, Model, Status
@@ -141,9 +141,8 @@ class BucketSpec(Model):
             max_length=32,
             description="Content types that objects may have, such as text/plain, image/* or */*+json. Others are "
             "refused: ContentTypeNotAllowed. An object that names none has binary/octet-stream. Default: any.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ] = None
     cors: CorsRules = None
     domains: Domains = None

@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.conditions import Conditions
-from cooper_crds.fields import NamespaceName, PrefixSet, ResourceName, SharedActionSet, each_once
+from cooper_crds.fields import EachOnce, NamespaceName, PrefixSet, ResourceName, SharedActionSet
 from cooper_crds.meta import API_VERSION, Metadata, Model, Status
 
 #: Most namespaces that are let in, and Buckets that are named.
@@ -23,11 +23,6 @@ class Grantee(Model):
     ]
 
 
-def _each_namespace_once(value: list[Grantee]) -> list[Grantee]:
-    each_once([each.namespace for each in value])
-    return value
-
-
 class BucketGrantSpec(Model):
     """What a BucketGrant lets happen."""
 
@@ -38,9 +33,8 @@ class BucketGrantSpec(Model):
             min_length=1,
             max_length=MAX_NAMESPACES,
             description="Whom the Buckets are granted to.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["namespace"]},
         ),
-        AfterValidator(_each_namespace_once),
+        EachOnce(by=("namespace",)),
     ]
     buckets: Annotated[
         list[ResourceName] | None,
@@ -49,9 +43,8 @@ class BucketGrantSpec(Model):
             max_length=MAX_BUCKETS,
             description="Names of the Bucket resources (not their S3 names), in the BucketGrant's namespace. Default: "
             "all of them, those to come as well.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ] = None
     actions: Annotated[
         SharedActionSet,

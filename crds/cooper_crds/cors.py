@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from cooper_crds.fields import Duration, duration_between, each_once
+from cooper_crds.fields import Duration, EachOnce, duration_between
 from cooper_crds.meta import Model
 
 #: Most rules of a Bucket, and what each can have: a record with all of them stays below 64 KiB.
@@ -85,9 +85,8 @@ class CorsRule(Model):
             max_length=MAX_ORIGINS,
             description="Origins whose pages may: scheme, host and perhaps port, such as https://app.example.com; one "
             "* in the host stands for any characters. * alone is any origin.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ]
     allowed_methods: Annotated[
         list[CorsMethod],
@@ -95,9 +94,8 @@ class CorsRule(Model):
             min_length=1,
             max_length=5,
             description="Methods that they may use: GET, PUT, HEAD, DELETE, POST.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ]
     allowed_headers: Annotated[
         list[HeaderNamePattern] | None,
@@ -106,9 +104,8 @@ class CorsRule(Model):
             max_length=MAX_HEADERS,
             description="Request headers that they may send, such as content-type or x-amz-*. Signed requests need "
             "those that they sign. Default: those that every page may send.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ] = None
     expose_headers: Annotated[
         list[HeaderName] | None,
@@ -116,9 +113,8 @@ class CorsRule(Model):
             min_length=1,
             max_length=MAX_HEADERS,
             description="Response headers that they may read, such as ETag. Default: those that every page may read.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ] = None
     max_age: Annotated[
         Duration | None,

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from cooper_crds.fields import NamespaceName, each_once
+from cooper_crds.fields import EachOnce, NamespaceName
 from cooper_crds.meta import Model
 
 #: Most domains of a Bucket, and suffixes of a Region with the namespaces of each.
@@ -74,9 +74,8 @@ Domains = Annotated[
         "what is public, and nothing else is served. visibility has to be Public. Each must be under a suffix that the "
         "Region's domainSuffixes let this namespace have, and belongs to whichever Bucket claimed it first: see the "
         "condition DomainsReady. That the name leads to the gateway is for its DNS.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
     ),
-    AfterValidator(each_once),
+    EachOnce(),
 ]
 
 
@@ -96,15 +95,9 @@ class DomainSuffix(Model):
             min_length=1,
             max_length=MAX_NAMESPACES,
             description="The namespaces whose Buckets may have such host names. Default: all.",
-            json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
-        AfterValidator(each_once),
+        EachOnce(),
     ] = None
-
-
-def _each_suffix_once(value: list[DomainSuffix]) -> list[DomainSuffix]:
-    each_once([each.suffix for each in value])
-    return value
 
 
 DomainSuffixes = Annotated[
@@ -113,9 +106,8 @@ DomainSuffixes = Annotated[
         max_length=MAX_SUFFIXES,
         description="Under which host names Buckets here may have domains of their own, and of which namespaces. When "
         "an entry is taken off the Buckets lose those domains. Default: none may.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["suffix"]},
     ),
-    AfterValidator(_each_suffix_once),
+    EachOnce(by=("suffix",)),
 ]
 
 

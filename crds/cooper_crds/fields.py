@@ -16,6 +16,7 @@ from pydantic import (
     PlainSerializer,
     WithJsonSchema,
 )
+from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from cooper_crds import names, quantities
@@ -94,11 +95,9 @@ def _choice(known: Sequence[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": list(known), "maxLength": max(map(len, known))})
 
 
-def each_once(value: list[str]) -> list[str]:
-    """Refuse a list that has something twice."""
-    if repeated := sorted({each for each in value if value.count(each) > 1}):
-        raise ValueError(f"names {', '.join(repeated)} more than once")
-    return value
+def repeated(values: Sequence[str]) -> list[str]:
+    """What is there more than once, in order."""
+    return sorted({each for each in values if values.count(each) > 1})
 
 
 def _timestamp_text(value: Any) -> Any:
@@ -179,6 +178,29 @@ def _rule(rule: str, message: str) -> dict[str, str]:
     return {"rule": rule, "message": message}
 
 
+@dataclass(frozen=True, slots=True)
+class EachOnce:
+    """A list that has nothing twice: checked here, and by the API server. That takes it for a set; or for a map, where
+    its items are told apart by the fields `by`."""
+
+    by: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if not self.by:
+            return {**handler(schema), "x-kubernetes-list-type": "set"}
+        keys = [to_camel(name) for name in self.by]
+        return {**handler(schema), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
+
+    def _check(self, value: list[Any] | None) -> list[Any] | None:
+        named = [" ".join(getattr(each, name) for name in self.by) if self.by else each for each in value or ()]
+        if twice := repeated(named):
+            raise ValueError(f"names {', '.join(twice)} more than once")
+        return value
+
+
 #: Name of a resource or Secret.
 ResourceName = Annotated[str, Field(max_length=253), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 253)]
 #: Name of a Region: short enough for the value of a label.
@@ -212,14 +234,14 @@ Action = Annotated[str, _one_of(GRANTABLE_ACTIONS), _choice(GRANTABLE_ACTIONS)]
 #: The same of those that another namespace can be granted: on objects, and on no bucket itself.
 SharedActionSet = Annotated[
     list[Annotated[str, _one_of(DEFAULT_ACTIONS), _choice(DEFAULT_ACTIONS)]],
-    Field(min_length=1, max_length=len(DEFAULT_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
-    AfterValidator(each_once),
+    Field(min_length=1, max_length=len(DEFAULT_ACTIONS)),
+    EachOnce(),
 ]
 #: A set of actions, at least one.
 ActionSet = Annotated[
     list[Action],
-    Field(min_length=1, max_length=len(GRANTABLE_ACTIONS), json_schema_extra={"x-kubernetes-list-type": "set"}),
-    AfterValidator(each_once),
+    Field(min_length=1, max_length=len(GRANTABLE_ACTIONS)),
+    EachOnce(),
 ]
 #: What names of objects begin with.
 NamePrefix = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable), _string(_PRINTABLE, 256)]
@@ -232,8 +254,8 @@ MAX_PREFIXES: Final = 8
 #: A set of prefixes, at least one.
 PrefixSet = Annotated[
     list[NamePrefix],
-    Field(min_length=1, max_length=MAX_PREFIXES, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    AfterValidator(each_once),
+    Field(min_length=1, max_length=MAX_PREFIXES),
+    EachOnce(),
 ]
 #: RFC 3339 time, kept as text.
 Timestamp = Annotated[

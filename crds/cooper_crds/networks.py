@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from cooper_crds.fields import each_once
+from cooper_crds.fields import EachOnce
 
 #: Most networks in a list.
 MAX_NETWORKS: Final = 32
@@ -51,8 +51,8 @@ Network = Annotated[
 #: A set of networks, at least one.
 NetworkSet = Annotated[
     list[Network],
-    Field(min_length=1, max_length=MAX_NETWORKS, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    AfterValidator(each_once),
+    Field(min_length=1, max_length=MAX_NETWORKS),
+    EachOnce(),
 ]
 #: The field of an AccessKey and of a Bucket's credentials.
 AllowedNetworks = Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from cooper_crds.conditions import Conditions
 from cooper_crds.domains import DomainSuffixes, lets
@@ -12,6 +12,7 @@ from cooper_crds.fields import (
     ByteSize,
     CertificateBundle,
     Duration,
+    EachOnce,
     Endpoint,
     NamespaceName,
     PortName,
@@ -120,13 +121,6 @@ class Adoption(Model):
     ]
 
 
-def _each_bucket_once(value: list[Adoption]) -> list[Adoption]:
-    names = [each.bucket_name for each in value]
-    if repeated := sorted({each for each in names if names.count(each) > 1}):
-        raise ValueError(f"names {', '.join(repeated)} more than once")
-    return value
-
-
 class RegionSpec(Model):
     """What a Region is to be."""
 
@@ -176,9 +170,8 @@ class RegionSpec(Model):
             description="Who may take over data that was retained in this Region, beside the namespace that it is "
             "from: a Bucket there of that S3 name with spec.adopt. It holds for whichever namespace has that name, as "
             "long as it is listed: take an entry off when the data was taken over.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["bucketName"]},
         ),
-        AfterValidator(_each_bucket_once),
+        EachOnce(by=("bucket_name",)),
     ] = None
     domain_suffixes: DomainSuffixes = None
     trusted_proxies: Annotated[

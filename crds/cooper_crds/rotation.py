@@ -2,9 +2,9 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from cooper_crds.fields import Duration, ResourceName, duration_between
+from cooper_crds.fields import Duration, EachOnce, ResourceName, duration_between
 from cooper_crds.meta import Model
 from cooper_crds.quantities import DURATION_PATTERN, format_duration
 
@@ -73,13 +73,6 @@ class WorkloadName(Model):
         return f"{self.kind} {self.name}"
 
 
-def _each_workload_once(value: list[WorkloadName] | None) -> list[WorkloadName] | None:
-    named = [str(each) for each in value or ()]
-    if repeated := sorted({each for each in named if named.count(each) > 1}):
-        raise ValueError(f"names {', '.join(repeated)} more than once")
-    return value
-
-
 RotationField = Annotated[
     Rotation | None,
     Field(
@@ -95,7 +88,6 @@ Restart = Annotated[
         max_length=_MAX_WORKLOADS,
         description="Workloads in this namespace that are restarted once whenever what the Secret holds has changed, "
         "as `kubectl rollout restart` does: programs read a Secret's environment variables only when they start.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["kind", "name"]},
     ),
-    AfterValidator(_each_workload_once),
+    EachOnce(by=("kind", "name")),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from cooper_crds.fields import each_once
+from cooper_crds.fields import EachOnce, repeated
 from cooper_crds.meta import Model
 from cooper_crds.secret_profiles import COOPER, OTHER_PROFILES, PROFILES, Profile, Value
 
@@ -89,8 +89,8 @@ class SecretKeys(Model):
     @model_validator(mode="after")
     def _each_key_once(self) -> Self:
         keys = list(self.keys().values())
-        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
-            raise ValueError(f"{_ALIKE}: {', '.join(repeated)} is there more than once")
+        if twice := repeated(keys):
+            raise ValueError(f"{_ALIKE}: {', '.join(twice)} is there more than once")
         return self
 
 
@@ -99,7 +99,6 @@ SecretProfiles = Annotated[
     Field(
         min_length=1,
         max_length=len(PROFILES),
-        json_schema_extra={"x-kubernetes-list-type": "set"},
         description="What the Secret holds, for programs that look for other keys. Cooper (ACCESS_KEY, SECRET_KEY, "
         "ENDPOINT, REGION, BUCKET, CA_BUNDLE): always there, under the keys that secretKeys names. AWS "
         "(AWS_ACCESS_KEY_ID and so on): with envFrom, aws-cli and boto3 need nothing else. S3Env: S3_ACCESS_KEY and so "
@@ -110,7 +109,7 @@ SecretProfiles = Annotated[
         "are there when the key serves exactly one bucket; CA_BUNDLE, certificates and ca.crt when the Region has a "
         "caBundle.",
     ),
-    AfterValidator(each_once),
+    EachOnce(),
 ]
 SecretKeysField = Annotated[
     SecretKeys | None,
