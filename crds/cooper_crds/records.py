@@ -41,6 +41,10 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     actions: tuple[str, ...]
     prefixes: tuple[str, ...] = ()  # of objects' names; none: all objects, and the bucket itself
 
+    def is_on(self, bucket: "BucketRecord") -> bool:
+        """Whether this bucket is meant, and no other one of its name."""
+        return self.bucket == bucket.name and self.data_id == bucket.data_id
+
 
 class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="key", tag_field="kind"):
     """One access key. A Revoked record is a tombstone: it keeps the secret so that only its holder is told so."""
@@ -142,6 +146,11 @@ def concerns(record: Record, region: str) -> bool:
     if isinstance(record, RegionRecord):
         return record.name == region
     return record.region == region or (isinstance(record, KeyRecord) and record.system)
+
+
+def spent(key: KeyRecord, now: float) -> bool:
+    """Whether gateways refuse a key for good: it was revoked, or its time is over. `now` is in Unix seconds."""
+    return key.state != "Active" or (key.not_after is not None and key.not_after <= now)
 
 
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

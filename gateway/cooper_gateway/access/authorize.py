@@ -6,7 +6,7 @@ The signature was verified before anything here runs, so that only the holder of
 from collections.abc import Sequence
 
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
-from cooper_crds.records import BucketRecord, Grant, KeyRecord
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, spent
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.networks import within
@@ -36,7 +36,7 @@ def authorize(
     if isinstance(principal, Anonymous):
         return _anonymous(action, bucket)
     key = principal.key
-    if _ended(key, now):
+    if spent(key, now):
         return REVOKED
     if key.system or action == OPERATE:
         return _operate(key, action, bucket_name, bucket)
@@ -57,11 +57,7 @@ def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | N
     if not isinstance(principal, KeyHolder):
         return False
     return any(
-        grant.bucket == bucket.name
-        and grant.data_id == bucket.data_id
-        and LIST_BUCKET in grant.actions
-        and _covers(grant, name)
-        for grant in principal.key.grants
+        grant.is_on(bucket) and LIST_BUCKET in grant.actions and _covers(grant, name) for grant in principal.key.grants
     )
 
 
@@ -89,19 +85,15 @@ def recheck(
     if key is None:  # the tombstone is gone too: it was a key when the request began
         return REVOKED
     if key.system or action == OPERATE:
-        return REVOKED if _ended(key, now) else _operate(key, action, None, None)
+        return REVOKED if spent(key, now) else _operate(key, action, None, None)
     name = next((grant.bucket for grant in key.grants if _data_bytes(grant.data_id) == data_id), None)
     if name is None:
-        return REVOKED if _ended(key, now) else DENIED
+        return REVOKED if spent(key, now) else DENIED
     bucket = directory.bucket(name)
     if bucket is not None and _data_bytes(bucket.data_id) != data_id:
         return GONE
     holder = KeyHolder(key, address)
     return next((code for place in places if (code := authorize(holder, action, name, bucket, now, place))), None)
-
-
-def _ended(key: KeyRecord, now: float) -> bool:
-    return key.state != "Active" or (key.not_after is not None and key.not_after <= now)
 
 
 def _anonymous(action: str | None, bucket: BucketRecord | None) -> str | None:

@@ -43,8 +43,5 @@ def _key_problem(snapshot: IntentSnapshot, record: BucketRecord) -> str | None:
         return "the key has expired"
     if record.api_access == "Revoked":
         return "spec.apiAccess of the Bucket is Revoked"
-    granted = any(
-        grant.bucket == record.name and grant.data_id == record.data_id and DELETE_BUCKET in grant.actions
-        for grant in key.grants
-    )
+    granted = any(grant.is_on(record) and DELETE_BUCKET in grant.actions for grant in key.grants)
     return None if granted else f"the key was not granted {DELETE_BUCKET}"

@@ -8,7 +8,7 @@ import msgspec
 
 from cooper_crds.access_key import AccessKey
 from cooper_crds.names import access_key_id
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, spent
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.snapshot import AccessKeySnapshot
 
@@ -41,11 +41,6 @@ def usable_key(keys: list[StoredRecord], now: float) -> StoredRecord | None:
     return None if spent(key_in(keys[0]), now) else keys[0]
 
 
-def spent(key: KeyRecord, now: float) -> bool:
-    """Whether gateways refuse a key for good."""
-    return key.state == "Revoked" or (key.not_after is not None and key.not_after <= now)
-
-
 def tombstone(key: KeyRecord, now: float) -> KeyRecord:
     """What a key's record says once it is revoked. The secret stays, so that only its holder is told so; the grants go,
     so that there is room to say it however many there were.
@@ -57,9 +52,7 @@ def tombstone(key: KeyRecord, now: float) -> KeyRecord:
 
 def reaches(key: KeyRecord, bucket: BucketRecord, now: float) -> bool:
     """Whether a key can show how a bucket's API access stands: it is in use, and granted something there."""
-    if spent(key, now):
-        return False
-    return any(grant.bucket == bucket.name and grant.data_id == bucket.data_id for grant in key.grants)
+    return not spent(key, now) and any(grant.is_on(bucket) for grant in key.grants)
 
 
 def wanted_region(access_key: AccessKey, records: Iterable[StoredRecord]) -> str | None:

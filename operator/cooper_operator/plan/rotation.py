@@ -15,11 +15,11 @@ import msgspec
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.conditions import find_condition
 from cooper_crds.fields import timestamp, unix_seconds
-from cooper_crds.records import KeyRecord
+from cooper_crds.records import KeyRecord, spent
 from cooper_crds.rotation import DEFAULT_OVERLAP, ROTATE_AT
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import is_held
-from cooper_operator.plan.keys import key_in, spent, usable_key
+from cooper_operator.plan.keys import key_in, usable_key
 from cooper_operator.plan.plan import Say
 from cooper_operator.plan.reasons import (
     INVALID_ROTATE_AT,
