@@ -14,7 +14,7 @@ import msgspec
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
-from cooper_operator.gateways.probe import PROBE_TIMEOUT, Probed, answers_again, probe, proof_of
+from cooper_operator.gateways.probe import Probed, answers_again, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
 from cooper_operator.gateways.sign import query_string, sign
@@ -175,7 +175,7 @@ class HttpGateways:
     ) -> Proof:
         """Have the key ask what `query` says: else to list its buckets, or with `bucket` that one's objects (none)."""
         asked = query or ({} if bucket is None else {"list-type": "2", "max-keys": "0"})
-        ask = self._question("GET", _path(bucket), asked, {}, region, key, PROBE_TIMEOUT)
+        ask = self._question("GET", _path(bucket), asked, {}, region, key)
 
         async def probed(asked: Sequence[tuple[Endpoint, Replica]]) -> list[Probed]:
             return await probe(asked, ask, verdict, silence)
@@ -215,7 +215,7 @@ class HttpGateways:
         if key is None:
             raise GatewayUnavailable(_NO_KEY)
         headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id, **(said or {})}
-        ask = self._question(method, _path(bucket), {question: ""}, headers, region, key, OPERATE_TIMEOUT)
+        ask = self._question(method, _path(bucket), {question: ""}, headers, region, key)
         response = None
         roster = self._roster(region)
         replicas = self._replicas_of(region, roster)
@@ -243,11 +243,10 @@ class HttpGateways:
         headers: Mapping[str, str],
         region: RegionRecord,
         key: KeyRecord,
-        timeout: float,
     ) -> Ask:
         target = path + ("?" + query_string(query) if query else "")
 
-        async def ask(connection: Connection) -> Response:
+        async def ask(connection: Connection, timeout: float) -> Response:
             signed = sign(
                 method,
                 path,

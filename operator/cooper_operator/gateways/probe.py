@@ -28,9 +28,9 @@ class Probed:
     silent: bool = False  # whether a worker has not answered at all, or no more than 503
 
 
-async def hello(connection: Connection) -> Response:
+async def hello(connection: Connection, timeout: float) -> Response:
     """An anonymous request: refused, but the answer says which worker it comes from."""
-    return await connection.request("GET", "/", {"host": connection.host}, PROBE_TIMEOUT)
+    return await connection.request("GET", "/", {"host": connection.host}, timeout)
 
 
 async def probe(

@@ -12,7 +12,8 @@ from typing import Final
 from cooper_operator.gateways.connection import Connection, ConnectionBroken, Response, TlsFailed, authority
 from cooper_operator.gateways.tls import Tls
 
-Ask = Callable[[Connection], Awaitable[Response]]
+#: A question that is put to a worker, to be answered within so many seconds. Raises ConnectionBroken.
+Ask = Callable[[Connection, float], Awaitable[Response]]
 
 _WORKER: Final = re.compile(r"worker-(\d+)-of-(\d+)")
 #: With n workers and even chances, 12 n + 20 connections miss one of them less than once in 100,000 times.
@@ -91,9 +92,8 @@ class Replica:
             self.trouble = str(error) if isinstance(error, TlsFailed) else ""
             return None
         try:
-            async with asyncio.timeout(timeout):
-                response = await ask(connection)
-        except (ConnectionBroken, TimeoutError):
+            response = await ask(connection, timeout)
+        except ConnectionBroken:
             connection.close()
             return None
         except BaseException:
@@ -119,9 +119,8 @@ class Replica:
         if connection is None:
             return None
         try:
-            async with asyncio.timeout(timeout):
-                response = await ask(connection)
-        except (ConnectionBroken, TimeoutError):
+            response = await ask(connection, timeout)
+        except ConnectionBroken:
             self._drop(index, connection)
             return None
         if _identity(response) != (index, self._count):
@@ -141,9 +140,8 @@ class Replica:
         self.trouble = ""
         identity = None
         try:
-            async with asyncio.timeout(HELLO_TIMEOUT):
-                identity = _identity(await hello(connection))
-        except (ConnectionBroken, TimeoutError):
+            identity = _identity(await hello(connection, HELLO_TIMEOUT))
+        except ConnectionBroken:
             return False
         finally:  # also when the time for meeting all of them is over
             if identity is None:
