@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -161,22 +160,19 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
     say_where(
         folder, places, config.kek_file, endpoint, f"http://{config.metrics_host}:{supervisor.metrics_port}/metrics"
     )
-    running = asyncio.create_task(operator.run())
-    telling = asyncio.create_task(Teller(cluster, places).run())
-    looking = asyncio.create_task(_follow(supervisor, operator.hurry))
     stopped = asyncio.create_task(stop.wait())
+    works = (operator.run(), Teller(cluster, places).run(), _follow(supervisor, operator.hurry))
+    working = [asyncio.create_task(each) for each in works]
     try:
-        await asyncio.wait({running, telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (running, telling):
-            if task.done():
-                task.result()  # it ended by itself: with an error, which is told
+        done, _ = await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopped}:
+            task.result()  # it ended by itself: with an error, which is told
     finally:
         say_stopping()
         await operator.stop()
-        for task in (running, telling, looking, stopped):
+        for task in (stopped, *working):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(stopped, *working, return_exceptions=True)
         await cluster.close()
 
 
