@@ -94,11 +94,14 @@ def gateway(
     )
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"the data folder {places.data} cannot be made: {error.strerror}") from error
+    try:
         serve(config)
     except GatewayStartError as error:
         raise click.ClickException(str(error) + option_for(error, config)) from error
     except OSError as error:
-        raise click.ClickException(f"the data folder {places.data} cannot be made: {error.strerror}") from error
+        raise click.ClickException(f"the gateway cannot run: {error}") from error
 
 
 def _folder(records: str) -> Path:
