@@ -58,11 +58,9 @@ class BucketGrantSpec(Model):
         Field(description="Limits the grant to objects whose names begin with one of these. Default: all objects."),
     ] = None
 
-    def lets(self, namespace: str, bucket: str) -> bool:
-        """Whether AccessKeys of that namespace may name that Bucket."""
-        return any(each.namespace == namespace for each in self.from_) and (
-            self.buckets is None or bucket in self.buckets
-        )
+    def lets_in(self, namespace: str) -> bool:
+        """Whether AccessKeys of that namespace may name Buckets here."""
+        return any(each.namespace == namespace for each in self.from_)
 
 
 class BucketGrantStatus(Status):

@@ -14,12 +14,25 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+#: The points that have the same secret in common with everybody (RFC 7748, 6.1), since their order is at most 8. Below
+#: 2^255 these seven numbers stand for them; the highest bit does not count, so that each has two forms.
+_PRIME: Final = 2**255 - 19
+_ORDER_EIGHT: Final = (
+    0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+    0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+)
+_SMALL: Final = tuple(
+    base64.b64encode((point | high).to_bytes(32, "little")).decode()
+    for point in (0, 1, *_ORDER_EIGHT, _PRIME - 1, _PRIME, _PRIME + 1)
+    for high in (0, 1 << 255)
+)
 #: Base64 of 32 bytes.
 _RECIPIENT: Final = r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"
 _LENGTH: Final = 44
 _NO_RECIPIENT: Final = (
     "must be an X25519 public key: base64 of its 32 bytes, 44 characters. `cooper key new` makes a pair and prints it"
 )
+SHARED_BY_ALL: Final = "must not be one of the points of the curve that have the same secret in common with everybody"
 _PURPOSE: Final = b"cooper.dev/v1alpha1 once "
 
 
@@ -72,7 +85,8 @@ def _public_key(recipient: str) -> "X25519PublicKey":
 
 
 def _recipient(value: str) -> str:
-    """Refuse what nothing can be sealed to: some points of the curve have no secret in common with anybody."""
+    """Refuse what nothing can be sealed to: some points of the curve have the same secret in common with everybody. An
+    API server knows them by name, so that no resource is there that nobody can read."""
     try:
         seal(value, "", {})
     except SealedError:
@@ -85,5 +99,15 @@ Recipient = Annotated[
     str,
     Field(min_length=_LENGTH, max_length=_LENGTH, pattern=_RECIPIENT),
     AfterValidator(_recipient),
-    WithJsonSchema({"type": "string", "pattern": _RECIPIENT, "minLength": _LENGTH, "maxLength": _LENGTH}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _RECIPIENT,
+            "minLength": _LENGTH,
+            "maxLength": _LENGTH,
+            "x-kubernetes-validations": [
+                {"rule": f"!(self in {list(_SMALL)})".replace("'", '"'), "message": SHARED_BY_ALL}
+            ],
+        }
+    ),
 ]

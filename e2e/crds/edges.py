@@ -206,7 +206,8 @@ _PREFIXES: Final = (
 _RECIPIENTS: Final = (
     RECIPIENT, RECIPIENT[:-1], f"{RECIPIENT}=", RECIPIENT.replace("CQ", "C_"), RECIPIENT.replace("CQ", "C/"),
     f" {RECIPIENT}", f"{RECIPIENT}\n", RECIPIENT[:-2] + "B=", RECIPIENT[:-2] + "8=", RECIPIENT.replace("C", "Ｃ"),
-    "A" * 44, "", None, [RECIPIENT],
+    "A" * 44, "A" * 43 + "=", f"Ag{'A' * 41}=", f"AQ{'A' * 41}=", f"{'A' * 42}I=", f"{'A' * 40}AIA=", "", None,
+    [RECIPIENT],
 )  # fmt: skip
 _NETWORKS: Final = (
     [], None, ["10.0.0.0/8"], ["10.0.0.0/8", "::/0"], ["10.0.0.0/8", "10.0.0.0/8"], ["10.0.0.1/8"], ["10.0.0.0"],

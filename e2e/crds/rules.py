@@ -1,10 +1,12 @@
 """What breaks and what keeps each CEL rule of the CRDs, by kind, path and the rule's message."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cooper_crds.networks import NO_NETWORK
+from cooper_crds.sealing import SHARED_BY_ALL
 from cooper_crds.secret_profiles import OTHER_PROFILES, PROFILES
 from e2e.crds.samples import RECIPIENT
 
@@ -159,6 +161,10 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
             {**_GRANTING, "delivery": "Secret", "once": {"recipient": RECIPIENT}},
             {**_GRANTING, "delivery": "Secret"},
         ],
+    ),
+    ("AccessKey", "spec.once.recipient", SHARED_BY_ALL): Values(
+        [base64.b64encode(point).decode() for point in (bytes(32), b"\1" + bytes(31), b"\1" + bytes(30) + b"\x80")],
+        [RECIPIENT, base64.b64encode(b"\2" + bytes(31)).decode()],
     ),
     ("Bucket", "spec.cors[0].maxAge", "must be from 0s to 24h"): Values(
         ["24h1s", "25h", "1441m", "999999h9999999m9999999s"], ["0s", "1s", "10m", "24h", "1440m", "86400s"]

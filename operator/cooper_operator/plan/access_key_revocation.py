@@ -70,17 +70,21 @@ def plan_revoked(
 
 
 def plan_deletion(snapshot: AccessKeySnapshot, home: Home) -> Plan[AccessKeyStatus]:
-    """A key whose resource is to go: the finalizer holds it until every worker refuses the key."""
-    if FINALIZER not in snapshot.access_key.metadata.finalizers:
+    """A key whose resource is to go: the finalizer holds it until every worker refuses the key.
+
+    Somebody may have taken that off and have another one hold the resource. Nothing of it is gone then, and no sweep
+    finds it: its keys are revoked all the same.
+    """
+    keys, held = keys_of(snapshot), FINALIZER in snapshot.access_key.metadata.finalizers
+    if not held and not keys:
         return Plan((), None)
-    keys = keys_of(snapshot)
     steps = revoke_records(keys, snapshot.now)
     if keys and home.record is None:
         return Plan(tuple(steps), _status(snapshot, _held_up(_no_region(home)), None), retry=True)
     if home.record is not None:
         steps += [_prove(found, home.record, snapshot.now) for found in keys]
     steps += [DeleteCredentials(found) for found in own_secrets(snapshot)]
-    steps += [*(DeleteRecord(found) for found in keys), RemoveFinalizer()]
+    steps += [*(DeleteRecord(found) for found in keys), *([RemoveFinalizer()] if held else [])]
     if snapshot.blocked is None:
         return Plan(tuple(steps), None)
     status = _status(snapshot, _held_up(_waiting(snapshot)), None)

@@ -1,7 +1,7 @@
 """Grants: from the Buckets that an AccessKey names to what its record allows. A grant dies with its bucket."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
@@ -33,6 +33,8 @@ MAX_BUCKETS: Final = 2000
 #: Most bytes of what a record says of its key's grants: that many Buckets fit, and a Secret (1 MiB) has room for the
 #: rest. A record that nearly filled one could not be told of the key's end.
 MAX_SIZE: Final = 640 << 10
+#: Most BucketGrants by which one Bucket of another namespace is granted: what each gives is worked out at every look.
+MAX_LETTING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,16 @@ def _let(right: BucketRight, shared: SharedBucket | None, home: Home) -> Resolve
     if shared is None or not shared.grants:
         text = f"no BucketGrant in namespace {right.namespace} lets this one use {where}"
         return Resolved((), (), (NOT_GRANTED, text))
-    both = tuple(part for grant in shared.grants if (part := _both(right, grant.spec)) is not None)
+    counted = shared.grants[:MAX_LETTING]
+    both = tuple(part for grant in counted if (part := _both(right, grant.spec)) is not None)
     if not both:
         text = f"the BucketGrants on {where} and this AccessKey have no action, or no prefix, in common"
         return Resolved((), (), (NOT_GRANTED, text))
-    return _on(_usable(right.bucket, shared.granted, home, f" of namespace {right.namespace}"), both)
+    found = _on(_usable(right.bucket, shared.granted, home, f" of namespace {right.namespace}"), both)
+    if len(shared.grants) == len(counted):
+        return found
+    text = f"more than {MAX_LETTING} BucketGrants let this namespace use {where}, and the first ones by name count"
+    return replace(found, problem=found.problem or (GRANTS_TOO_LARGE, text))
 
 
 def _on(found: BucketRecord | Problem, allowed: Iterable[_Allowed]) -> Resolved:
@@ -130,8 +137,8 @@ def common_prefixes(one: Sequence[str] | None, other: Sequence[str] | None) -> t
     """Prefixes of the names that begin with one of both. None stands for all names, an empty tuple for none."""
     if one is None or other is None:
         return None if one is other else tuple(one or other or ())
-    pairs = ((a, b) for a in one for b in other)
-    longer = (a if a.startswith(b) else b for a, b in pairs if a.startswith(b) or b.startswith(a))
+    of_one, of_other = tuple(one), tuple(other)
+    longer = [each for each in one if each.startswith(of_other)] + [each for each in other if each.startswith(of_one)]
     return tuple(dict.fromkeys(longer))
 
 

@@ -376,7 +376,8 @@ TOO_MANY_BUCKETS = _warning(
 GRANTS_TOO_LARGE = _warning(
     "GrantsTooLarge",
     "The AccessKey grants more, by the length of it, than one key can have.",
-    "Give fewer or shorter prefixes, or spread the grants over several AccessKeys.",
+    "Give fewer or shorter prefixes, put BucketGrants on one Bucket together, or spread the grants over several "
+    "AccessKeys.",
 )
 BUCKET_NOT_EMPTY = _warning(
     "BucketNotEmpty",

@@ -129,8 +129,8 @@ NOT_LOOKED_AT: Final = GrantedBucket(None, None)
 
 @dataclass(frozen=True, slots=True)
 class SharedBucket:
-    """A Bucket of another namespace that an AccessKey names, and the BucketGrants there that let it. Without one
-    nothing was looked at."""
+    """A Bucket of another namespace that an AccessKey names, and the BucketGrants there that let it: the first by name,
+    one more than count where there are so many. Without one nothing was looked at."""
 
     granted: GrantedBucket
     grants: tuple[BucketGrant, ...]

@@ -8,7 +8,8 @@ from cooper_operator.cluster.port import Ref
 class Line:
     """Resources in the order in which they are served: each namespace in its turn, and within one who came first.
 
-    However many one tenant's are, and however often they change, another's come next.
+    However many one tenant's are, and however often they change, another's come next. What has a right that another
+    one takes away goes before all else of its namespace: nobody keeps that for longer by filling a line of his own.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,11 @@ class Line:
     def append(self, ref: Ref) -> None:
         """Have it served after all of its namespace that wait already."""
         self._by_namespace.setdefault(ref.namespace, deque()).append(ref)
+        self._length += 1
+
+    def put_first(self, ref: Ref) -> None:
+        """Have it served before all of its namespace that wait already."""
+        self._by_namespace.setdefault(ref.namespace, deque()).appendleft(ref)
         self._length += 1
 
     def popleft(self) -> Ref:

@@ -1,5 +1,7 @@
 """Reading for a reconcile: first from what was seen, which costs nothing; live when that failed or says nothing."""
 
+from collections import defaultdict
+
 from cooper_crds.stored import Credentials, StoredRecord
 from cooper_operator.cluster.port import Cluster, Kind, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
@@ -12,6 +14,7 @@ class Look:
     def __init__(self, cluster: Cluster, recollection: Recollection, *, live: bool) -> None:
         self._cluster = cluster
         self._recollection = recollection
+        self._listed: dict[Kind, dict[str, list[Object]]] = {}  # by namespace
         self.live = live
 
     async def resource(self, ref: Ref) -> Object | None:
@@ -27,7 +30,12 @@ class Look:
         found = None if self.live else self._recollection.all_of(kind, namespace)
         if found is not None:
             return found
-        return [obj for obj in await self._cluster.list_kind(kind) if ref_of(obj).namespace == namespace]
+        if kind not in self._listed:  # once, however many namespaces somebody names
+            by_namespace = defaultdict[str, list[Object]](list)
+            for obj in await self._cluster.list_kind(kind):
+                by_namespace[ref_of(obj).namespace].append(obj)
+            self._listed[kind] = by_namespace
+        return self._listed[kind].get(namespace, [])
 
     async def record(self, name: str) -> StoredRecord | None:
         """A record; None proves that it is absent."""

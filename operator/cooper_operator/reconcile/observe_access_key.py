@@ -1,6 +1,7 @@
 """Observe an AccessKey: its records, its credentials, and the Buckets that it is granted something on."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -12,7 +13,7 @@ from cooper_crds.names import access_key_id, key_record_name
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Ref
 from cooper_operator.plan.access_key import is_to_work
-from cooper_operator.plan.grants import is_own
+from cooper_operator.plan.grants import MAX_LETTING, is_own
 from cooper_operator.plan.keys import key_in, keys_among, next_serial, wanted_region
 from cooper_operator.plan.region import find_home
 from cooper_operator.plan.secrets import is_foreign
@@ -116,29 +117,35 @@ class AccessKeyObserver:
 
     async def _shared(self, key: AccessKey, observed: Observed) -> dict[tuple[str, str], SharedBucket]:
         """The Buckets of other namespaces that a key names. One that is not granted to it is not even looked at."""
-        own, found = key.metadata.namespace, dict[tuple[str, str], SharedBucket]()
-        granted_in: dict[str, list[BucketGrant]] = {}  # to its namespace
+        named = defaultdict[str, list[str]](list)  # Buckets, by namespace
         for right in key.spec.grants or ():
-            if is_own(right, key) or right.namespace is None:
-                continue
-            if right.namespace not in granted_in:
-                granted_in[right.namespace] = await self._grants_in(right.namespace, observed)
-            lets = tuple(each for each in granted_in[right.namespace] if each.spec.lets(own, right.bucket))
-            granted = await self._granted(right.namespace, right.bucket, observed) if lets else NOT_LOOKED_AT
-            found[right.namespace, right.bucket] = SharedBucket(granted, lets)
+            if right.namespace is not None and not is_own(right, key):
+                named[right.namespace].append(right.bucket)
+        found: dict[tuple[str, str], SharedBucket] = {}
+        for namespace, names in named.items():
+            for name, lets in (await self._letting(key, namespace, names, observed)).items():
+                granted = await self._granted(namespace, name, observed) if lets else NOT_LOOKED_AT
+                found[namespace, name] = SharedBucket(granted, tuple(lets))
         return found
 
-    async def _grants_in(self, namespace: str, observed: Observed) -> list[BucketGrant]:
-        """All BucketGrants of a namespace that are to last. Raises RelatedUnreadable."""
+    async def _letting(
+        self, key: AccessKey, namespace: str, names: list[str], observed: Observed
+    ) -> dict[str, list[BucketGrant]]:
+        """BucketGrants of a namespace that are to last and let a key have some of its Buckets, by the Bucket's name.
+        Raises RelatedUnreadable."""
         observed.seen[any_grant(namespace)] = None
-        found: list[BucketGrant] = []
-        for number, obj in enumerate(await observed.look.all_of("BucketGrant", namespace)):
+        found: dict[str, list[BucketGrant]] = {name: [] for name in names}
+        objects = sorted(await observed.look.all_of("BucketGrant", namespace), key=lambda obj: obj["metadata"]["name"])
+        for number, obj in enumerate(objects):
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)  # whoever makes thousands of them holds up nobody else
             observed.seen[ref_of(obj)] = facts_of(obj)
             grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
-            if grant is not None:
-                found.append(grant)
+            if grant is None or not grant.spec.lets_in(key.metadata.namespace):
+                continue
+            for name in found if grant.spec.buckets is None else found.keys() & set(grant.spec.buckets):
+                if len(found[name]) <= MAX_LETTING:
+                    found[name].append(grant)
         return found
 
     async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:

@@ -157,9 +157,9 @@ class Operator:
         if await self._gateways.returned():
             self.hurry()
 
-    def _wake(self, ref: Ref) -> None:
+    def _wake(self, ref: Ref, *, first: bool = False) -> None:
         if self._queue is not None:
-            self._queue.add(ref)
+            self._queue.add(ref, first=first)
 
     def _wake_seen(self, ref: Ref) -> None:
         """What was never looked at and says that all is well comes last: others wait for something."""

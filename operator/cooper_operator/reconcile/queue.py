@@ -46,6 +46,7 @@ class _Item:
 
     waiting: bool = False
     routine: bool = False  # while it waits
+    first: bool = False  # the same
     running: bool = False
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -63,16 +64,17 @@ class Queue:
         self._items: dict[Ref, _Item] = {}
         self._urgent = Line()
         self._routine: deque[Ref] = deque()
-        self._passed_over = 0  # places among the routine of what has become urgent
+        self._passed_over = 0  # places of what has got a better one since
         self._since: dict[Ref, float] = {}  # of what waits and is not routine, when it began to: the oldest first
         self._workers: set[asyncio.Task[None]] = set()
         self._running = 0
         self._stopped = False
 
-    def add(self, ref: Ref, *, routine: bool = False) -> None:
-        """Have a resource looked at as soon as a worker is free. `routine`: after all that is not.
+    def add(self, ref: Ref, *, routine: bool = False, first: bool = False) -> None:
+        """Have a resource looked at as soon as a worker is free. `routine`: after all that is not. `first`: before all
+        else of its namespace.
 
-        What waits as routine and is added again without that goes before the others.
+        What waits and is added again so that it goes before others gets the better place.
         """
         if self._stopped:
             return
@@ -80,14 +82,14 @@ class Queue:
         if item.timer is not None:
             item.timer.cancel()
             item.timer = None
-        if item.waiting and (routine or not item.routine):
+        if item.waiting and (routine or not (item.routine or (first and not item.first))):
             return
-        self._passed_over += item.waiting
-        if not routine:
+        if not routine and (item.routine or not item.waiting):
             self._since[ref] = time.monotonic()
-        item.waiting, item.routine = True, routine and not item.running
+        self._passed_over += item.waiting and not item.running
+        item.waiting, item.routine, item.first = True, routine and not item.running, first
         if not item.running:
-            (self._routine if routine else self._urgent).append(ref)
+            self._take_place(ref, item)
             self._start_workers()
 
     def hurry(self) -> None:
@@ -126,10 +128,16 @@ class Queue:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
 
+    def _take_place(self, ref: Ref, item: _Item) -> None:
+        if item.first:
+            self._urgent.put_first(ref)
+        else:
+            (self._routine if item.routine else self._urgent).append(ref)
+
     def _start_workers(self) -> None:
         while self._running < self._concurrency and (ref := self._next()) is not None:
             item = self._items[ref]
-            item.waiting, item.running = False, True
+            item.waiting, item.running, item.first = False, True, False
             self._since.pop(ref, None)
             self._running += 1
             worker = asyncio.create_task(self._work(ref, item))
@@ -137,12 +145,11 @@ class Queue:
             worker.add_done_callback(self._workers.discard)
 
     def _next(self) -> Ref | None:
-        if self._urgent:
-            return self._urgent.popleft()
-        while self._routine:
-            ref = self._routine.popleft()
+        while self._urgent or self._routine:
+            routine = not self._urgent
+            ref = self._routine.popleft() if routine else self._urgent.popleft()
             item = self._items.get(ref)
-            if item is not None and item.waiting and item.routine:
+            if item is not None and item.waiting and not item.running and item.routine == routine:
                 return ref
             self._passed_over -= 1
         return None
@@ -160,7 +167,7 @@ class Queue:
             return
         item.failures = item.failures + 1 if outcome.retry else 0
         if item.waiting:
-            self._urgent.append(ref)
+            self._take_place(ref, item)
         else:
             self._sleep(ref, item, outcome)
         self._start_workers()

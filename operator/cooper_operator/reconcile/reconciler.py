@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cooper_crds.conditions import Condition, set_condition
 from cooper_crds.fields import timestamp
@@ -48,6 +48,14 @@ log = logging.getLogger(__name__)
 ROUNDS: Final = 6
 
 
+class Wake(Protocol):
+    """Has a resource looked at. `first`: before all else of its namespace."""
+
+    def __call__(self, ref: Ref, *, first: bool = False) -> None:
+        """Have it looked at."""
+        ...
+
+
 class Reconciler:
     """`wake` is called for every resource that is to be looked at because of what was done here."""
 
@@ -60,7 +68,7 @@ class Reconciler:
         relations: Relations,
         usage: UsageSchedule,
         clock: Callable[[], float],
-        wake: Callable[[Ref], None],
+        wake: Wake,
     ) -> None:
         self._cluster = cluster
         self._recollection = recollection
@@ -115,7 +123,7 @@ class Reconciler:
             observed = await self._observer.observe(ref, obj, blocked, look)
         self._relations.saw(ref, observed.seen)
         if self._relations.is_outdated(ref, meanwhile):
-            self._wake(ref)
+            self._wake(ref, first=any(self._is_of_rights(ref, related) for related in meanwhile))
         return observed
 
     def _settled(self, observed: Observed, obj: Object | None, plan: Plan[Any]) -> Outcome:
@@ -136,7 +144,11 @@ class Reconciler:
     def _wake_dependents(self, ref: Ref, obj: Object | None) -> None:
         for dependent in self._relations.settled(ref, facts_of(obj)):
             if dependent != ref:
-                self._wake(dependent)
+                self._wake(dependent, first=self._is_of_rights(dependent, ref))
+
+    def _is_of_rights(self, dependent: Ref, related: Ref) -> bool:
+        """Whether a key may have a right by the BucketGrants of another namespace, one of which is another now."""
+        return related.kind == "BucketGrant" and self._relations.uses(dependent, related.namespace)
 
     async def _report(self, ref: Ref, obj: Object | None, error: Exception) -> Outcome:
         """Say in status what cannot be read. Nothing else is changed, and only a change helps: look again seldom."""

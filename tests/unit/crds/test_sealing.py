@@ -1,12 +1,15 @@
 """Credentials sealed to a public key: opened by its holder, as that key's, and by nobody else."""
 
 import base64
+import json
+import re
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pydantic import TypeAdapter
 
 from cooper_crds.manifest import ManifestError, parse
-from cooper_crds.sealing import SealedError, open_sealed, recipient_of, seal
+from cooper_crds.sealing import Recipient, SealedError, open_sealed, recipient_of, seal
 
 MINE, THEIRS = (X25519PrivateKey.from_private_bytes(bytes([each] * 32)) for each in (1, 2))
 VALUES = {"ACCESS_KEY": "AKIA1", "SECRET_KEY": "s" * 40, "CA_BUNDLE": "é\n"}
@@ -50,6 +53,19 @@ BAD = {
     "short": bytes(31),
     "long": bytes(33),
 }
+
+
+def test_the_api_server_knows_all_points_that_nothing_can_be_sealed_to() -> None:
+    schema = TypeAdapter(Recipient).json_schema()
+    (rule,) = schema["x-kubernetes-validations"]
+    named = json.loads(rule["rule"].removeprefix("!(self in ").removesuffix(")"))
+    assert len(set(named)) == 14
+    for recipient in named:
+        assert re.fullmatch(schema["pattern"], recipient)
+        with pytest.raises(SealedError):
+            seal(recipient, "AKIA1", VALUES)
+    for case in ("zero", "one", "of order eight"):
+        assert base64.b64encode(BAD[case]).decode() in named
 
 
 @pytest.mark.parametrize("case", BAD)

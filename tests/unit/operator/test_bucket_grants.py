@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cooper_operator.plan.grants import MAX_LETTING
 from unit.operator.operator_world import World
 
 NO_KEY = {"credentials": {"enabled": False}}
@@ -100,3 +101,61 @@ async def test_who_asks_for_all_buckets_gets_none_of_another_namespace(world: Wo
     await world.until_ready("AccessKey", "app")
     await world.settle()
     assert await granted(world) == ["own-bucket"]
+
+
+async def test_a_key_that_another_finalizer_holds_ends_with_its_deletion(world: World) -> None:
+    """Its own finalizer was taken off: nothing waits for its end, and as it stays no sweep finds its record."""
+    await films(world)
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_ready("AccessKey", "app")
+    await world.stop()
+    obj = await world.get("AccessKey", "app") or {}
+    await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": ["example.com/hold"]}})
+    await world.delete("AccessKey", "app")
+    await world.start(region=False)
+    await world.settle()
+    assert await world.keys() == []
+    assert await world.credentials("app") is None
+    left = await world.get("AccessKey", "app") or {}
+    assert left["metadata"]["finalizers"] == ["example.com/hold"]
+    writes = world.count_writes()
+    await world.cluster.update({**left, "metadata": {**left["metadata"], "labels": {"a": "b"}}})
+    await world.settle()
+    assert [each.split()[0] for each in writes] == ["update"]
+
+
+async def test_what_a_grant_took_away_goes_before_a_crowd_of_its_holder_s(world: World) -> None:
+    await films(world)
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_ready("AccessKey", "app")
+    await world.settle()
+    queue = world.operator._queue  # pyright: ignore[reportPrivateUsage]
+    assert queue is not None
+    queue._concurrency = 1  # pyright: ignore[reportPrivateUsage]
+    crowd = [f"crowd-{number}" for number in range(200)]
+    for name in crowd:
+        await world.apply("AccessKey", name, {"grants": [{"bucket": "photos"}]})
+    await world.delete("BucketGrant", "to-default", "films")
+
+    async def ended() -> bool:
+        (key,) = await world.keys()
+        return key.grants == ()
+
+    await world.until(ended)
+    waiting = [name for name in crowd if await world.condition("AccessKey", name) == ("", "")]
+    assert len(waiting) > 150
+
+
+async def test_of_many_grants_on_one_bucket_the_first_count(world: World) -> None:
+    await films(world, None)
+    for number in range(MAX_LETTING + 1):
+        grant = {**LETS, "prefixes": [f"{number}/"], "buckets": ["photos"]}
+        await world.apply("BucketGrant", f"share-{number:03}", grant, "films")
+    await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos", "namespace": "films"}]})
+    await world.until_condition("AccessKey", "app", "False", "GrantsTooLarge")
+    await world.settle()
+    found = [grant.prefixes for grant in (await world.key()).grants] if await world.keys() else []
+    assert found in ([], [(f"{number}/",) for number in range(MAX_LETTING)])
+    await world.delete("BucketGrant", "share-000", "films")
+    await world.until_ready("AccessKey", "app")
+    assert [grant.prefixes for grant in (await world.key()).grants] == [(f"{n + 1}/",) for n in range(MAX_LETTING)]

@@ -23,9 +23,9 @@ from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
 from cooper_operator.plan.bucket_grant import plan_bucket_grant
 from cooper_operator.plan.delivery import content_mark
-from cooper_operator.plan.grants import MAX_BUCKETS, common_prefixes
+from cooper_operator.plan.grants import MAX_BUCKETS, MAX_LETTING, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
-from cooper_operator.plan.keys import SERIALS, next_serial
+from cooper_operator.plan.keys import NEAR_SERIALS, SERIALS, next_serial
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
 from cooper_operator.plan.secrets import secret_content
@@ -1241,7 +1241,7 @@ SHARED = {
         asks(prefixes=["a/", "b/c/", "d/"], actions=[READ]),
         [{**TO_DEFAULT, "prefixes": ["b/", "a/1", "a/2"]}],
         "KeyWorks",
-        [((READ,), ("a/1", "a/2", "b/c/"))],
+        [((READ,), ("b/c/", "a/1", "a/2"))],
     ),
     "no prefix in common": (asks(prefixes=["a/"]), [{**TO_DEFAULT, "prefixes": ["b/"]}], "NotGranted", []),
 }
@@ -1284,6 +1284,17 @@ def test_whether_a_bucket_is_there_is_told_only_where_it_is_granted() -> None:
 )
 def test_prefixes_in_common(one: list[str] | None, other: list[str] | None, both: tuple[str, ...] | None) -> None:
     assert common_prefixes(one, other) == both
+
+
+def test_what_thousands_of_grants_on_a_bucket_give_is_worked_out_for_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is made without a pause: nobody else's is made meanwhile."""
+    compared: list[Any] = []
+    both = lambda *prefixes: compared.append(prefixes) or common_prefixes(*prefixes)  # noqa: E731
+    monkeypatch.setattr("cooper_operator.plan.grants.common_prefixes", both)
+    plan = plan_access_key(key_snapshot(access_key=asks(), **shared(*[TO_DEFAULT] * 3000)))
+    assert len(compared) == MAX_LETTING
+    assert said(plan)[1] == "GrantsTooLarge"
+    assert said(plan)[2].startswith("more than 64 BucketGrants let this namespace use Bucket photos of namespace films")
 
 
 #: What is missing, and the reason.
@@ -1914,9 +1925,19 @@ def test_a_key_that_is_over_is_no_longer_in_the_status(fields: dict[str, Any]) -
     assert plan.status.once is None
 
 
-@pytest.mark.parametrize("last", [0, 1, 999, 1000, SERIALS - 1, SERIALS, SERIALS + 5])
+@pytest.mark.parametrize("last", [0, 1, NEAR_SERIALS - 1, NEAR_SERIALS, 999, 1000, SERIALS, SERIALS + 5])
 def test_of_a_key_without_records_no_id_is_used_again(last: int) -> None:
     told = access_key(status={**READY, "accessKeyId": access_key_id(access_key().metadata.uid, last)})
     following = next_serial(told, [])
-    assert following == last + 1 if last < SERIALS else following > last
+    assert following == last + 1 if last < NEAR_SERIALS else following > last
     assert next_serial(access_key(), []) == 0
+
+
+def test_an_id_that_somebody_made_up_costs_a_look_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(
+        "cooper_operator.plan.keys.access_key_id",
+        lambda uid, serial: tried.append(serial) or access_key_id(uid, serial),
+    )
+    assert next_serial(access_key(status={**READY, "accessKeyId": "AKIA" + "A" * 16}), []) > SERIALS
+    assert len(tried) <= 1000

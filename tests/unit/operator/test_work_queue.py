@@ -97,6 +97,45 @@ async def test_what_waits_as_routine_and_becomes_urgent_goes_before_the_others()
 
 
 @virtual
+async def test_what_goes_first_goes_before_all_else_of_its_namespace_and_no_other() -> None:
+    work = Recorder()
+    queue = Queue(work, concurrency=1)
+    crowd = [Ref("AccessKey", "crowd", str(number)) for number in range(6)]
+    for ref in crowd[:5]:
+        queue.add(ref)
+    queue.add(crowd[5], routine=True)
+    queue.add(B)
+    queue.add(crowd[3], first=True)
+    queue.add(crowd[3])
+    queue.add(crowd[5], first=True)
+    assert queue.depth == 6  # the first one is worked on
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert work.started == [crowd[0], crowd[5], B, crowd[3], crowd[1], crowd[2], crowd[4]]
+    assert queue.idle
+    await queue.stop()
+
+
+@virtual
+async def test_what_is_worked_on_and_is_to_go_first_is_next() -> None:
+    work = Recorder()
+    queue = Queue(work, concurrency=1)
+    crowd = [Ref("AccessKey", "crowd", str(number)) for number in range(4)]
+    for ref in crowd:
+        queue.add(ref)
+    await asyncio.sleep(0.01)
+    queue.add(crowd[0])
+    queue.add(crowd[0], first=True)
+    queue.add(crowd[2], first=True)
+    assert (work.running, queue.depth) == ([crowd[0]], 3)
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert work.started == [crowd[0], crowd[0], crowd[2], crowd[1], crowd[3]]
+    assert queue.idle
+    await queue.stop()
+
+
+@virtual
 async def test_retries_back_off_and_success_resets_them() -> None:
     work = Recorder(Outcome(retry=True))
     work.gate.set()
