@@ -1,7 +1,11 @@
 """Random edits, faults and crashes of the operator; whatever happens, its promises hold, and in the end all is well."""
 
 import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cooper_crds.fields import timestamp
+from support.folder_stage import FolderStage
 from support.operator_model import RECIPIENT, Model
+from support.stages import StageMaker
 from support.virtual_time import VirtualLoop
 
 BUCKETS = ("aaa", "bbb")
@@ -81,12 +87,20 @@ GRANT_SPEC = spec(
 NAMED = [("Bucket", "aaa"), ("Bucket", "bbb"), ("AccessKey", "aaa"), ("AccessKey", "ci")]
 #: Seconds: a Bucket's deletion takes its steps between a tenth and four tenths of one.
 RECALLED_AFTER = st.sampled_from([0.0, 0.01, 0.03, 0.06, 0.1, 0.12, 0.15, 0.18, 0.2, 0.25, 0.3, 1.0])
+#: The same in folders, where a deletion begins when a file has been gone for two seconds.
+BACK_AFTER = st.sampled_from([0.0, 1.0, 2.0, 2.1, 2.15, 2.2, 2.3, 2.5, 3.0, 4.0])
+
+
+def recalls(after: st.SearchStrategy[float]) -> list[tuple[int, st.SearchStrategy[Act]]]:
+    """A resource is deleted, and put back so many seconds later."""
+    return [(4, st.tuples(st.just("recall"), st.sampled_from(NAMED), after))]
+
+
 #: What happens, and how often: mostly edits, workers that lag, and crashes; what stops everything is rare.
-ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
+ANYWHERE: list[tuple[int, st.SearchStrategy[Act]]] = [
     (4, st.tuples(st.just("bucket"), st.sampled_from(BUCKETS), BUCKET_SPEC)),
     (5, st.tuples(st.just("key"), st.sampled_from(KEYS), KEY_SPEC)),
     (3, st.tuples(st.just("delete"), st.sampled_from(NAMED))),
-    (4, st.tuples(st.just("recall"), st.sampled_from(NAMED), RECALLED_AFTER)),
     (1, st.tuples(st.just("region"), st.booleans())),
     (1, st.tuples(st.just("spoil"), st.sampled_from(SECRETS), st.booleans())),
     (1, st.tuples(st.just("damage"), st.integers(0, 9))),
@@ -97,6 +111,7 @@ ACTS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("fill"), st.sampled_from([0, 0, 3]))),
     (5, st.tuples(st.just("crash"), st.integers(1, 10))),
 ]
+ACTS = [*ANYWHERE, *recalls(RECALLED_AFTER)]
 CLASHES: list[tuple[int, st.SearchStrategy[Act]]] = [(1, st.tuples(st.just("foreign"), st.sampled_from(SECRETS)))]
 SHARES: list[tuple[int, st.SearchStrategy[Act]]] = [
     (1, st.tuples(st.just("key"), st.just(GUEST), GUEST_SPEC)),
@@ -104,8 +119,8 @@ SHARES: list[tuple[int, st.SearchStrategy[Act]]] = [
 ]
 ROTATIONS: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("rotate"), st.sampled_from([*NAMED, ("AccessKey", "aaa"), ("AccessKey", "ci")]))),
-    (1, st.tuples(st.just("roll out"), st.booleans())),
 ]
+ROLL_OUTS: list[tuple[int, st.SearchStrategy[Act]]] = [(1, st.tuples(st.just("roll out"), st.booleans()))]
 HEIR = "partner/heir"  # a Bucket of another namespace that wants what was left under the name of one here
 _HEIR_SPEC = spec(
     bucketName=st.just("aaa"),
@@ -117,9 +132,9 @@ INHERITANCES: list[tuple[int, st.SearchStrategy[Act]]] = [
     (2, st.tuples(st.just("bucket"), st.just(HEIR), _HEIR_SPEC)),
     (2, st.tuples(st.just("delete"), st.just(("Bucket", HEIR)))),
     (1, st.tuples(st.just("adoptions"), _LETS)),
-    (1, st.tuples(st.just("anew"), st.just("partner"))),
     (1, st.tuples(st.just("orphan"), st.sampled_from(["ccc", "ddd"]), st.sampled_from([0, 3]))),
 ]
+NAMESPACES: list[tuple[int, st.SearchStrategy[Act]]] = [(1, st.tuples(st.just("anew"), st.just("partner")))]
 DOMAINS = ("a.x.org", "b.x.org", "c.y.org")
 _DOMAIN_SPEC = spec(
     visibility=st.sampled_from(["Public", "Public", None]),
@@ -150,7 +165,23 @@ def steps_of(acts: list[tuple[int, st.SearchStrategy[Act]]]) -> st.SearchStrateg
     return st.lists(st.lists(st.tuples(step, PAUSES), max_size=10), max_size=10).map(lambda found: [*chain(*found)])
 
 
-STEPS = steps_of([*ACTS, *CLASHES, *SHARES, *ROTATIONS, *INHERITANCES, *NAMES])
+_EVERYWHERE = [*CLASHES, *SHARES, *ROTATIONS, *INHERITANCES, *NAMES]
+STEPS = steps_of([*ACTS, *_EVERYWHERE, *ROLL_OUTS, *NAMESPACES])
+_FILE = st.integers(0, 9)
+#: What people do to files, and an operator that dies within a write, or is not there for a while.
+FILES: list[tuple[int, st.SearchStrategy[Act]]] = [
+    (1, st.tuples(st.just("broken"), _FILE)),
+    (1, st.tuples(st.just("mended"))),
+    (2, st.tuples(st.just("moved"), _FILE)),
+    (1, st.tuples(st.just("twice"), _FILE)),
+    (2, st.tuples(st.just("one less"), _FILE)),
+    (1, st.tuples(st.just("folder away"), st.booleans())),
+    (1, st.tuples(st.just("deleted over S3"), st.sampled_from(BUCKETS))),
+    (4, st.tuples(st.just("cut"), st.integers(0, 40))),
+    (2, st.tuples(st.just("down"))),
+    (2, st.tuples(st.just("up"))),
+]
+FOLDER_STEPS = steps_of([*ANYWHERE, *recalls(BACK_AFTER), *_EVERYWHERE, *FILES])
 
 
 async def act(model: Model, step: Act) -> None:
@@ -165,8 +196,6 @@ async def act(model: Model, step: Act) -> None:
         await (model.delete("BucketGrant", how[0]) if how[1] is None else model.apply("BucketGrant", how[0], how[1]))
     elif what == "rotate":
         await model.rotate(*how[0])
-    elif what == "roll out":
-        model.roll_out(how[0])
     elif what == "delete":
         await model.delete(*how[0])
     elif what == "recall":
@@ -183,8 +212,6 @@ async def act(model: Model, step: Act) -> None:
         await model.let_domains(how[0])
     elif what == "lost domain":
         await model.lose_domain(how[0])
-    elif what == "anew":
-        await model.make_anew(how[0])
     elif what == "orphan":
         await model.orphan(how[0], how[1])
     elif what == "foreign":
@@ -200,16 +227,25 @@ async def act(model: Model, step: Act) -> None:
     elif what == "catch up":
         model.gateways.catch_up(how[0])
     elif what == "unavailable":
-        model.cluster.unavailable = "maintenance" if how[0] else None
+        model.stage.unavailable = "maintenance" if how[0] else None
     elif what == "fill":
         await model.fill(how[0])
-    else:
+    elif what == "crash":
         await model.crash_within(how[0])
+    elif what == "cut":
+        await model.stage.happen(what, *how)
+        await model.crash_within(None)
+    elif what == "down":
+        await model.stop()
+    elif what == "up":
+        model.start_again()
+    else:
+        await model.stage.happen(what, *how)
 
 
-async def live(steps: list[tuple[Act, float]], seed: int) -> list[str]:
+async def live(steps: list[tuple[Act, float]], seed: int, make_stage: StageMaker | None = None) -> list[str]:
     """A whole life; returns the promises that were broken."""
-    model = Model(seed)
+    model = Model(seed, make_stage)
     await model.apply("Region", "local", {"tag": "us-east-1", "default": True})
     for name in BUCKETS:
         await model.apply("Bucket", name, {})
@@ -230,20 +266,37 @@ async def live(steps: list[tuple[Act, float]], seed: int) -> list[str]:
     return model.violations
 
 
-def test_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
+async def live_on_folders(steps: list[tuple[Act, float]], seed: int) -> list[str]:
+    """The same in folders of its own, in memory where there is such a place: a life is many small files."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as root:
+        return await live(steps, seed, partial(FolderStage, Path(root)))
+
+
+Live = Callable[[list[tuple[Act, float]], int], Awaitable[list[str]]]
+#: How lives are lived, of what they are made, and how many there are, also of the long run.
+LIVES: dict[str, tuple[Live, st.SearchStrategy[list[tuple[Act, float]]], int, int]] = {
+    "in memory": (live, STEPS, 100, 3000),
+    "on folders": (live_on_folders, FOLDER_STEPS, 30, 500),
+}
+
+
+@pytest.mark.parametrize("where", LIVES)
+def test_promises_hold_whatever_happens(where: str, request: pytest.FixtureRequest) -> None:
     soak = request.config.getoption("--soak")
+    lived, lives, few, many = LIVES[where]
 
     @settings(
-        max_examples=3000 if soak else 100,
+        max_examples=many if soak else few,
         derandomize=not soak,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(STEPS, st.integers(0, 2**32))
+    @given(lives, st.integers(0, 2**32))
     def check(steps: list[tuple[Act, float]], seed: int) -> None:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            assert runner.run(live(steps, seed)) == []
+            assert runner.run(lived(steps, seed)) == []
 
     check()
 

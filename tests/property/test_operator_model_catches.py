@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 
 from cooper_crds.records import BucketRecord, Record
 from cooper_crds.region import RegionSpec
+from cooper_operator.cluster.credential_files import CredentialFiles, Key
+from cooper_operator.cluster.credential_folder import CredentialFolder
 from cooper_operator.cluster.memory import MemoryCluster
-from cooper_operator.cluster.port import StoredRecord
+from cooper_operator.cluster.objects import Entry, Objects
+from cooper_operator.cluster.port import Credentials, Ref, StoredRecord
+from cooper_operator.cluster.record_files import RecordFiles
+from cooper_operator.cluster.state_files import StateFiles
 from cooper_operator.plan import access_key, access_key_revocation, adoption, bucket, delivery, domains, grants
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
@@ -21,14 +26,18 @@ from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
 from property.test_operator_model import (
     ACTS,
+    BACK_AFTER,
     CLASHES,
     HEIR,
     NAMES,
     RECALLED_AFTER,
+    ROLL_OUTS,
     ROTATIONS,
     SHARES,
     Act,
+    Live,
     live,
+    live_on_folders,
     steps_of,
 )
 from support.virtual_time import VirtualLoop
@@ -118,10 +127,59 @@ def lets_have_any(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RegionSpec, "lets_have", lambda self, domain, namespace: True)  # pyright: ignore
 
 
+def overwrites_files(patch: pytest.MonkeyPatch) -> None:
+    """A file of somebody else is not seen, and written over."""
+    get, create = CredentialFolder.get, CredentialFiles.create
+
+    def get_own(self: CredentialFolder, namespace: str, name: str) -> Credentials | None:
+        found = get(self, namespace, name)
+        return None if found is None or found.owner_uid is None else found
+
+    def create_anyway(self: CredentialFiles, namespace: str, name: str, *content: Any) -> None:
+        (self._root / namespace / f"{name}.env").unlink(missing_ok=True)  # pyright: ignore[reportPrivateUsage]
+        create(self, namespace, name, *content)
+
+    patch.setattr(CredentialFolder, "get", get_own)
+    patch.setattr(CredentialFiles, "create", create_anyway)
+
+
+def keeps_notes_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """Whose files are whose is forgotten when the operator dies."""
+
+    def write_note(self: Any, key: Key, note: Any) -> None:
+        self._notes[key] = note
+
+    patch.setattr(CredentialFiles, "_write_note", write_note)
+
+
+def keeps_records_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """A change of a record is never written."""
+
+    def update(self: Any, current: StoredRecord, record: Record) -> StoredRecord:
+        changed = StoredRecord(current.name, record, current.version)
+        self._known[current.name] = (self._known[current.name][0], changed)
+        return changed
+
+    patch.setattr(RecordFiles, "update", update)
+
+
+def calls_no_deletion_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Objects, "recall", lambda self, ref: False)  # pyright: ignore[reportUnknownLambdaType]
+
+
+def forgets_deletions(patch: pytest.MonkeyPatch) -> None:
+    """What was deleted over S3 is made anew, since its file still declares it."""
+
+    def remove(self: StateFiles, ref: Ref, entry: Entry) -> None:
+        self._unlink("objects", entry.obj["metadata"]["uid"] + ".json")  # pyright: ignore[reportPrivateUsage]
+
+    patch.setattr(StateFiles, "remove", remove)
+
+
 #: What shows seldom shows sooner in lives in which that is done often which it has to do with.
 PLAIN = steps_of(ACTS)
 CLASHING = steps_of([*ACTS, *CLASHES * 6])
-ROTATING = steps_of([*ACTS, *ROTATIONS * 4])
+ROTATING = steps_of([*ACTS, *ROTATIONS * 4, *ROLL_OUTS * 4])
 SHARING = steps_of([*ACTS, *SHARES * 6])
 
 
@@ -179,21 +237,60 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "purges what was recalled": (left_out("_make_deletion_final"), "of its objects were purged"),
     "leaves what was recalled closed": (left_out("_reopen_bucket"), "its data is closed"),
 }
+_CRASH: tuple[int, st.SearchStrategy[Act]] = (1, st.tuples(st.just("crash"), st.integers(1, 10)))
+_WANTED: tuple[int, st.SearchStrategy[Act]] = (
+    1,
+    st.tuples(st.just("key"), st.just("ci"), st.just({"grants": [{"bucket": "aaa"}], "secretName": "app"})),
+)
+_BACK = st.tuples(st.just("recall"), st.just(("Bucket", "aaa")), BACK_AFTER)
+_DELETED = st.tuples(st.just("deleted over S3"), st.just("aaa"))
+#: In what there is of the operator on folders only: what is broken, in which lives that shows soon, and how.
+FOLDER_BREAKS: dict[str, tuple[Break, st.SearchStrategy[Any], str]] = {
+    "writes over files of others": (
+        overwrites_files,
+        steps_of([*CLASHES, _WANTED]),
+        "a Secret of somebody else was changed",
+    ),
+    "forgets which files are its own": (keeps_notes_in_memory, steps_of([_CRASH]), "is taken for somebody else's"),
+    "keeps changes of records to itself": (keeps_records_in_memory, steps_of([_WANTED]), "is not ready"),
+    "goes on though the file is back": (
+        calls_no_deletion_off,
+        steps_of([(1, _BACK)]),
+        "was put back, and its deletion goes on",
+    ),
+    "makes anew what was deleted over S3": (
+        forgets_deletions,
+        steps_of([(1, _DELETED), _CRASH]),
+        "was deleted over S3, and is there again",
+    ),
+}
 
 
 @pytest.mark.parametrize("what", BREAKS)
 def test_a_broken_operator_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     broken, said = BREAKS[what]
     broken(monkeypatch)
+    assert_caught(live, LIVES.get(what, PLAIN), said)
+
+
+@pytest.mark.parametrize("what", FOLDER_BREAKS)
+def test_an_operator_that_is_broken_on_folders_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, lives, said = FOLDER_BREAKS[what]
+    broken(monkeypatch)
+    assert_caught(live_on_folders, lives, said)
+
+
+def assert_caught(lived: Live, lives: st.SearchStrategy[Any], said: str) -> None:
+    """Of some lives, one tells that this promise was broken."""
 
     def caught(found: tuple[list[tuple[Act, float]], int]) -> bool:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            return any(said in violation for violation in runner.run(live(*found)))
+            return any(said in violation for violation in runner.run(lived(*found)))
 
     # Raises NoSuchExample when nothing was noticed. Some breaks show in one life of some hundred, and which lives those
     # are differs from run to run with the order of sets.
     hypothesis.find(
-        st.tuples(LIVES.get(what, PLAIN), st.integers(0, 2**32)),
+        st.tuples(lives, st.integers(0, 2**32)),
         caught,
         settings=settings(max_examples=10_000, database=None, deadline=None, phases=[Phase.generate]),
         random=random.Random(0),

@@ -11,14 +11,16 @@ from cooper_operator.gateways.port import Proof
 from cooper_operator.gateways.silence import NO_ANSWER, Silence
 
 View = dict[str, Record]
+#: Every change of a record in order; None: it is gone, or cannot be read.
+Log = list[tuple[str, Record | None]]
 
 
 class LoggedCluster(MemoryCluster):
-    """`log` has every change of a record in order; None: it is gone, or cannot be read."""
+    """`log` has every change of a record."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.log: list[tuple[str, Record | None]] = []
+        self.log: Log = []
 
     def _put_record(self, name: str, record: Record) -> StoredRecord:
         self.log.append((name, record))
@@ -46,12 +48,12 @@ class LoggedCluster(MemoryCluster):
 class LaggingGateways(MemoryGateways):
     """Workers follow the log in order, as late as they may: no further than to what they are asked about."""
 
-    def __init__(self, cluster: LoggedCluster) -> None:
+    def __init__(self, log: Log) -> None:
         async def nothing() -> list[Record]:
             return []
 
         super().__init__(nothing, workers=2)
-        self._cluster = cluster
+        self._log = log
         self._at = [0] * self.workers
         self._views: list[View] = [{} for _ in range(self.workers)]
         self._asked: set[str] = set()
@@ -83,7 +85,7 @@ class LaggingGateways(MemoryGateways):
     def catch_up(self, worker: int) -> None:
         """Let a worker know all there is, unless it is stale."""
         if worker not in self.stale:
-            self._follow(worker, len(self._cluster.log))
+            self._follow(worker, len(self._log))
 
     async def _prove(
         self, region: RegionRecord, accepts: Accepts, *, everyone: bool = False, silence: Silence = NO_ANSWER
@@ -91,8 +93,7 @@ class LaggingGateways(MemoryGateways):
         """Nothing is awaited before the workers are asked, so that `_asked` is this probe's."""
         if self.away:
             return Proof(0, 0, "no gateway answers")
-        log = self._cluster.log
-        end = max((at for at, (name, _) in enumerate(log, 1) if name in self._asked), default=0)
+        end = max((at for at, (name, _) in enumerate(self._log, 1) if name in self._asked), default=0)
         for worker in range(self.workers):
             if worker not in self.stale:
                 self._follow(worker, end)
@@ -102,7 +103,7 @@ class LaggingGateways(MemoryGateways):
         return self._proof(region.name, accepts, everyone, silence)
 
     def _follow(self, worker: int, end: int) -> None:
-        for name, record in self._cluster.log[self._at[worker] : end]:
+        for name, record in self._log[self._at[worker] : end]:
             if record is None:
                 self._views[worker].pop(name, None)
             else:

@@ -1,12 +1,12 @@
 """An operator under random edits, faults and crashes, and what must hold whatever happens."""
 
 import asyncio
-import itertools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -16,17 +16,17 @@ from cooper_crds.conditions import Condition, find_condition
 from cooper_crds.fields import timestamp
 from cooper_crds.names import domain_record_name, key_record_name
 from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Owner, Record
-from cooper_crds.rotation import ROTATE_AT, WorkloadName
+from cooper_crds.rotation import ROTATE_AT
 from cooper_crds.sealing import open_sealed, recipient_of
-from cooper_crds.stored import Workload
-from cooper_operator.cluster.port import ClusterError, Credentials, Object, Ref, StoredRecord
+from cooper_operator.cluster.port import Credentials, Object, Ref, StoredRecord
 from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.plan.keys import reaches
 from cooper_operator.reconcile.operator import Intervals, Operator
 from cooper_operator.reconcile.reading import read
-from support.lagging_gateways import LaggingGateways, LoggedCluster, View
-from support.late_view import LateView
-from support.no_echoes import NoEchoes
+from support.disk_crashes import Crash
+from support.lagging_gateways import LaggingGateways, View
+from support.memory_stage import MemoryStage
+from support.stages import StageMaker, is_system
 from support.wanted_rights import may_have, rights_of, wanted_domains, wanted_rights
 
 _T = TypeVar("_T")
@@ -48,8 +48,6 @@ LASTING = {
     "Expired",
 }
 _WRITES = ("create", "update", "delete", "replace", "annotate")
-#: A workload that uses a Secret.
-WEB = WorkloadName(kind="Deployment", name="web")
 #: Who keys are sealed to that are delivered once.
 IDENTITY = X25519PrivateKey.from_private_bytes(bytes([7] * 32))
 RECIPIENT = recipient_of(IDENTITY)
@@ -79,7 +77,10 @@ class Ports:
             await self._die()
         if writes:
             self.writes.append(name)
-        result = await action()
+        try:
+            result = await action()
+        except Crash:
+            await self._die()
         if last:
             await self._die()
         if self._rng.random() < 0.3:
@@ -92,9 +93,10 @@ class Ports:
         self.left -= 1
         return self.left == 0
 
-    async def _die(self) -> None:
+    async def _die(self) -> NoReturn:
         self.dead.set()
         await asyncio.get_running_loop().create_future()
+        raise AssertionError("the dead do nothing")
 
 
 class _Port:
@@ -109,54 +111,57 @@ class _Port:
         return lambda *args, **more: self._ports.call(name, lambda: method(*args, **more))
 
 
-class _Watched(LoggedCluster):
-    """Calls back after each write that promises something."""
+class _Told:
+    """The port, which calls back after each write that promises something."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.delivered: Callable[[Mapping[str, str], str], None]
-        self.said: Callable[[Object], None]
-        self.issued: Callable[[Record], None]
-        self.moved: Callable[[BucketRecord, BucketRecord], None]
+    def __init__(self, port: Any, model: "Model") -> None:
+        self._port = port
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
 
     async def create_record(self, name: str, record: Record) -> StoredRecord:
-        stored = await super().create_record(name, record)
-        self.issued(record)
-        return stored
+        try:
+            return await self._port.create_record(name, record)
+        finally:  # an operator that died within it may have written it
+            if self._model.stage.stored(name) == record:
+                self._model.check_issued(record)
 
     async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
-        stored, before = await super().update_record(current, record), current.record
-        if isinstance(before, BucketRecord) and isinstance(record, BucketRecord) and before.owner != record.owner:
-            self.moved(before, record)
-        return stored
+        before = current.record
+        try:
+            return await self._port.update_record(current, record)
+        finally:
+            moved = isinstance(before, BucketRecord) and isinstance(record, BucketRecord)
+            if moved and before.owner != record.owner and self._model.stage.stored(current.name) == record:
+                self._model.check_moved(before, record)
 
     async def create_credentials(
-        self,
-        namespace: str,
-        name: str,
-        data: Mapping[str, str],
-        owner: Object,
-        access_key_id: str,
-        in_config_map: Set[str] = frozenset(),
+        self, namespace: str, name: str, data: Mapping[str, str], owner: Object, access_key_id: str, *more: Any
     ) -> None:
-        await super().create_credentials(namespace, name, data, owner, access_key_id, in_config_map)
-        self.delivered(data, access_key_id)
+        with self._delivering(data, access_key_id):
+            await self._port.create_credentials(namespace, name, data, owner, access_key_id, *more)
 
     async def update_credentials(
-        self,
-        current: Credentials,
-        data: Mapping[str, str],
-        owner: Object,
-        access_key_id: str,
-        in_config_map: Set[str] = frozenset(),
+        self, current: Credentials, data: Mapping[str, str], owner: Object, access_key_id: str, *more: Any
     ) -> None:
-        await super().update_credentials(current, data, owner, access_key_id, in_config_map)
-        self.delivered(data, access_key_id)
+        with self._delivering(data, access_key_id):
+            await self._port.update_credentials(current, data, owner, access_key_id, *more)
 
     async def update_status(self, obj: Object) -> Object:
-        written = await super().update_status(obj)
-        self.said(written)
+        written = await self._port.update_status(obj)
+        self._model.check_said(written)
         return written
+
+    @contextmanager
+    def _delivering(self, data: Mapping[str, str], key_id: str) -> Iterator[None]:
+        try:
+            yield
+        except Crash:
+            self._model.check_delivered(data, key_id)  # some of it may be there
+            raise
+        self._model.check_delivered(data, key_id)
 
 
 class _Unexpected(logging.Handler):
@@ -174,24 +179,18 @@ class _Unexpected(logging.Handler):
 class Model:
     """The world as people and misfortune change it. `violations` collects promises that were broken."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, make_stage: StageMaker | None = None) -> None:
         self._rng = random.Random(seed)
-        self._echoes = bool(seed % 2)  # whether the watch tells what the operator wrote itself; if not, nothing resyncs
         random.seed(seed)
-        numbers = itertools.count(1)
         self.violations: list[str] = []
-        self._numbers = 0  # of namespaces and of records that were made up
-        self.cluster = _Watched(self.now, lambda: f"00000000-0000-4000-8000-{next(numbers):012d}")
-        self.cluster.delivered = self._check_delivered
-        self.cluster.said = self._check_said
-        self.cluster.issued = self._check_issued
-        self.cluster.moved = self._check_moved
+        self._numbers = 0  # of records that were made up
+        make_stage = make_stage or partial(MemoryStage, echoes=bool(seed % 2))
+        self.stage = make_stage(self._rng, self.now)
         self._homes: dict[str, str] = {}  # UID of the namespace that has the data, or had it last, by the data's id
         self._named: set[tuple[str, str]] = set()  # S3 name and namespace that the Region ever named
         self.suffixes: list[dict[str, Any]] = []  # of domains, as they are to be in the end
         self._let: list[list[dict[str, Any]]] = []  # the same, at any time
-        self.cluster.workloads["default", WEB] = Workload(WEB, "1")
-        self.gateways = LaggingGateways(self.cluster)
+        self.gateways = LaggingGateways(self.stage.log)
         self.gateways.purged_at_once = 1
         self.foreign: set[str] = set()
         self._delivered: set[str] = set()
@@ -209,16 +208,15 @@ class Model:
         logger = logging.getLogger("cooper_operator")
         logger.handlers, logger.propagate = [self._unexpected], False
         self.ports = Ports(self._rng)
-        told = self.cluster if self._echoes else NoEchoes(self.cluster, asyncio.get_running_loop().time)
-        late = LateView(told, self._rng)
+        port, recollection = self.stage.open(self.ports.dead)
         self._operator = Operator(
-            self.ports(late),
+            self.ports(_Told(port, self)),
             self.ports(self.gateways),
             system_key=SystemKey(),
-            recollection=late.seen,
+            recollection=recollection,
             clock=self.now,
             default_endpoint="http://127.0.0.1:9000",
-            intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0 if self._echoes else NEVER),
+            intervals=Intervals(intents=NEVER, usage=NEVER, sweep=30.0, resync=50.0 if self.stage.echoes else NEVER),
         )
         self._running = asyncio.create_task(self._operator.run())
 
@@ -226,10 +224,17 @@ class Model:
         if self._operator is not None and self._running is not None:
             await self._operator.stop()
             await self._running
+            await self.stage.close()
         self._operator = self._running = None
 
-    async def crash_within(self, writes: int) -> None:
-        """Let the operator die at one of its next writes, at the latest after five seconds; another one is started."""
+    def start_again(self) -> None:
+        """Start the operator, if none runs."""
+        if self._operator is None:
+            self.start()
+
+    async def crash_within(self, writes: int | None) -> None:
+        """Let the operator die at one of its next writes, or (None) when the stage says so, at the latest after five
+        seconds; another one is started."""
         self.ports.left = writes
         try:
             async with asyncio.timeout(5):
@@ -249,39 +254,19 @@ class Model:
         if kind == "Region":
             self._let.append(spec.get("domainSuffixes", []))
         self._named |= {(each["bucketName"], each["namespace"]) for each in spec.get("adoptions", ())}
-        try:
-            await self.cluster.apply(manifest)
-        except ClusterError:
-            pass  # the API server does not take every edit
+        await self.stage.apply(manifest)
 
     async def delete(self, kind: Any, name: str) -> None:
-        ref = ref_of(kind, name)
-        try:
-            obj = await self.cluster.get(ref)
-            if obj is not None:
-                await self.cluster.delete(ref, obj["metadata"]["uid"])
-        except ClusterError:
-            pass
-
-    async def make_anew(self, namespace: str) -> None:
-        """A namespace is deleted, and where that came to an end soon another one of its name is made."""
-        for ref in [each for each in self.cluster._objects.entries if each.namespace == namespace]:
-            await self.delete(ref.kind, f"{namespace}/{ref.name}")
-        await asyncio.sleep(5)
-        if not any(each.namespace == namespace for each in self.cluster._objects.entries):
-            self._numbers += 1
-            self.cluster.namespaces[namespace] = f"{namespace} anew {self._numbers}"
+        await self.stage.delete(ref_of(kind, name))
 
     async def orphan(self, name: str, objects: int) -> None:
         """A Bucket's record, as an operator that was killed left it when the Bucket was gone already."""
         uid = f"00000000-0000-4000-9000-{self._numbers:012d}"
         self._numbers += 1
         lost = BucketRecord(name, uid, Owner("default", "lost", uid), region="local", deletion_policy="Delete")
-        try:
-            await self.cluster.create_record(f"bucket-{name}", lost)
-        except ClusterError:
-            return
-        self.gateways.bucket(uid).objects = objects
+        if await self.stage.leave_record(f"bucket-{name}", lost):
+            self.check_issued(lost)
+            self.gateways.bucket(uid).objects = objects
 
     async def let_domains(self, suffixes: list[dict[str, Any]]) -> None:
         """The Region says anew which domains which namespaces may have."""
@@ -295,59 +280,40 @@ class Model:
     async def lose_domain(self, domain: str) -> None:
         """The record of a domain of a Bucket that is gone without its finalizer."""
         lost = DomainRecord(domain, "lost", "d", Owner("default", "lost", NOBODY), "local")
-        try:
-            await self.cluster.create_record(domain_record_name(domain), lost)
-        except ClusterError:
-            pass
+        await self.stage.leave_record(domain_record_name(domain), lost)
 
     async def rotate(self, kind: Any, name: str) -> None:
         """Somebody wants a new key now."""
-        try:
-            obj = await self.cluster.get(ref_of(kind, name))
-            if obj is not None:
-                metadata = dict(obj["metadata"])
-                metadata["annotations"] = {**metadata.get("annotations", {}), ROTATE_AT: timestamp(self.now())}
-                await self.cluster.update({**obj, "metadata": metadata})
-        except ClusterError:
-            pass
-
-    def roll_out(self, ended: bool) -> None:
-        """The Pods of the workload are as its template says, or they cannot be."""
-        found = self.cluster.workloads["default", WEB]
-        self.cluster.workloads["default", WEB] = replace(found, waiting="" if ended else "Pods that are new: 0 of 1")
+        await self.stage.annotate(ref_of(kind, name), ROTATE_AT, timestamp(self.now()))
 
     async def recall(self, kind: Any, name: str) -> None:
         """Somebody puts back the manifest of a resource, if it is being deleted."""
-        ref = ref_of(kind, name)
-        if ref in self.cluster._objects.entries and not self.cluster.unavailable:
-            await self.cluster.recall(ref)
+        await self.stage.recall(ref_of(kind, name))
 
     def set_foreign(self, name: str) -> None:
         """Somebody else makes a Secret, where there is none."""
-        if ("default", name) not in self.cluster._secrets:
-            self.cluster.set_credentials("default", name, FOREIGN)
+        if ("default", name) not in self.stage.credentials():
+            self.stage.set_credentials("default", name, FOREIGN)
             self.foreign.add(name)
 
     def spoil_secret(self, name: str, *, remove: bool) -> None:
         """Somebody edits or removes a Secret that is the operator's."""
-        if name in self.foreign or ("default", name) not in self.cluster._secrets:
+        if name in self.foreign or ("default", name) not in self.stage.credentials():
             return
         if remove:
-            self.cluster.remove_credentials("default", name)
+            self.stage.remove_credentials("default", name)
         else:
-            self.cluster.set_credentials("default", name, {"ACCESS_KEY": "edited"})
+            self.stage.set_credentials("default", name, {"ACCESS_KEY": "edited"})
 
     def damage(self, number: int) -> None:
         """Damage some record but the operator's own key."""
-        names = sorted(self.cluster._records)
-        names = [n for n in names if not (isinstance(found := self.cluster.stored(n), KeyRecord) and found.system)]
+        names = sorted(name for name, record in self.stage.records().items() if not is_system(record))
         if names:
-            self.cluster.damage_record(names[number % len(names)])
+            self.stage.damage_record(names[number % len(names)])
 
     async def fill(self, objects: int) -> None:
         """Clients write objects in all buckets that are open, or delete those that are anywhere."""
-        for name in list(self.cluster._records):
-            found = self.cluster.stored(name)
+        for found in self.stage.records().values():
             if objects and isinstance(found, BucketRecord) and not self.gateways.bucket(found.data_id).closed:
                 self.gateways.bucket(found.data_id).objects = objects
         for bucket in self.gateways.data.values():
@@ -355,9 +321,9 @@ class Model:
 
     # What must hold at every write
 
-    def _check_delivered(self, data: Mapping[str, str], key_id: str) -> None:
+    def check_delivered(self, data: Mapping[str, str], key_id: str) -> None:
         self._delivered.add(key_id)
-        record = self.cluster.stored(key_record_name(key_id))
+        record = self.stage.stored(key_record_name(key_id))
         if record is None:
             return  # damaged or removed since it was proven
         if key_id not in data.values():
@@ -365,10 +331,10 @@ class Model:
         if not all(any(_knows(view, key_id, value) for value in data.values()) for view in self.gateways.views()):
             self.violations.append(f"delivered key {key_id} that not every worker accepts")
 
-    def _check_moved(self, before: BucketRecord, after: BucketRecord) -> None:
+    def check_moved(self, before: BucketRecord, after: BucketRecord) -> None:
         """Data changes hands where it was retained, its Bucket is gone, and it is that namespace's or was named."""
         home, now = self._homes.get(before.data_id, ""), self._namespace_uid(after)
-        if not before.retained or before.owner.uid in self.cluster._objects.uids:
+        if not before.retained or before.owner.uid in self.stage.uids():
             self.violations.append(f"data under {before.name} was adopted while it was in use")
         if home != now and (after.name, after.owner.namespace) not in self._named:
             self.violations.append(f"data under {before.name} was adopted from another namespace")
@@ -379,10 +345,9 @@ class Model:
         self._homes[after.data_id] = now
 
     def _namespace_uid(self, record: BucketRecord) -> str:
-        namespace = record.owner.namespace
-        return self.cluster.namespaces.get(namespace, f"uid-of-{namespace}")
+        return self.stage.home_of(record.owner.namespace)
 
-    def _check_issued(self, record: Record) -> None:
+    def check_issued(self, record: Record) -> None:
         if isinstance(record, BucketRecord):
             self._homes[record.data_id] = self._namespace_uid(record)
         if isinstance(record, DomainRecord) and record.owner.uid != NOBODY:
@@ -391,13 +356,13 @@ class Model:
                 self.violations.append(f"{record.owner.name} has the domain {name}, which it was never let have")
         if not isinstance(record, KeyRecord) or record.system:
             return
-        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        stored = self.stage.records().values()
         keys = [each for each in stored if isinstance(each, KeyRecord) and each.owner.uid == record.owner.uid]
         live = [each for each in keys if each.state == "Active" and (each.not_after or EPOCH * 2) > self.now()]
         if len(live) > 2:
             self.violations.append(f"{record.owner.name} has {len(live)} keys that work")
 
-    def _check_said(self, obj: Object) -> None:
+    def check_said(self, obj: Object) -> None:
         self._check_refusal(obj)
         if obj["kind"] == "AccessKey":
             self._check_accepted(read(obj, AccessKey))
@@ -424,7 +389,7 @@ class Model:
         meta, status = access_key.metadata, access_key.status
         if status is None or not _holds(status.conditions, "Rotated", meta.generation):
             return
-        record = self.cluster.stored(key_record_name(status.access_key_id or ""))
+        record = self.stage.stored(key_record_name(status.access_key_id or ""))
         former = record.replaces if isinstance(record, KeyRecord) else ""
         for key in (key for view in self.gateways.views() for key in _keys(view)):
             if key.access_key_id == former and self._could_be_used(key):
@@ -435,14 +400,14 @@ class Model:
         once = None if access_key.status is None else access_key.status.once
         if once is None or once.access_key_id in self._delivered:
             return
-        self._check_delivered(open_sealed(IDENTITY, once.access_key_id, once.sealed), once.access_key_id)
+        self.check_delivered(open_sealed(IDENTITY, once.access_key_id, once.sealed), once.access_key_id)
 
     def _check_accepted(self, access_key: AccessKey, *, always: bool = False) -> None:
         """A key that is said to be ready works everywhere, and serves nowhere what was withdrawn."""
         meta, status = access_key.metadata, access_key.status
         if status is None or not (always or _holds(status.conditions, "Ready", meta.generation)):
             return
-        record = self.cluster.stored(key_record_name(status.access_key_id or ""))
+        record = self.stage.stored(key_record_name(status.access_key_id or ""))
         if not isinstance(record, KeyRecord) or (always and record.state != "Active"):
             return  # damaged or removed since it was proven
         granted = {grant.bucket for grant in record.grants}
@@ -469,7 +434,7 @@ class Model:
         meta, status = bucket.metadata, bucket.status
         if status is None or not _holds(status.conditions, "Ready", meta.generation):
             return
-        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        stored = self.stage.records().values()
         keys = [key for key in stored if isinstance(key, KeyRecord) and self._could_be_used(key)]
         for view in self.gateways.views():
             known = view.get(f"bucket-{status.bucket_name}")
@@ -488,9 +453,9 @@ class Model:
 
     def check_refusals(self) -> None:
         """What was said to be refused stays so while the spec is the same, and so does what was deleted."""
-        for entry in list(self.cluster._objects.entries.values()):
-            self._check_refusal(entry.obj)
-        live = self.cluster._objects.uids
+        for obj in self.stage.objects():
+            self._check_refusal(obj)
+        live = self.stage.uids()
         for key in (key for view in self.gateways.views() for key in _keys(view)):
             if key.owner.uid not in live and self._could_be_used(key):
                 self.violations.append(f"{key.owner.name} is gone, and a worker honours its key")
@@ -499,23 +464,21 @@ class Model:
 
     async def converge(self) -> None:
         """Let everything run again, and time pass; then do as told about records that nothing can replace."""
-        self.cluster.unavailable, self.gateways.away = None, False
+        await self.stage.settle()
+        self.gateways.away = False
         self.gateways.stale.clear()
         await self.fill(0)
         await self.apply("Region", "local", self._region())
-        for entry in list(self.cluster._objects.entries.values()):
-            if (spec := _without_interval(entry.obj["spec"])) is not None:  # which would never come to an end
-                await self.apply(entry.obj["kind"], _name_of(entry.obj), spec)
+        await self.stage.edit_all(_without_interval)  # which would never come to an end
         if self._operator is None or self.ports.dead.is_set():
             await self.stop()
             self.start()
         self.ports.left = None
-        self.roll_out(True)
         await asyncio.sleep(130)
         self.check_refusals()
-        damaged = (await self.cluster.list_records()).damaged
-        for each in damaged:
-            self.cluster.drop_record(each.name)
+        damaged = [name for name, record in self.stage.records().items() if record is None]
+        for name in damaged:
+            self.stage.drop_record(name)
         if damaged:
             for worker in range(self.gateways.workers):
                 self.gateways.catch_up(worker)
@@ -526,32 +489,37 @@ class Model:
         self.violations += self._leftovers()
         self.violations += self._taken_over()
         self.violations += self._wrong_domains()
-        for entry in list(self.cluster._objects.entries.values()):
-            self._check_said(entry.obj)
-            if entry.obj["kind"] == "AccessKey":
-                self._check_accepted(read(entry.obj, AccessKey), always=True)
-                self.violations += self._wrong_rights(read(entry.obj, AccessKey))
-            self.violations += self._unsettled(entry.obj)
-        held = [self.cluster._secrets.get(("default", name)) for name in self.foreign]
+        self.violations += self.stage.faults()
+        for obj in self.stage.objects():
+            self.check_said(obj)
+            if obj["kind"] == "AccessKey":
+                self._check_accepted(read(obj, AccessKey), always=True)
+                self.violations += self._wrong_rights(read(obj, AccessKey))
+            self.violations += self._unsettled(obj)
+        secrets = self.stage.credentials()
+        held = [secrets.get(("default", name)) for name in self.foreign]
         if any(each is None or dict(each.data) != FOREIGN for each in held):
             self.violations.append("a Secret of somebody else was changed")
         await self.stop()
+        versions = self.stage.versions()
         self.gateways.calls.clear()
         self.start()
         await asyncio.sleep(25)
         if (writes := self.ports.writes) and writes != ["create_record", "delete_record"]:
             self.violations.append(f"a restart of what is settled writes: {writes}")
+        if changed := dict(self.stage.versions().items() ^ versions.items()):
+            self.violations.append(f"a restart of what is settled changes: {sorted(changed)}")
         if self.gateways.calls:
             self.violations.append(f"a restart of what is settled asks: {self.gateways.calls}")
 
     def _wrong_rights(self, access_key: AccessKey) -> Iterator[str]:
         """A key that is in use may do what its AccessKey and others' BucketGrants say, and nothing else."""
         status = access_key.status
-        record = self.cluster.stored(key_record_name((status and status.access_key_id) or ""))
+        record = self.stage.stored(key_record_name((status and status.access_key_id) or ""))
         if not isinstance(record, KeyRecord) or record.state != "Active":
             return
-        objects = [entry.obj for entry in self.cluster._objects.entries.values()]
-        stored = [self.cluster.stored(name) for name in list(self.cluster._records)]
+        objects = self.stage.objects()
+        stored = self.stage.records().values()
         buckets = [each for each in stored if isinstance(each, BucketRecord)]
         wanted, found = wanted_rights(access_key, objects, buckets), rights_of(record, buckets)
         name = access_key.metadata.name
@@ -564,10 +532,9 @@ class Model:
             yield f"{name} is delivered in another way than it asks for"
 
     def _leftovers(self) -> Iterator[str]:
-        live = self.cluster._objects.uids
+        live = self.stage.uids()
         active: dict[str, int] = {}
-        for name in self.cluster._records:
-            record = self.cluster.stored(name)
+        for name, record in self.stage.records().items():
             if isinstance(record, KeyRecord) and not record.system:
                 overlaps = record.superseded_at is not None and (record.not_after or 0) > self.now()
                 active[record.owner.uid] = active.get(record.owner.uid, 0) + (record.state == "Active" and not overlaps)
@@ -578,10 +545,12 @@ class Model:
             if isinstance(record, BucketRecord) and record.owner.uid not in live and record.deletion_policy != "Retain":
                 yield f"record {name} keeps its name for nobody"
         yield from (f"{uid} has {count} keys" for uid, count in active.items() if count > 1)
-        for (_, name), secret in self.cluster._secrets.items():
+        for (_, name), secret in self.stage.credentials().items():
             if secret.owner_uid is None:
+                if name not in self.foreign:
+                    yield f"Secret {name} is taken for somebody else's"
                 continue
-            record = self.cluster.stored(key_record_name(secret.access_key_id or ""))
+            record = self.stage.stored(key_record_name(secret.access_key_id or ""))
             if not isinstance(record, KeyRecord) or record.owner.uid != secret.owner_uid or record.state != "Active":
                 yield f"Secret {name} holds no key that is in use"
             elif not {record.access_key_id, record.secret_key} <= set(secret.data.values()):
@@ -589,8 +558,8 @@ class Model:
 
     def _wrong_domains(self) -> Iterator[str]:
         """Each domain that somebody asks for who may have it is one of theirs, and no other is anybody's."""
-        objects = [entry.obj for entry in self.cluster._objects.entries.values()]
-        stored = [self.cluster.stored(name) for name in self.cluster._records]
+        objects = self.stage.objects()
+        stored = self.stage.records().values()
         buckets = [each for each in stored if isinstance(each, BucketRecord)]
         wanted = wanted_domains(objects, buckets, self.suffixes)
         found = {each.name: each for each in stored if isinstance(each, DomainRecord)}
@@ -611,7 +580,7 @@ class Model:
     def _taken_over(self) -> Iterator[str]:
         """A name belongs to one bucket, and an id to one secret, until their record is gone."""
         before: dict[str, str] = {}
-        for name, record in self.cluster.log:
+        for name, record in self.stage.log:
             whose = _whose(record)
             if name in before and whose and before[name] != whose:
                 yield f"record {name} was taken over"
@@ -620,7 +589,7 @@ class Model:
                 before[name] = whose
 
     def _buckets_of(self, uid: str) -> list[BucketRecord]:
-        stored = [self.cluster.stored(name) for name in self.cluster._records]
+        stored = self.stage.records().values()
         return [each for each in stored if isinstance(each, BucketRecord) and each.owner.uid == uid]
 
     def _unsettled(self, obj: Object) -> Iterator[str]:
@@ -649,10 +618,6 @@ def ref_of(kind: Any, name: str) -> Ref:
     """A resource of the namespace `default`, or by `namespace/name`; or a Region."""
     namespace, _, rest = name.rpartition("/")
     return Ref(kind, "" if kind == "Region" else namespace or "default", rest)
-
-
-def _name_of(obj: Object) -> str:
-    return "/".join(filter(None, (obj["metadata"].get("namespace"), obj["metadata"]["name"])))
 
 
 def _without_interval(spec: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -72,6 +72,7 @@ class CredentialFiles:
                 with suppress(PermissionError), safe_files.opened(root, name) as folder:
                     safe_files.remove_temporaries(folder)
         self._notes = self._load_notes()
+        self._settle_notes()
         self._seen = self._signatures()
 
     def get(self, namespace: str, name: str) -> Credentials | None:
@@ -217,6 +218,13 @@ class CredentialFiles:
         except OSError as error:
             raise _unavailable(*key, "noted", error) from None
         self._notes.pop(key, None)
+
+    def _settle_notes(self) -> None:
+        """Decide now whether a file is ours that a crash came before or after: once it was edited nothing tells."""
+        for key, note in list(self._notes.items()):
+            found = self._find(*key) if note.pending else None
+            if found is not None and self._owner_uid(key, found) is not None:
+                self._write_note(key, msgspec.structs.replace(note, pending=False))
 
     def _load_notes(self) -> dict[Key, _Note]:
         notes: dict[Key, _Note] = {}

@@ -8,39 +8,13 @@ import pytest
 
 from cooper_crds.records import KeyRecord, Owner
 from cooper_operator.cluster.port import AlreadyExists, Ref
+from support.disk_crashes import Crash, CrashAfter
 from unit.cluster.cluster_harness import CREDENTIALS, FILES, KEY_ID, FolderHarness, access_key, bucket
 
 BUCKET = Ref("Bucket", "default", "photos")
 KEY = Ref("AccessKey", "default", "photos")
 FINALIZER = "cooper.dev/gateway"
 RECORD = KeyRecord("AKIAAAAAAAAAAAAAAAAA", "secret", Owner("default", "photos", "u"), 1)
-STEPS = ("open", "link", "rename", "unlink", "mkdir", "fsync")
-
-
-class Crash(BaseException):
-    """The process is gone: no handler of errors sees it."""
-
-
-class CrashAfter:
-    """Lets a number of steps that change the disk happen, and then none, not even those of clean-up."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-        self.left = steps
-        self.crashed = False
-        for name in STEPS:
-            monkeypatch.setattr(os, name, self._wrapped(getattr(os, name), name))
-
-    def _wrapped(self, real: Any, name: str) -> Any:
-        def step(*args: Any, **kwargs: Any) -> Any:
-            if name == "open" and not args[1] & os.O_CREAT:
-                return real(*args, **kwargs)
-            if self.left <= 0:
-                self.crashed = True
-                raise Crash
-            self.left -= 1
-            return real(*args, **kwargs)
-
-        return step
 
 
 async def life(folder: FolderHarness) -> None:
@@ -113,6 +87,33 @@ async def check_recovery(harness: FolderHarness) -> None:
     left = [path for path in harness.state.parent.rglob("*") if path.name.endswith(".cooper-tmp")]
     left += [path for path in harness.credentials.rglob("*") if path.is_file()]
     assert left == []
+
+
+async def test_a_file_is_ours_after_an_edit_too_though_a_crash_came_right_after_it_was_written(
+    folder: FolderHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await folder.cluster.create(access_key())
+    link = os.link
+    with monkeypatch.context() as patch:
+
+        def crash(*args: Any, **kwargs: Any) -> None:
+            raise Crash
+
+        def last(*args: Any, **kwargs: Any) -> None:
+            link(*args, **kwargs)
+            patch.setattr(os, "rename", crash)
+
+        patch.setattr(os, "link", last)
+        with pytest.raises(Crash):
+            await folder.cluster.create_credentials("default", "photos", CREDENTIALS, key, KEY_ID)
+    await folder.reopen()
+    assert await folder.cluster.get_credentials("default", "photos")
+    await folder.set_credentials("default", "photos", {"ACCESS_KEY": "edited"})
+    found = await folder.cluster.get_credentials("default", "photos")
+    assert found
+    assert (found.owner_uid, found.access_key_id) == (key["metadata"]["uid"], KEY_ID)
+    await folder.cluster.delete_credentials(found)
+    assert await folder.cluster.get_credentials("default", "photos") is None
 
 
 async def test_crash_between_the_note_and_a_foreign_file_takes_nothing_over(
