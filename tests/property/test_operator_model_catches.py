@@ -26,7 +26,6 @@ from cooper_operator.plan.snapshot import BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
 from property.test_operator_model import (
     ACTS,
-    BACK_AFTER,
     CLASHES,
     HEIR,
     NAMES,
@@ -242,7 +241,6 @@ _WANTED: tuple[int, st.SearchStrategy[Act]] = (
     1,
     st.tuples(st.just("key"), st.just("ci"), st.just({"grants": [{"bucket": "aaa"}], "secretName": "app"})),
 )
-_BACK = st.tuples(st.just("recall"), st.just(("Bucket", "aaa")), BACK_AFTER)
 _DELETED = st.tuples(st.just("deleted over S3"), st.just("aaa"))
 #: In what there is of the operator on folders only: what is broken, in which lives that shows soon, and how.
 FOLDER_BREAKS: dict[str, tuple[Break, st.SearchStrategy[Any], str]] = {
@@ -255,7 +253,7 @@ FOLDER_BREAKS: dict[str, tuple[Break, st.SearchStrategy[Any], str]] = {
     "keeps changes of records to itself": (keeps_records_in_memory, steps_of([_WANTED]), "is not ready"),
     "goes on though the file is back": (
         calls_no_deletion_off,
-        steps_of([(1, _BACK)]),
+        st.just([(("fill", 3), 0.3), (("recall", ("Bucket", "aaa"), 4.0), 3.0)] * 3),  # objects hold a deletion up
         "was put back, and its deletion goes on",
     ),
     "makes anew what was deleted over S3": (
