@@ -8,11 +8,12 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cooper_crds.kubernetes import GROUP
 from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
 from e2e.kind.cluster import Cluster
@@ -104,7 +105,9 @@ class System:
         return name
 
     async def leave(self, name: str) -> None:
-        """A tenant's namespace begins to go."""
+        """A tenant's namespace begins to go. Not before an API server that was away lists our kinds again: a namespace
+        that is deleted then goes without what is in it, which stays there for ever."""
+        await self._kinds_are_listed()
         self._tenants.remove(name)
         self._leaving.append(name)
         await self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
@@ -158,6 +161,13 @@ class System:
     def clients(self, credentials: Mapping[str, str]) -> list[Any]:
         """boto3 with a Secret's values, at each gateway."""
         return [s3_client({**credentials, "ENDPOINT": each.endpoint}) for each in self.gateways]
+
+    async def _kinds_are_listed(self) -> None:
+        named = ""
+        async with asyncio.timeout(60):
+            while len(named.split()) < len(PLURALS):
+                with suppress(AssertionError):  # a part of the API may be away
+                    named = await self.kubectl("api-resources", f"--api-group={GROUP}", "-o", "name")
 
     # The programs
 
