@@ -23,7 +23,7 @@ from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, Owner, Re
 from cooper_crds.region import Region
 from cooper_operator.plan.bucket import wanted_record
 from cooper_operator.plan.domains import claim
-from cooper_operator.plan.keys import SERIALS, tombstone
+from cooper_operator.plan.keys import SERIALS, serial_of, tombstone
 from cooper_operator.plan.region import region_record, unread
 
 #: How many keys of an AccessKey are tried when its status does not name the one: former keys, or one that was made just
@@ -68,10 +68,9 @@ def _tombstone(name: str, access_key: AccessKey, now: float) -> KeyRecord | None
     meta, status = access_key.metadata, access_key.status
     known = status.access_key_id if status is not None else None
     current = known is not None and key_record_name(known) == name
-    for serial in range(SERIALS if current else _OTHER_SERIALS):
-        key_id = access_key_id(meta.uid, serial)
-        if key_record_name(key_id) == name:
-            owner = Owner(meta.namespace, meta.name, meta.uid)
-            region = (status.region if status is not None else None) or access_key.spec.region or ""
-            return tombstone(KeyRecord(key_id, "", owner, serial, region=region), now)
-    return None
+    serial = serial_of(meta.uid, name, SERIALS if current else _OTHER_SERIALS)
+    if serial is None:
+        return None
+    owner = Owner(meta.namespace, meta.name, meta.uid)
+    region = (status.region if status is not None else None) or access_key.spec.region or ""
+    return tombstone(KeyRecord(access_key_id(meta.uid, serial), "", owner, serial, region=region), now)

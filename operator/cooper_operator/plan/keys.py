@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from cooper_crds.access_key import AccessKey
-from cooper_crds.names import access_key_id
+from cooper_crds.names import access_key_id, key_record_name
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner, spent
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.snapshot import AccessKeySnapshot
@@ -102,6 +102,11 @@ def wanted_key(
     )
 
 
+def serial_of(uid: str, record: str, most: int) -> int | None:
+    """Which key of an AccessKey has a record of that name; None where none of the first `most` has."""
+    return next((serial for serial in range(most) if key_record_name(access_key_id(uid, serial)) == record), None)
+
+
 def next_serial(access_key: AccessKey, keys: list[StoredRecord]) -> int:
     """One that no key had, of those known, the newest first: an id that was refused is not used again. Where no record
     is left, status tells the last; after one that is not among the first ones the next is far from all of them."""
@@ -110,6 +115,5 @@ def next_serial(access_key: AccessKey, keys: list[StoredRecord]) -> int:
     told = access_key.status.access_key_id if access_key.status is not None else None
     if told is None:
         return 0
-    known = (serial for serial in range(NEAR_SERIALS) if access_key_id(access_key.metadata.uid, serial) == told)
-    last = next(known, None)
+    last = serial_of(access_key.metadata.uid, key_record_name(told), NEAR_SERIALS)
     return SERIALS + zlib.crc32(told.encode()) if last is None else last + 1

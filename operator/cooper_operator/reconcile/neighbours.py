@@ -47,15 +47,18 @@ class Neighbours:
                 found.append(region)
         return tuple(found)
 
-    async def surroundings(self, named: str | None, observed: Observed) -> Surroundings:
-        """The Region of that name, or all where none is named, and the record of one that is gone."""
-        if named is None:
+    async def surroundings(self, named: str | None, observed: Observed, *, every: bool = False) -> Surroundings:
+        """The Region of that name, or all where none is named or `every` one matters, and the record of one that is
+        gone."""
+        if named is None or every:
             regions = await self.all_regions(observed)
-            recorded = self._index.regions if find_home(None, Surroundings(regions)).record is None else set[str]()
         else:
             region = read_related(await self.resource(Ref("Region", "", named), observed), Region)
             regions = () if region is None else (region,)
-            recorded = set[str]() if region is not None else {named}
+        if named is None:
+            recorded = self._index.regions if find_home(None, Surroundings(regions)).record is None else set[str]()
+        else:
+            recorded = {named} - {each.metadata.name for each in regions}
         return Surroundings(regions, await self.region_record(recorded, observed.look), self._default_endpoint)
 
     async def region_record(self, names: Iterable[str], look: Look) -> RegionRecord | None:

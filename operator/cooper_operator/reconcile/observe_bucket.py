@@ -46,9 +46,8 @@ class BucketObserver:
         """A Bucket that is there."""
         meta = bucket.metadata
         owned = await self._neighbours.bucket_record(bucket, observed.look)
-        around = await self._neighbours.surroundings(wanted_region(bucket, owned), observed)
-        if bucket.spec.domains:
-            around = replace(around, regions=await self._neighbours.all_regions(observed))
+        named, every = wanted_region(bucket, owned), bool(bucket.spec.domains)
+        around = await self._neighbours.surroundings(named, observed, every=every)
         claim = owned
         if owned is None and (name := wanted_name(bucket, around, None)):
             claim = await self._cluster.get_record(bucket_record_name(name))

@@ -53,7 +53,6 @@ class Relations:
 
     def __init__(self) -> None:
         self._seen: dict[Ref, dict[Ref, Facts]] = {}
-        self._uses: dict[Ref, set[str]] = {}  # other namespaces whose Buckets each saw
         self._dependents: dict[Ref, set[Ref]] = {}
         self._looks: list[dict[Ref, Facts]] = []  # under way: what has settled since each began
 
@@ -73,14 +72,10 @@ class Relations:
             self._dependents[related].discard(dependent)
             if not self._dependents[related]:
                 del self._dependents[related]
-        self._uses.pop(dependent, None)
         if not seen:
             self._seen.pop(dependent, None)
             return
         self._seen[dependent] = dict(seen)
-        uses = {each.namespace for each in seen if each.kind == "Bucket" and each.namespace != dependent.namespace}
-        if uses:
-            self._uses[dependent] = uses
         for related in seen:
             self._dependents.setdefault(related, set()).add(dependent)
 
@@ -90,7 +85,9 @@ class Relations:
 
     def uses(self, dependent: Ref, namespace: str) -> bool:
         """Whether it saw a Bucket of another namespace, which a key does where a BucketGrant lets it."""
-        return namespace in self._uses.get(dependent, ())
+        if namespace == dependent.namespace:
+            return False
+        return any(each.kind == "Bucket" and each.namespace == namespace for each in self._seen.get(dependent, ()))
 
     def settled(self, related: Ref, facts: Facts) -> list[Ref]:
         """This holds of `related` now: keep it for looks that are under way. Returns those that saw something else."""
