@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from bench.looks import refused, until
 from bench.operator_keys import run_all
-from bench.processes import memory_of
 from cooper_crds.records import KeyRecord, Record
 from cooper_crds.stored import StoredRecord
 from cooper_gateway.records.table import record_name
@@ -36,6 +35,7 @@ from e2e.gateway.records import usable_key
 from e2e.kind.cluster import Cluster
 from e2e.system.s3 import S3
 from support.gateway_rig import Gateway
+from support.process_tree import memory_of
 from support.records_fixtures import bucket, region
 from support.rig import eventually
 
@@ -122,7 +122,7 @@ async def _measure(records: Records, gateway: Gateway) -> Row:
 
 
 async def _works(key: S3) -> bool:
-    return (await key.ask("GET", "/")).status == 200
+    return not await key.problem([])
 
 
 def _started(gateway: Gateway) -> float:

@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from bench.looks import refused, until
 from bench.operator_keys import BUCKETS, Bench, run_all, values
 from bench.plots import plot
-from bench.processes import memory_of
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, from_kubeconfig
 from cooper_operator.cluster.kubernetes_objects import core_path, kind_path
@@ -37,6 +36,7 @@ from e2e.system.s3 import S3
 from e2e.system.system import System, Write, manifest
 from support.gateway_rig import Gateway
 from support.operator_rig import OperatorProcess
+from support.process_tree import memory_of
 
 SINGLE = 100  # keys that are made and revoked one by one, at most
 TENANT = "bench-scale"

@@ -23,3 +23,8 @@ class Kubectl:
         said, _ = await process.communicate(None if manifest is None else json.dumps(manifest).encode())
         assert process.returncode == 0, f"kubectl {' '.join(arguments)}: {said.decode()}"
         return said.decode()
+
+    async def define(self, kinds: Path) -> None:
+        """Apply the CRDs of a folder, and wait until the API server has them."""
+        await self("apply", "--server-side", "-f", str(kinds))
+        await self("wait", ESTABLISHED, "-f", str(kinds))

@@ -9,15 +9,15 @@ from kubernetes import client
 
 from cooper_crds.manifest import KINDS
 from e2e.crds.samples import full
-from e2e.crds.schemas import CRDS, DEFINITIONS
+from e2e.crds.schemas import CRDS
 from e2e.crds.server import Server
-from e2e.kubectl import ESTABLISHED, Kubectl
+from e2e.kubectl import Kubectl
 
 
 @pytest.fixture(scope="session")
 def installed(kubectl: Kubectl) -> None:
     """The CRDs as the chart has them."""
-    asyncio.run(_install(kubectl))
+    asyncio.run(kubectl.define(CRDS))
 
 
 @pytest.fixture(scope="package")
@@ -43,9 +43,3 @@ def stored(server: Server) -> Iterator[dict[str, str]]:
     yield names
     for kind, name in names.items():
         server.delete(kind, name)
-
-
-async def _install(kubectl: Kubectl) -> None:
-    await kubectl("apply", "--server-side", "-f", str(CRDS))
-    named = [f"crd/{each['metadata']['name']}" for each in DEFINITIONS.values()]
-    await kubectl("wait", ESTABLISHED, *named)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from cooper_operator.cluster.kubernetes_objects import PLURALS
-from e2e.kubectl import ESTABLISHED, Kubectl
+from e2e.kubectl import Kubectl
 from e2e.operator.rights import gateway_rights, operator_rights
 from e2e.system.system import manifest
 
@@ -69,8 +68,7 @@ def region(namespace: str) -> dict[str, Any]:
 
 
 async def test_operator_and_gateway_work_in_pods(kubectl: Kubectl, namespace: str, pod_image: str) -> None:
-    await kubectl("apply", "--server-side", "-f", str(_CRDS))
-    await kubectl("wait", ESTABLISHED, *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
+    await kubectl.define(_CRDS)
     rights = [*operator_rights(namespace)["items"], *gateway_rights(namespace)["items"]]
     service = manifest(
         "Service", namespace, _REGION, {"selector": {"app": "gateway"}, "ports": [{"name": "s3", "port": 9000}]}, "v1"

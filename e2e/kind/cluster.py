@@ -130,9 +130,9 @@ class Cluster:
             time.sleep(0.1)
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Wait until its API server answers. Raises StepFailed."""
+        """Wait until its API server answers, and lists all its kinds. Raises StepFailed."""
         deadline = time.monotonic() + seconds
-        while not self._answers():
+        while not (self._answers() and self._lists_its_kinds()):
             if time.monotonic() > deadline:
                 raise StepFailed(f"the API server of {self.name} is not back after {seconds:.0f} s")
             time.sleep(0.2)
@@ -181,6 +181,16 @@ class Cluster:
 
     def _kubectl(self, *command: str) -> None:
         run("kubectl", [self.kubectl, "--kubeconfig", self.kubeconfig, *command])
+
+    def _lists_its_kinds(self) -> bool:
+        """An API server that just came back may know of CRDs and not list their kinds yet. A namespace that is deleted
+        then goes without what there is of those, which stays for ever."""
+        kubectl = [self.kubectl, "--kubeconfig", self.kubeconfig]
+        try:
+            defined = output([*kubectl, "get", "crd", "-o", "jsonpath={.items[*].metadata.name}"]).split()
+            return set(defined) <= set(output([*kubectl, "api-resources", "-o", "name"]).split())
+        except StepFailed:
+            return False
 
     def _answers(self) -> bool:
         if not self.kubectl.exists() or not host.docker_runs():

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
-from e2e.kubectl import ESTABLISHED, Kubectl
+from e2e.kubectl import Kubectl
 from e2e.operator.harness import KubernetesHarness, Sweep
 from e2e.operator.rights import rights
 
@@ -53,8 +52,7 @@ async def harness(
 
 
 async def _prepare(kubectl: Kubectl, kubeconfig: Path, namespace: str) -> None:
-    await kubectl("apply", "--server-side", "-f", str(_CRDS))
-    await kubectl("wait", ESTABLISHED, *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
+    await kubectl.define(_CRDS)
     sweep = Sweep(kubeconfig, namespace)
     there = [f"{kind} {obj['metadata']['name']}" for kind, obj in await sweep.resources()]
     await sweep.close()

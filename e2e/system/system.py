@@ -8,16 +8,14 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cooper_crds.kubernetes import GROUP
-from cooper_operator.cluster.kubernetes_objects import PLURALS
 from e2e.accounts import account_kubeconfig
 from e2e.kind.cluster import Cluster
-from e2e.kubectl import ESTABLISHED, Kubectl
+from e2e.kubectl import Kubectl
 from e2e.operator.rights import gateway_rights, operator_rights
 from support.gateway_rig import Gateway
 from support.operator_rig import OperatorProcess
@@ -62,8 +60,7 @@ class System:
 
     async def start(self) -> "System":
         """Make namespace, rights, Service and default Region; start the programs and wait until all work."""
-        await self.kubectl("apply", "--server-side", "-f", str(_CRDS))
-        await self.kubectl("wait", ESTABLISHED, *(f"crd/{each}.cooper.dev" for each in PLURALS.values()))
+        await self.kubectl.define(_CRDS)
         await self.kubectl("create", "namespace", self.namespace)
         await self._start_gateways()
         await self._publish()
@@ -105,9 +102,7 @@ class System:
         return name
 
     async def leave(self, name: str) -> None:
-        """A tenant's namespace begins to go. Not before an API server that was away lists our kinds again: a namespace
-        that is deleted then goes without what is in it, which stays there for ever."""
-        await self._kinds_are_listed()
+        """A tenant's namespace begins to go."""
         self._tenants.remove(name)
         self._leaving.append(name)
         await self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
@@ -161,13 +156,6 @@ class System:
     def clients(self, credentials: Mapping[str, str]) -> list[Any]:
         """boto3 with a Secret's values, at each gateway."""
         return [s3_client({**credentials, "ENDPOINT": each.endpoint}) for each in self.gateways]
-
-    async def _kinds_are_listed(self) -> None:
-        named = ""
-        async with asyncio.timeout(60):
-            while len(named.split()) < len(PLURALS):
-                with suppress(AssertionError):  # a part of the API may be away
-                    named = await self.kubectl("api-resources", f"--api-group={GROUP}", "-o", "name")
 
     # The programs
 

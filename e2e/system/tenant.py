@@ -177,6 +177,15 @@ class Tenant:
             return None
 
 
+async def seconds_until(expected: Any, found: Callable[[], Awaitable[Any]]) -> float:
+    """Seconds until something is as expected; ten at most."""
+    began = time.monotonic()
+    while (last := await found()) != expected:
+        await asyncio.sleep(0.01)
+        assert time.monotonic() - began < 10, f"{last} instead of {expected}"
+    return time.monotonic() - began
+
+
 def told(reason: str, text: str) -> str:
     """The whole message of an event or condition whose reason brings advice."""
     return f"{text}. {REASONS[reason].advice}"

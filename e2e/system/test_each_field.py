@@ -1,12 +1,10 @@
 """Each field of a spec that can be changed holds at every gateway, or in the Secret, within a second; and back."""
 
-import asyncio
 import http.client
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,8 +12,9 @@ import pytest
 
 from cooper_crds.access_key import AccessKeySpec
 from cooper_crds.bucket import BucketSpec
+from cooper_crds.fields import timestamp
 from cooper_operator.cluster.port import Kind
-from e2e.system.tenant import Tenant
+from e2e.system.tenant import Tenant, seconds_until
 from support.rig import KEY_REFUSED, error_code
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -84,7 +83,7 @@ def preflight(place: Place) -> str:
 
 
 def past() -> str:
-    return (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return timestamp(time.time() - 3600)
 
 
 def of_bucket(team: Tenant) -> dict[str, Edit]:
@@ -159,15 +158,6 @@ async def test_every_field_is_in_a_table(team: Tenant) -> None:
     assert _fields(AccessKeySpec) <= of_key | in_secret | LAST.keys() | OTHERWISE.keys()
 
 
-async def until(expected: Any, found: Callable[[], Awaitable[Any]]) -> float:
-    """Seconds until something is as expected."""
-    began = time.monotonic()
-    while (last := await found()) != expected:
-        await asyncio.sleep(0.01)
-        assert time.monotonic() - began < 10, f"{last} instead of {expected}"
-    return time.monotonic() - began
-
-
 async def changed(team: Tenant, kind: Kind, name: str, path: str, at: list[Place], edit: Edit) -> float:
     """Edit a field, `outer.inner` for one of a field, and take it back; the seconds that the slower of both took."""
     *outer, field = path.split(".")
@@ -182,9 +172,9 @@ async def changed(team: Tenant, kind: Kind, name: str, path: str, at: list[Place
     former = (spec.get(outer[0], {}) if outer else spec).get(field)
     assert await answers() == {edit.before}
     await team.change(kind.lower(), name, **patch(edit.value))
-    there = await until({edit.after}, answers)
+    there = await seconds_until({edit.after}, answers)
     await team.change(kind.lower(), name, **patch(former))
-    return max(there, await until({edit.before}, answers))
+    return max(there, await seconds_until({edit.before}, answers))
 
 
 async def furnish(team: Tenant) -> None:
@@ -240,7 +230,7 @@ async def test_fields_of_an_access_key(team: Tenant) -> None:
 
         assert await answers() == {"ok"}
         await team.change("accesskey", "app", **{field: value() if callable(value) else value})
-        took[field] = await until({"refused"}, answers)
+        took[field] = await seconds_until({"refused"}, answers)
         await team.until_no_secret("app")
         await team.change("accesskey", "app", **{field: None})
         await team.until_ready(("AccessKey", "app"))
@@ -257,15 +247,15 @@ async def test_fields_of_a_secret(team: Tenant) -> None:
 
         assert not await there()
         await team.change("bucket", "photos", credentials={field: value})
-        there_after = await until(True, there)
+        there_after = await seconds_until(True, there)
         await team.change("bucket", "photos", credentials={field: None})
-        took[field] = max(there_after, await until(False, there))
+        took[field] = max(there_after, await seconds_until(False, there))
 
     async def both() -> list[bool]:
         return [await team.secret(name) is not None for name in ("photos", _OTHER_SECRET)]
 
     await team.change("bucket", "photos", credentials={RENAMED: _OTHER_SECRET})
-    took[RENAMED] = await until([False, True], both)
+    took[RENAMED] = await seconds_until([False, True], both)
     _show(took)
 
 

@@ -1,13 +1,11 @@
 """What is changed in a spec takes effect, and soon."""
 
-import asyncio
-import time
 from typing import Any, Final
 
 import pytest
 
 from e2e.system.tenant import Tenant
-from support.rig import error_code
+from e2e.system.test_bucket_grants import until_answered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,22 +19,15 @@ async def test_actions_hold_at_every_gateway_in_under_a_second(team: Tenant) -> 
     key = await team.credentials("photos")
     clients, bucket = team.system.clients(key), key["BUCKET"]
 
-    def answer(client: Any) -> str:
-        return error_code(lambda: client.put_object(Bucket=bucket, Key="a", Body=b"x"), otherwise="ok")
+    def put(client: Any) -> object:
+        return client.put_object(Bucket=bucket, Key="a", Body=b"x")
 
-    async def until_answered(expected: str) -> float:
-        began = time.monotonic()
-        while {answer(client) for client in clients} != {expected}:
-            await asyncio.sleep(0.01)
-            assert time.monotonic() - began < 10
-        return time.monotonic() - began
-
-    assert await until_answered("ok") < _SOON
+    assert await until_answered(clients, put, "ok") < _SOON
     await team.change("bucket", "photos", credentials={"actions": ["s3:GetObject", "s3:ListBucket"]})
-    assert await until_answered("AccessDenied") < _SOON
+    assert await until_answered(clients, put, "AccessDenied") < _SOON
     assert clients[0].get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
     await team.change("bucket", "photos", credentials={"actions": None})
-    assert await until_answered("ok") < _SOON
+    assert await until_answered(clients, put, "ok") < _SOON
     await team.until_ready(("Bucket", "photos"))
     assert await team.credentials("photos") == key, "the key and its Secret stay"
     for client in clients:

@@ -30,6 +30,7 @@ from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.processes.errors import GatewayStartError, PortInUse, StoreLocked
 from cooper_gateway.processes.keeper import Keeper
 from cooper_gateway.processes.supervisor import Supervisor
+from support.process_tree import children_of, own_memory
 from support.records_fixtures import SECRET, bucket, key, region, write_record
 
 
@@ -228,11 +229,7 @@ def test_all_that_it_makes_is_private_whatever_the_umask(home: Home, umask: int)
 
 def test_memory_at_rest_leaves_room(shared: Shared) -> None:
     _, supervisor = shared
-    resident = 0
-    for pid in supervisor.pids().values():
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        resident += int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
-    assert resident < 150 << 10  # KiB
+    assert sum(map(own_memory, supervisor.pids().values())) < 150 << 20
 
 
 @pytest.mark.parametrize("name", ["committer", "watcher", "worker 1/2", "worker 2/2"])
@@ -373,11 +370,6 @@ def standalone(home: Home) -> Iterator["subprocess.Popen[bytes]"]:
             yield process
         finally:
             process.kill()
-
-
-def children_of(pid: int) -> list[int]:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return [int(word) for thread in threads for word in (thread / "children").read_text().split()]
 
 
 def test_children_end_with_a_killed_supervisor_and_the_next_one_starts_at_once(home: Home) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from boto3.s3.transfer import TransferConfig
 
 from cooper_cli.status import condition
 from cooper_operator.cluster.folder_status import read_status
+from support.process_tree import own_memory
 from support.rig import REGION, Rig, access_key, bucket, error_code, eventually, s3_client
 
 MIB = 1 << 20
@@ -108,13 +108,7 @@ def test_the_disk_holds_no_plaintext(rig: Rig) -> None:
 
 def _memory(rig: Rig) -> int:
     """Bytes of all the processes of `cooper up`, shared pages counted once (PSS)."""
-    total = 0
-    for pids in rig.processes().values():
-        for pid in pids:
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
-    return total
+    return sum(own_memory(pid) for pids in rig.processes().values() for pid in pids)
 
 
 class _Stream:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from clients.aws import clean_env
 from cooper_crds.records import KeyRecord
+from support.process_tree import children_of
 from support.rig import COOPER, eventually, free_port, s3_client
 
 
@@ -101,9 +102,7 @@ class Gateway:
 
     def _signal_all(self, number: int) -> None:
         assert self.process is not None
-        of_threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        children = [int(pid) for each in of_threads for pid in each.read_text().split()]
-        for pid in (self.process.pid, *children):
+        for pid in (self.process.pid, *children_of(self.process.pid)):
             os.kill(pid, number)
 
     def _runs(self) -> bool:
