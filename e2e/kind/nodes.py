@@ -1,5 +1,6 @@
 """What befalls a cluster's nodes: one is restarted, programs on it are killed, etcd forgets what was."""
 
+import base64
 import json
 from typing import Any, Final
 
@@ -54,6 +55,10 @@ class Nodes:
         revision = int(self._etcd("maintenance/status", {})["header"]["revision"])
         self._etcd("kv/compaction", {"revision": str(revision), "physical": True})
         return revision
+
+    def lose(self, key: str) -> None:
+        """Have etcd lose an object, as `/registry/namespaces/photos`, with none of what its deletion would bring."""
+        self._etcd("kv/deleterange", {"key": base64.b64encode(key.encode()).decode()})
 
     def _etcd(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
         """A call of etcd's own API, as its JSON gateway takes it."""

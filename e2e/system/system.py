@@ -7,8 +7,9 @@ which EndpointSlices name them. Each has a store of its own, so a bucket's objec
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +114,21 @@ class System:
         async with asyncio.timeout(300):
             while not set(self._leaving).isdisjoint((await self.kubectl(*query)).split()):
                 await asyncio.sleep(0.3)
+
+    @asynccontextmanager
+    async def api_server_away(self, cluster: Cluster) -> AsyncIterator[float]:
+        """The API server is gone, and ready again afterwards. Gives the time since when nobody has got an answer.
+
+        Nobody may be about to leave: an API server that just came back does not list our kinds at first, and a
+        namespace that goes meanwhile leaves what is in it behind for ever.
+        """
+        await self.former_tenants_settled()
+        away = cluster.api_server_away()
+        await asyncio.to_thread(away.__enter__)
+        try:
+            yield time.monotonic()
+        finally:
+            await asyncio.to_thread(away.__exit__, None, None, None)
 
     async def apply(self, *manifests: dict[str, Any]) -> str:
         """`kubectl apply`."""

@@ -3,8 +3,6 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -34,6 +32,7 @@ async def test_the_api_server_is_away(
 async def _outage(
     system: System, tenant: str, cluster: Cluster, name: str, *, seconds: float, max_record_age: str
 ) -> None:
+    await system.former_tenants_settled()
     await system.apply(system.region(maxRecordAge=max_record_age), _bucket(tenant, f"{name}-load"))
     await system.wait(f"bucket/{name}-load", tenant)
     credentials = await system.credentials(tenant, f"{name}-load")
@@ -42,7 +41,7 @@ async def _outage(
         await asyncio.sleep(2)
         before = [_bucket(tenant, f"{name}-before-{number}") for number in range(5)]
         await system.apply(*before)
-        async with _away(cluster) as began:
+        async with system.api_server_away(cluster) as began:
             await asyncio.sleep(seconds - (time.monotonic() - began))
             ended = time.monotonic()
         ready = time.monotonic()
@@ -61,17 +60,6 @@ async def _outage(
     assert system.operator.process is process
     assert process.poll() is None
     assert "Traceback" not in system.operator.log.read_text()
-
-
-@asynccontextmanager
-async def _away(cluster: Cluster) -> AsyncIterator[float]:
-    """The API server is gone, and ready again afterwards. Gives the time since when nobody has got an answer."""
-    away = cluster.api_server_away()
-    await asyncio.to_thread(away.__enter__)
-    try:
-        yield time.monotonic()
-    finally:
-        await asyncio.to_thread(away.__exit__, None, None, None)
 
 
 async def _until_served(load: Load, since: float) -> None:

@@ -1,10 +1,12 @@
 """A namespace is deleted with everything in it: all goes, or says what it waits for."""
 
+import asyncio
 import json
 
 import pytest
 
 from e2e.kind.cluster import Cluster
+from e2e.kind.nodes import Nodes
 from e2e.system.tenant import Tenant
 from support.rig import KEY_REFUSED, error_code
 
@@ -58,6 +60,20 @@ async def test_buckets_that_are_purged_keep_no_namespace(team: Tenant) -> None:
     team.system.clients(credentials)[0].put_object(Bucket=credentials["BUCKET"], Key="a", Body=b"content")
     await team.system.kubectl("delete", "namespace", team.namespace, "--timeout=60s")
     assert await team.records() == set()
+
+
+async def test_what_stayed_behind_when_its_namespace_went_goes_as_well(team: Tenant, cluster: Cluster) -> None:
+    """As after an API server came back that did not list our kinds yet: all else of the namespace is gone."""
+    keys = await furnished(team)
+    nodes = Nodes(cluster)
+    await asyncio.to_thread(nodes.lose, f"/registry/namespaces/{team.namespace}")
+    await team.kubectl("delete", "secret", "--all")
+    for kind, name in (("AccessKey", "both"), ("AccessKey", "photos"), ("Bucket", "photos"), ("Bucket", "logs")):
+        await team.until_gone(kind, name)
+    assert await team.records() == set()
+    for key in keys:
+        assert error_code(lambda key=key: team.system.clients(key)[1].list_buckets()) in KEY_REFUSED
+    await team.system.kubectl("create", "namespace", team.namespace)  # which takes with it what else was left
 
 
 def refused(cluster: Cluster, namespace: str) -> int:

@@ -36,7 +36,7 @@ async def test_without_an_api_server_it_lives_and_is_not_ready(system: System, c
         status, text = system.operator.page("/readyz")
         return status == 503 and "Lease" in text
 
-    with cluster.api_server_away():
+    async with system.api_server_away(cluster):
         eventually("the operator's trouble", says_so, seconds=20)
         assert system.operator.page("/livez")[0] == 200
     eventually("the operator's recovery", lambda: system.operator.page("/readyz")[0] == 200, seconds=30)

@@ -22,7 +22,7 @@ from cooper_operator.cluster.state_files import StateFiles
 from cooper_operator.plan import access_key, access_key_revocation, adoption, bucket, delivery, domains, grants
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.region import Home
-from cooper_operator.plan.snapshot import BucketSnapshot
+from cooper_operator.plan.snapshot import AccessKeySnapshot, BucketSnapshot
 from cooper_operator.reconcile.apply import Applier, Work
 from property.test_operator_model import (
     ACTS,
@@ -95,6 +95,18 @@ def takes_what_is_asked(patch: pytest.MonkeyPatch) -> None:
 
 def forgets_prefixes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(grants, "_asked", lambda right: (tuple(right.actions), ()))  # pyright: ignore
+
+
+def forgets_prefixes_at_first(patch: pytest.MonkeyPatch) -> None:
+    """A new key may do too much until the next look, which comes soon."""
+
+    def resolve(snapshot: AccessKeySnapshot, home: Home) -> grants.Resolved:
+        with pytest.MonkeyPatch.context() as while_new:
+            if not snapshot.records:
+                forgets_prefixes(while_new)
+            return grants.resolve(snapshot, home)
+
+    patch.setattr(access_key, "resolve", resolve)
 
 
 def adopts_by_name(patch: pytest.MonkeyPatch) -> None:
@@ -206,6 +218,7 @@ LIVES = {
     "does not wait for the end of a rotation": ROTATING,
     "gives all that is asked of another namespace": SHARING,
     "forgets prefixes": SHARING,
+    "forgets prefixes at first": SHARING,
     "adopts from a namespace of before": INHERITING,
     "adopts from anybody": INHERITING,
     "adopts what is in use": INHERITING,
@@ -226,6 +239,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "takes names that are taken": (takes_names, "was taken over"),
     "gives all that is asked of another namespace": (takes_what_is_asked, "unasked"),
     "forgets prefixes": (forgets_prefixes, "unasked"),
+    "forgets prefixes at first": (forgets_prefixes_at_first, "may do what nobody gave it"),
     "adopts from a namespace of before": (adopts_by_name, "was adopted from another namespace"),
     "adopts from anybody": (adopts_from_anybody, "was adopted from another namespace"),
     "adopts what is in use": (adopts_what_is_in_use, "was adopted while it was in use"),

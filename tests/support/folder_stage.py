@@ -59,6 +59,7 @@ class FolderStage:
         self.log: Log = []
         self.unavailable: str | None = None
         self.echoes = True
+        self.changed: Callable[[], None] = lambda: None
         self._files: dict[str, list[Manifest]] = {}  # what people wrote, by path
         self._removed: dict[Ref, Manifest] = {}
         self._broken: set[str] = set()  # paths of files that are no YAML
@@ -110,6 +111,7 @@ class FolderStage:
         except Crash:
             self._dead.set()
             return None
+        self.changed()
         left = put_back.items() & self._put_back(self._cluster).items()
         self._not_recalled += [f"{ref} was put back, and its deletion goes on" for ref, _ in left]
         again = self._rng.choice((_NOTICED, self._rng.random() * RESCAN))

@@ -27,6 +27,7 @@ class MemoryStage:
     def __init__(self, rng: random.Random, now: Callable[[], float], *, echoes: bool) -> None:
         self._rng = rng
         self.echoes = echoes
+        self.changed: Callable[[], None] = lambda: None
         self.cluster = LoggedCluster(now, numbered_uids())
         self.cluster.workloads["default", WEB] = Workload(WEB, "1")
         self._anew = 0  # namespaces
@@ -58,6 +59,7 @@ class MemoryStage:
         """See the protocol."""
         with suppress(ClusterError):
             await self.cluster.apply(manifest)
+            self.changed()
 
     async def delete(self, ref: Ref) -> None:
         """See the protocol."""
@@ -65,11 +67,13 @@ class MemoryStage:
             obj = await self.cluster.get(ref)
             if obj is not None:
                 await self.cluster.delete(ref, obj["metadata"]["uid"])
+                self.changed()
 
     async def recall(self, ref: Ref) -> None:
         """See the protocol."""
         if ref in self.cluster._objects.entries and not self.cluster.unavailable:
             await self.cluster.recall(ref)
+            self.changed()
 
     async def annotate(self, ref: Ref, key: str, value: str) -> None:
         """See the protocol."""

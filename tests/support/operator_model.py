@@ -26,6 +26,7 @@ from cooper_operator.reconcile.reading import read
 from support.disk_crashes import Crash
 from support.lagging_gateways import LaggingGateways, View
 from support.memory_stage import MemoryStage
+from support.rights_over_time import RightsOverTime
 from support.stages import StageMaker, is_system
 from support.wanted_rights import may_have, rights_of, wanted_domains, wanted_rights
 
@@ -127,12 +128,14 @@ class _Told:
         finally:  # an operator that died within it may have written it
             if self._model.stage.stored(name) == record:
                 self._model.check_issued(record)
+                self._model.rights.check()
 
     async def update_record(self, current: StoredRecord, record: Record) -> StoredRecord:
         before = current.record
         try:
             return await self._port.update_record(current, record)
         finally:
+            self._model.rights.check()
             moved = isinstance(before, BucketRecord) and isinstance(record, BucketRecord)
             if moved and before.owner != record.owner and self._model.stage.stored(current.name) == record:
                 self._model.check_moved(before, record)
@@ -186,6 +189,7 @@ class Model:
         self._numbers = 0  # of records that were made up
         make_stage = make_stage or partial(MemoryStage, echoes=bool(seed % 2))
         self.stage = make_stage(self._rng, self.now)
+        self.rights = RightsOverTime(self.stage, self.now, self.violations)
         self._homes: dict[str, str] = {}  # UID of the namespace that has the data, or had it last, by the data's id
         self._named: set[tuple[str, str]] = set()  # S3 name and namespace that the Region ever named
         self.suffixes: list[dict[str, Any]] = []  # of domains, as they are to be in the end
@@ -452,7 +456,9 @@ class Model:
         return key.state == "Active" and not expired and key.access_key_id in self._delivered
 
     def check_refusals(self) -> None:
-        """What was said to be refused stays so while the spec is the same, and so does what was deleted."""
+        """What was said to be refused stays so while the spec is the same, and so does what was deleted; and nobody has
+        what was never given."""
+        self.rights.check()
         for obj in self.stage.objects():
             self._check_refusal(obj)
         live = self.stage.uids()

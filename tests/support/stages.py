@@ -27,6 +27,8 @@ class Stage(Protocol):
     unavailable: str | None
     #: Whether the watch tells what the operator wrote itself; if not, nothing resyncs.
     echoes: bool
+    #: To be called after each change of resources that people asked for.
+    changed: Callable[[], None]
 
     # An operator's lives
 

@@ -7,7 +7,8 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.actions import DEFAULT_ACTIONS, GRANTABLE_ACTIONS
 from cooper_crds.records import BucketRecord, KeyRecord
 
-#: S3 name of a bucket, action, and the name of an object: places within each prefix that is in use here, and without.
+#: S3 name of a bucket or UID of a Bucket, action, and the name of an object: places within each prefix that is in use
+#: here, and without.
 Right = tuple[str, str, str]
 PLACES = ("", "a", "a/", "a/x", "a/b/x", "b/x")
 
@@ -24,41 +25,44 @@ def rights_of(key: KeyRecord, buckets: Iterable[BucketRecord]) -> set[Right]:
     }
 
 
-def wanted_rights(
-    access_key: AccessKey, objects: Iterable[dict[str, Any]], buckets: Iterable[BucketRecord]
-) -> set[Right]:
-    """What the AccessKey asks for, and the owner of each Bucket lets."""
-    named = {(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each for each in objects}
+def given_rights(access_key: AccessKey, objects: Iterable[dict[str, Any]]) -> set[Right]:
+    """What the AccessKey asks for and the owner of each Bucket lets, by the Bucket's UID."""
+    objects = list(objects)
     home, spec = access_key.metadata.namespace, access_key.spec.model_dump(by_alias=True, exclude_none=True)
     found: set[Right] = set()
-    for bucket in buckets:
-        owner = bucket.owner
-        theirs = named.get(("Bucket", owner.namespace, owner.name))
-        if bucket.retained or theirs is None or theirs["metadata"]["uid"] != owner.uid:
+    for bucket in objects:
+        meta = bucket["metadata"]
+        if bucket["kind"] != "Bucket":
             continue
-        asked = [
-            each
-            for each in spec.get("grants", [])
-            if (each.get("namespace", home), each["bucket"]) == (owner.namespace, owner.name)
-        ]
-        if owner.namespace == home:
+        place_of = (meta["namespace"], meta["name"])
+        asked = [each for each in spec.get("grants", []) if (each.get("namespace", home), each["bucket"]) == place_of]
+        if meta["namespace"] == home:
             asked += [spec["allBuckets"]] if "allBuckets" in spec else []
             let = [{"actions": GRANTABLE_ACTIONS}]
         else:
             let = [
                 each["spec"]
-                for (kind, namespace, _), each in named.items()
-                if (kind, namespace) == ("BucketGrant", owner.namespace)
+                for each in objects
+                if (each["kind"], each["metadata"].get("namespace")) == ("BucketGrant", meta["namespace"])
                 and {"namespace": home} in each["spec"]["from"]
-                and owner.name in each["spec"].get("buckets", [owner.name])
+                and meta["name"] in each["spec"].get("buckets", [meta["name"]])
             ]
         found |= {
-            (bucket.name, action, place)
+            (meta["uid"], action, place)
             for action in GRANTABLE_ACTIONS
             for place in PLACES
             if _says(asked, action, place) and _says(let, action, place)
         }
     return found
+
+
+def wanted_rights(
+    access_key: AccessKey, objects: Iterable[dict[str, Any]], buckets: Iterable[BucketRecord]
+) -> set[Right]:
+    """The same by the S3 names of the buckets that there are."""
+    names = {each.owner.uid: each.name for each in buckets if not each.retained}
+    given = given_rights(access_key, objects)
+    return {(names[uid], action, place) for uid, action, place in given if uid in names}
 
 
 def _says(rights: list[dict[str, Any]], action: str, place: str) -> bool:

@@ -15,6 +15,7 @@ from cooper_operator.cluster.port import (
     ClusterError,
     Conflict,
     Invalid,
+    NamespaceGone,
     NotAllowed,
     NotFound,
     Unavailable,
@@ -41,6 +42,7 @@ class Answer:
     reason: str = ""
     message: str = ""
     causes: frozenset[str] = frozenset()
+    namespace: str = ""  # name of the namespace that the answer is about, if it is about one
 
     @property
     def lacks_right(self) -> bool:
@@ -94,6 +96,8 @@ def error_of(answer: Answer, about: str, *, read: bool) -> ClusterError:
     raises = Unavailable if read and issubclass(row.raises, Invalid | Conflict | AlreadyExists) else row.raises
     said = answer.message or answer.reason or "no reason was given"
     text = f"{about}: {said[:MAX_MESSAGE]} (HTTP {answer.code})"
+    if raises is NotFound and answer.namespace:
+        return NamespaceGone(text, answer.namespace)
     return raises(f"{text}; {row.advice}" if row.advice else text)
 
 
@@ -124,7 +128,9 @@ def answer_of_status(status: Mapping[str, Any], sent: Mapping[str, Any] | None =
     reasons = frozenset(str(cause.get("reason")) for cause in causes)
     code = status.get("code")
     message = _struck(str(status.get("message") or ""), sent)
-    return Answer(code if isinstance(code, int) else 500, str(status.get("reason") or "Unknown"), message, reasons)
+    namespace = str(details.get("name") or "") if details.get("kind") == "namespaces" else ""
+    reason = str(status.get("reason") or "Unknown")
+    return Answer(code if isinstance(code, int) else 500, reason, message, reasons, namespace)
 
 
 def _struck(text: str, sent: Mapping[str, Any] | None) -> str:

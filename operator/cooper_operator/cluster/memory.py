@@ -18,6 +18,7 @@ from cooper_operator.cluster.port import (
     Conflict,
     Credentials,
     Kind,
+    NamespaceGone,
     NotFound,
     Object,
     Ref,
@@ -64,6 +65,7 @@ class MemoryCluster:
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
         self.namespaces: dict[str, str] = {}  # UIDs of those that were made anew
+        self.gone: set[str] = set()  # namespaces that are not there any more
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
         self.workloads: dict[tuple[str, WorkloadName], Workload] = {}  # who puts some here runs them as well
         self.restarts: list[tuple[str, str]] = []  # namespace and workload, as they came
@@ -84,6 +86,7 @@ class MemoryCluster:
     async def create(self, obj: Object) -> Object:
         """See the port."""
         self._reach()
+        self._stand_in(_ref_with_namespace(obj).namespace)
         return self._objects.create(obj)
 
     async def update(self, obj: Object) -> Object:
@@ -145,6 +148,7 @@ class MemoryCluster:
     ) -> None:
         """See the port."""
         self._reach()
+        self._stand_in(namespace)
         if (namespace, name) in self._secrets:
             raise AlreadyExists(f"credentials {namespace}/{name} exist already")
         self._put_secret(namespace, name, data, ref_of(owner), owner["metadata"]["uid"], access_key_id)
@@ -164,6 +168,10 @@ class MemoryCluster:
         if secret is None or secret.owner_uid != owner["metadata"]["uid"]:
             raise Conflict(f"credentials {current.namespace}/{current.name} are not those of {ref_of(owner)}")
         self._put_secret(current.namespace, current.name, data, ref_of(owner), secret.owner_uid, access_key_id)
+
+    def _stand_in(self, namespace: str) -> None:
+        if namespace in self.gone:
+            raise NamespaceGone(f'namespaces "{namespace}" not found', namespace)
 
     async def delete_credentials(self, current: Credentials) -> None:
         """See the port."""

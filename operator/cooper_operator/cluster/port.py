@@ -26,6 +26,14 @@ class NotFound(ClusterError):
     """No such object."""
 
 
+class NamespaceGone(NotFound):
+    """There is no such namespace, so that nothing can be made there. `namespace` is its name."""
+
+    def __init__(self, message: str, namespace: str) -> None:
+        super().__init__(message)
+        self.namespace = namespace
+
+
 class AlreadyExists(ClusterError):
     """A create-only write met an object of that name."""
 

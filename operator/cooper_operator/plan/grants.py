@@ -17,6 +17,7 @@ from cooper_operator.plan.reasons import (
     BUCKET_NOT_READY,
     GRANTS_TOO_LARGE,
     NOT_GRANTED,
+    RECORD_UNREADABLE,
     REGION_MISMATCH,
     TOO_MANY_BUCKETS,
     WAITING_FOR_BUCKET,
@@ -133,6 +134,15 @@ def _both(right: BucketRight, spec: BucketGrantSpec) -> _Allowed | None:
     return None if not actions or prefixes == () else (actions, prefixes or ())
 
 
+def covers(spec: BucketGrantSpec, bucket: BucketRecord, grant: Grant) -> bool:
+    """Whether a BucketGrant lets all that a record grants on a Bucket beside it."""
+    named = spec.buckets is None or bucket.owner.name in spec.buckets
+    within = spec.prefixes is None or (
+        grant.prefixes != () and all(each.startswith(tuple(spec.prefixes)) for each in grant.prefixes)
+    )
+    return named and within and set(grant.actions) <= set(spec.actions)
+
+
 def common_prefixes(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:
     """Prefixes of the names that begin with one of both. None stands for all names, an empty tuple for none."""
     if one is None or other is None:
@@ -160,6 +170,8 @@ def _usable(name: str, granted: GrantedBucket, home: Home, where: str = " in thi
     bucket = granted.bucket
     if bucket is None:
         return BUCKET_NOT_FOUND, f"there is no Bucket {name}{where}"
+    if granted.unreadable:  # gateways serve nobody there; what is withdrawn meanwhile does not come back with it
+        return RECORD_UNREADABLE, f"Bucket {name}{where} is not served: {granted.unreadable}"
     record = granted.record.record if granted.record is not None else None
     region = _region_of(bucket, record, home)
     if region is not None and region != home.name:

@@ -122,6 +122,7 @@ class GrantedBucket:
 
     bucket: Bucket | None
     record: StoredRecord | None
+    unreadable: str = ""  # why the record that is there cannot be read
 
 
 NOT_LOOKED_AT: Final = GrantedBucket(None, None)

@@ -10,6 +10,7 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import access_key_id, key_record_name
+from cooper_crds.records import RecordError
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Ref
 from cooper_operator.plan.access_key import is_to_work
@@ -112,8 +113,10 @@ class AccessKeyObserver:
         bucket = read_related(await self._neighbours.resource(Ref("Bucket", namespace, name), observed), Bucket)
         if bucket is None:
             return GrantedBucket(None, None)
-        record = await self._neighbours.bucket_record(bucket, observed.look)
-        return GrantedBucket(bucket, record)
+        try:
+            return GrantedBucket(bucket, await self._neighbours.bucket_record(bucket, observed.look))
+        except RecordError as error:  # the key's other Buckets are not to wait for this one
+            return GrantedBucket(bucket, None, str(error))
 
     async def _shared(self, key: AccessKey, observed: Observed) -> dict[tuple[str, str], SharedBucket]:
         """The Buckets of other namespaces that a key names. One that is not granted to it is not even looked at."""

@@ -13,6 +13,7 @@ from cooper_operator.cluster.port import (
     Cluster,
     ClusterError,
     Conflict,
+    NamespaceGone,
     NotFound,
     Object,
     Ref,
@@ -103,7 +104,9 @@ class Reconciler:
                 observed = await self._observe(ref, obj, blocked, look)
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)
-            except (Conflict, AlreadyExists, NotFound):
+            except (Conflict, AlreadyExists, NotFound) as error:
+                if isinstance(error, NamespaceGone) and await self._was_overlooked(ref, obj, error.namespace):
+                    return Outcome()
                 blocked = None
                 continue
             except (ManifestError, RecordError) as error:
@@ -115,6 +118,17 @@ class Reconciler:
                 return self._settled(observed, work.obj, plan)
             blocked = stopped
         return Outcome(retry=True)
+
+    async def _was_overlooked(self, ref: Ref, obj: Object | None, gone: str) -> bool:
+        """Delete what stayed behind when its namespace went: a key is to end with it. Whether that was so.
+
+        Kubernetes does this itself, but for kinds that its API server does not list yet, as when it just came back.
+        """
+        if obj is None or ref.namespace != gone or "deletionTimestamp" in obj["metadata"]:
+            return False
+        log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref)
+        await self._cluster.delete(ref, obj["metadata"]["uid"])
+        return True
 
     async def _observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None, look: Look) -> Observed:
         """Look, and note what was seen of others. What one of them became meanwhile has woken nobody here: there is

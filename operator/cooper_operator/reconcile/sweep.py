@@ -4,8 +4,10 @@ What serves nobody any more is taken from what a watch showed to be deleted at o
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 
+from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import region_record_name
 from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, RecordError, RegionRecord
 from cooper_crds.stored import StoredRecord
@@ -14,8 +16,9 @@ from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable
 from cooper_operator.plan.keys import tombstone
 from cooper_operator.plan.reasons import SWEEP_HALTED
-from cooper_operator.plan.sweep import is_kept, kept, plan_sweep, retained, suspects
+from cooper_operator.plan.sweep import Lending, is_kept, kept, lent, plan_sweep, retained, suspects
 from cooper_operator.reconcile.damage import Mender
+from cooper_operator.reconcile.reading import RelatedUnreadable, read_related
 from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,7 @@ class Sweeper:
         plan = plan_sweep(orphans, len(records))
         if plan.halted:
             await self._tell_halted(len(orphans), len(records))
+            await self._take_back(orphans, await self._lending(records, live))
             return False
         regions = [found.record for found in records if isinstance(found.record, RegionRecord)]
         for found in (*plan.domains, *plan.buckets, *plan.keys):
@@ -192,6 +196,31 @@ class Sweeper:
             return found, key
         log.warning("key %s has no resource any more: it is revoked", key.access_key_id)
         return await self._cluster.update_record(found, key), key
+
+    async def _lending(self, records: list[StoredRecord], live: set[str]) -> Lending:
+        """What is lent now of the Buckets that are there."""
+        found = (each.record for each in records if isinstance(each.record, BucketRecord))
+        buckets = {each.data_id: each for each in found if each.owner.uid in live}
+        grants, unreadable = defaultdict[str, list[BucketGrant]](list), set[str]()
+        for obj in await self._cluster.list_kind("BucketGrant"):
+            namespace = obj["metadata"]["namespace"]
+            try:
+                grant = read_related(obj, BucketGrant)
+            except RelatedUnreadable:
+                unreadable.add(namespace)
+                continue
+            if grant is not None and "deletionTimestamp" not in obj["metadata"]:
+                grants[namespace].append(grant)
+        return Lending(buckets, grants, frozenset(unreadable))
+
+    async def _take_back(self, orphans: list[StoredRecord], lending: Lending) -> None:
+        """Have orphaned keys lose what other namespaces' Buckets lend them no more."""
+        for found in orphans:
+            if not isinstance(found.record, KeyRecord) or (key := lent(found.record, lending)) == found.record:
+                continue
+            log.warning("key %s has no resource any more: it loses what no BucketGrant lets it use", key.access_key_id)
+            await self._cluster.update_record(found, key)
+            self._index.wrote(found.name, key)
 
     async def _tell_halted(self, orphans: int, total: int) -> None:
         message = f"{orphans} of {total} records have no resource any more; none was touched. {SWEEP_HALTED.advice}"

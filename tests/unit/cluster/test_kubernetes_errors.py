@@ -14,7 +14,15 @@ from cooper_operator.cluster.kubernetes_errors import (
     answer_of_status,
     error_of,
 )
-from cooper_operator.cluster.port import AlreadyExists, ClusterError, Conflict, Invalid, NotFound, Unavailable
+from cooper_operator.cluster.port import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    Invalid,
+    NamespaceGone,
+    NotFound,
+    Unavailable,
+)
 
 
 def status(code: int, reason: str, message: str = "", cause: str | None = None) -> bytes:
@@ -69,6 +77,16 @@ def test_refused_write(code: int, body: bytes, raised: type[ClusterError], said:
 def test_refused_read_proves_nothing(code: int) -> None:
     error = error_of(answer_of(code, status(code, "Whatever", "no")), "all Buckets", read=True)
     assert isinstance(error, Unavailable)
+
+
+def test_a_namespace_that_is_gone_is_named() -> None:
+    body = {
+        **json.loads(status(404, "NotFound", 'namespaces "films" not found')),
+        "details": {"name": "films", "kind": "namespaces"},
+    }
+    error = error_of(answer_of(404, json.dumps(body).encode()), "Secret films/photos", read=False)
+    assert isinstance(error, NamespaceGone)
+    assert error.namespace == "films"
 
 
 def test_only_a_status_proves_absence() -> None:

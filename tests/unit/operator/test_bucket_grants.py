@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from cooper_operator.plan.grants import MAX_LETTING
 from unit.operator.operator_world import World
 
@@ -159,3 +161,65 @@ async def test_of_many_grants_on_one_bucket_the_first_count(world: World) -> Non
     await world.delete("BucketGrant", "share-000", "films")
     await world.until_ready("AccessKey", "app")
     assert [grant.prefixes for grant in (await world.key()).grants] == [(f"{n + 1}/",) for n in range(MAX_LETTING)]
+
+
+async def orphaned_keys(world: World, count: int) -> None:
+    """So many keys on another namespace's Bucket and one of their own lose their AccessKeys while nobody works."""
+    await films(world)
+    await world.apply("Bucket", "logs", NO_KEY)
+    await world.until_ready("Bucket", "logs")
+    names = [f"app-{number}" for number in range(count)]
+    for name in names:
+        await world.apply("AccessKey", name, {"grants": [*ASKS["grants"], {"bucket": "logs"}]})
+        await world.until_ready("AccessKey", name)
+    await world.settle()
+    await world.stop()
+    for name in names:
+        obj = await world.get("AccessKey", name) or {}
+        await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": []}})
+        await world.delete("AccessKey", name)
+    await world.start(region=False)
+    await world.settle()
+
+
+async def halted_sweep(world: World) -> set[tuple[str, ...]]:
+    """What keys are granted after a sweep that halts, on which buckets."""
+    assert not await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    await world.settle()
+    return {tuple(grant.bucket for grant in key.grants) for key in await world.keys()}
+
+
+async def test_a_sweep_that_halts_takes_what_nobody_lends_any_more(world: World) -> None:
+    await orphaned_keys(world, 8)
+    both = {("films-photos", "logs")}
+    assert {tuple(sorted(each)) for each in await halted_sweep(world)} == both, "it is lent still"
+    await world.apply("BucketGrant", "to-default", {**LETS, "actions": ["s3:PutObject"]}, "films")
+    await world.settle()
+    assert await halted_sweep(world) == {("logs",)}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{**LETS, "buckets": ["logs"]}, {**LETS, "prefixes": ["public/"]}, {"from": [{"namespace": "elsewhere"}]}, None],
+)
+async def test_a_halted_sweep_goes_by_all_that_a_grant_says(world: World, spec: dict[str, Any] | None) -> None:
+    await orphaned_keys(world, 8)
+    if spec is None:
+        await world.delete("BucketGrant", "to-default", "films")
+    else:
+        await world.apply("BucketGrant", "to-default", spec, "films")
+    await world.settle()
+    assert await halted_sweep(world) == {("logs",)}
+
+
+async def test_a_halted_sweep_takes_nothing_where_all_was_lost(world: World) -> None:
+    """Without the Bucket nobody can tell whether it is lent: whoever restores the cluster restores it."""
+    await orphaned_keys(world, 8)
+    await world.stop()
+    for kind, name in (("BucketGrant", "to-default"), ("Bucket", "photos")):
+        obj = await world.get(kind, name, "films") or {}
+        await world.cluster.update({**obj, "metadata": {**obj["metadata"], "finalizers": []}})
+        await world.delete(kind, name, "films")
+    await world.start(region=False)
+    await world.settle()
+    assert {tuple(sorted(each)) for each in await halted_sweep(world)} == {("films-photos", "logs")}

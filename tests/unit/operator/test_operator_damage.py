@@ -105,6 +105,32 @@ async def test_a_key_goes_whatever_is_to_be_said_of_its_buckets(provisioned: Wor
     assert {key.state for key in await world.keys() if key.owner.name == "ci"} <= {"Revoked"}
 
 
+async def test_what_is_withdrawn_while_a_record_is_damaged_does_not_come_back_with_it(provisioned: World) -> None:
+    """On that Bucket, and on others at once."""
+    world = provisioned
+    both = [{"bucket": name, "actions": ["s3:GetObject", "s3:PutObject"]} for name in ("photos", "logs")]
+    await world.apply("Bucket", "logs")
+    await world.apply("AccessKey", "ci", {"grants": both})
+    await world.until_ready("AccessKey", "ci")
+    await world.settle()
+    world.cluster.damage_record("bucket-photos")
+    await world.apply("AccessKey", "ci", {"grants": [{**each, "actions": ["s3:GetObject"]} for each in both]})
+    await world.until_condition("AccessKey", "ci", "False", "RecordUnreadable")
+
+    async def granted() -> dict[str, tuple[str, ...]]:
+        (key,) = (key for key in await world.keys() if key.owner.name == "ci")
+        return {grant.bucket: grant.actions for grant in key.grants}
+
+    await world.settle()
+    assert await granted() == {"logs": ("s3:GetObject",)}
+    assert "Bucket photos in this namespace is not served" in await world.message("AccessKey", "ci")
+    await sweep(world)
+    await sweep(world)
+    assert await damaged(world) == []
+    await world.until_ready("AccessKey", "ci")
+    assert await granted() == {"photos": ("s3:GetObject",), "logs": ("s3:GetObject",)}
+
+
 async def test_the_bucket_of_a_key_that_cannot_be_read_says_so_too(provisioned: World) -> None:
     provisioned.cluster.damage_record(key_record_name((await provisioned.key()).access_key_id))
     await provisioned.until_condition("Bucket", "photos", "False", "RecordUnreadable")
