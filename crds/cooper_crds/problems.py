@@ -100,13 +100,13 @@ def subject_of(manifest: Mapping[Any, Any]) -> str:
     """Kind and name of a manifest in one short printable line, whatever it holds."""
     metadata: object = manifest.get("metadata")
     fields: Mapping[Any, Any] = cast(Mapping[Any, Any], metadata) if isinstance(metadata, Mapping) else {}
-    kind, name, namespace = _bare(manifest.get("kind", "manifest")), fields.get("name"), fields.get("namespace")
+    kind, name, namespace = bare(manifest.get("kind", "manifest")), fields.get("name"), fields.get("namespace")
     if name is None:
         return f"{kind} without a name"
-    return f"{kind} {_bare(name)}" if namespace in (None, "", "default") else f"{kind} {_bare(namespace)}/{_bare(name)}"
+    return f"{kind} {bare(name)}" if namespace in (None, "", "default") else f"{kind} {bare(namespace)}/{bare(name)}"
 
 
-def _bare(name: object) -> str:
+def bare(name: object) -> str:
     """A name as it is when it is harmless, quoted otherwise."""
     if isinstance(name, str) and len(name) <= 253 and name.isascii() and name.translate(_PUNCTUATION).isalnum():
         return name

@@ -32,7 +32,8 @@ class Credentials:
 
     `access_key_id`: the key that it is marked to hold; None when it is not ours, or lost that mark. Not `intact`: it is
     ours and no longer labelled as it was when it was delivered, so that it is to be delivered anew. `delivered`: the
-    digest of what was put into it last, where that was noted; `data` is what is in it now.
+    digest of what was put into it last, where that was noted; `data` is what is in it now. `whose`: whose else it
+    is, in words, as far as it says.
     """
 
     namespace: str
@@ -43,6 +44,7 @@ class Credentials:
     access_key_id: str | None = None
     intact: bool = True
     delivered: str | None = None
+    whose: str = ""
 
     def __repr__(self) -> str:  # values are secret
         return f"Credentials({self.namespace}/{self.name}, keys={sorted(self.data)})"

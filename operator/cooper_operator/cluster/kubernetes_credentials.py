@@ -6,7 +6,7 @@ removed are put back: such a Secret is not `intact`. An annotation tells which k
 
 import base64
 from collections.abc import Mapping, Set
-from typing import Any
+from typing import Any, Final
 
 from cooper_crds.kubernetes import (
     CREDENTIALS_CONFIG_MAP_ANNOTATION,
@@ -16,9 +16,13 @@ from cooper_crds.kubernetes import (
     CREDENTIALS_OWNER_LABEL,
     MAX_LABEL_LENGTH,
 )
+from cooper_crds.problems import bare
 from cooper_crds.stored import Credentials, content_digest
 from cooper_operator.cluster.kubernetes_objects import controller_of, controller_reference
 from cooper_operator.cluster.port import Object, Ref
+
+#: "The tool being used to manage the operation of an application" (Kubernetes, Recommended Labels).
+_MANAGER: Final = "app.kubernetes.io/managed-by"
 
 
 def credentials_labels(owner_name: str, owner_uid: str) -> dict[str, str]:
@@ -41,6 +45,15 @@ def owner_uid(metadata: Mapping[str, Any]) -> str | None:
     """UID of the AccessKey whose an object is; None: it is no AccessKey's."""
     controller = controller_of(metadata, "AccessKey")
     return controller and controller[1]
+
+
+def whose(metadata: Mapping[str, Any]) -> str:
+    """Who made an object, in words of a bounded length: what controls it, or else the tool that it says manages it."""
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller") is True:
+            return f"{bare(owner['kind'])} {bare(owner['name'])} controls it"
+    labels: dict[str, str] = metadata.get("labels") or {}
+    return f"{bare(labels[_MANAGER])} manages it" if labels.get(_MANAGER) else ""
 
 
 def is_labelled(metadata: Mapping[str, Any]) -> bool:
@@ -98,6 +111,7 @@ def credentials_of(secret: Mapping[str, Any]) -> Credentials:
         access_key_id=uid and annotations.get(CREDENTIALS_KEY_ANNOTATION),
         intact=uid is None or is_labelled(metadata),
         delivered=uid and annotations.get(CREDENTIALS_DIGEST_ANNOTATION),
+        whose=whose(metadata),
     )
 
 

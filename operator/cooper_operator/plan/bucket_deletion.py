@@ -37,6 +37,8 @@ from cooper_operator.plan.steps import (
 )
 from cooper_operator.plan.sweep import retained
 
+#: The way out where nobody may ever come who could delete the data.
+_WAY_OUT: Final = "; with spec.deletionPolicy Retain the Bucket goes and its data stays"
 #: Longest wait between looks whether a bucket that waits for its deletion is empty, in seconds.
 _EMPTY_POLL: Final = 5.0
 
@@ -47,13 +49,13 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
     if FINALIZER not in snapshot.bucket.metadata.finalizers:
         return Plan(own_names.released, None)
     if kept is None or snapshot.owned is None:
-        return _finish(snapshot, own_names, [], [])
+        return _finish(snapshot, home, own_names, [], [])
     others = [step for step in domains.given_up(snapshot) if step not in own_names.released]
     if snapshot.bucket.spec.deletion_policy == "Retain":
-        return _finish(snapshot, own_names, _update(snapshot.owned, retained(kept)), others)
+        return _finish(snapshot, home, own_names, _update(snapshot.owned, retained(kept)), others)
     if home.record is None:
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")
-        said = Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}")
+        said = Say("Ready", "False", reason, f"the bucket's data cannot be deleted: {text}{_WAY_OUT}")
         return Plan(own_names.released, _status(snapshot, own_names, said), retry=True)
     final = is_final(snapshot.bucket.metadata)
     purge = snapshot.bucket.spec.deletion_policy == "Purge"
@@ -66,14 +68,16 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
         DestroyBucket(home.record, kept),
         DeleteRecord(snapshot.owned),
     ]
-    return _finish(snapshot, own_names, [*_update(snapshot.owned, kept), *close], last)
+    return _finish(snapshot, home, own_names, [*_update(snapshot.owned, kept), *close], last)
 
 
 def _update(owned: StoredRecord, record: BucketRecord) -> list[Step]:
     return [] if owned.record == record else [UpdateRecord(owned, record)]
 
 
-def _finish(snapshot: BucketSnapshot, own_names: Domains, first: list[Step], last: list[Step]) -> Plan[BucketStatus]:
+def _finish(
+    snapshot: BucketSnapshot, home: Home, own_names: Domains, first: list[Step], last: list[Step]
+) -> Plan[BucketStatus]:
     """`first`, then the AccessKey; once that is gone `last`, and the resource goes."""
     first = [*own_names.released, *first]
     access_key = owned_access_key(snapshot.bucket, snapshot.access_key)
@@ -81,21 +85,25 @@ def _finish(snapshot: BucketSnapshot, own_names: Domains, first: list[Step], las
     if access_key is None:
         steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
         if blocked is not None and blocked.why == "purging" and blocked.objects != blocked.objects_before:
-            return Plan(steps, _blocked_status(snapshot, own_names), requeue_at=snapshot.now)  # after others that wait
-        return Plan(steps, _blocked_status(snapshot, own_names), retry=blocked is not None, retry_cap=_EMPTY_POLL)
+            return Plan(
+                steps, _blocked_status(snapshot, home, own_names), requeue_at=snapshot.now
+            )  # after others that wait
+        return Plan(steps, _blocked_status(snapshot, home, own_names), retry=blocked is not None, retry_cap=_EMPTY_POLL)
     meta = access_key.metadata
     steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
-    said = _say_blocked(snapshot) or Say("Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked")
+    said = _say_blocked(snapshot, home) or Say(
+        "Ready", "False", DELETING, f"waiting until AccessKey {meta.name} is revoked"
+    )
     status = _status(snapshot, own_names, said)
     return Plan(until_blocked(steps, blocked), status, retry=blocked is not None, retry_cap=_EMPTY_POLL)
 
 
-def _blocked_status(snapshot: BucketSnapshot, own_names: Domains) -> BucketStatus | None:
-    said = _say_blocked(snapshot)
+def _blocked_status(snapshot: BucketSnapshot, home: Home, own_names: Domains) -> BucketStatus | None:
+    said = _say_blocked(snapshot, home)
     return None if said is None else _status(snapshot, own_names, said)
 
 
-def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
+def _say_blocked(snapshot: BucketSnapshot, home: Home) -> Say | None:
     blocked = snapshot.blocked
     if blocked is None:
         return None
@@ -105,7 +113,8 @@ def _say_blocked(snapshot: BucketSnapshot) -> Say | None:
         return Say("Ready", "False", BUCKET_NOT_EMPTY, f"deletion waits: the bucket holds {count}{key}")
     if blocked.why == "purging":
         return Say("Ready", "False", PURGING, purge_text(snapshot))
-    return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}")
+    gone = f"; Region {home.name} is not there any more{_WAY_OUT}" if home.region is None else ""
+    return Say("Ready", "False", GATEWAY_UNAVAILABLE, f"deletion waits: {blocked.detail}{gone}")
 
 
 def _status(snapshot: BucketSnapshot, own_names: Domains, said: Say) -> BucketStatus:

@@ -32,9 +32,10 @@ def obstacle(snapshot: AccessKeySnapshot, home: Home) -> Problem | None:
     """What keeps a key from being delivered, found before one is made."""
     if not home.endpoint:
         return ENDPOINT_UNKNOWN, f"Region {home.name} names no internal endpoint"
-    to_secret, uid = snapshot.access_key.spec.recipient is None, snapshot.access_key.metadata.uid
-    if to_secret and is_foreign(snapshot.credentials, uid):
-        text = f"Secret {secret_name(snapshot)} is there, is not this AccessKey's and is left alone"
+    found, uid = snapshot.credentials, snapshot.access_key.metadata.uid
+    if found is not None and snapshot.access_key.spec.recipient is None and is_foreign(found, uid):
+        whose = f": {found.whose}" if found.whose else ""
+        text = f"Secret {found.name} is there, is not this AccessKey's and is left alone{whose}"
         return SECRET_CONFLICT, f"{text}; another name is set in {_where_named(snapshot)}"
     return None
 

@@ -390,7 +390,8 @@ BUCKET_NOT_EMPTY = _warning(
 )
 GATEWAY_UNAVAILABLE = _warning(
     "GatewayUnavailable",
-    "No gateway of the Region answers.",
+    "No gateway of the Region answers. The deletion of a Bucket waits for one; where none will come again "
+    "`spec.deletionPolicy: Retain` lets the Bucket go: nobody deletes its data then, and its S3 name stays taken.",
     "Look whether the Region's gateway runs and can be reached; it is tried again by itself.",
 )
 RECORD_UNREADABLE = _warning(

@@ -233,6 +233,32 @@ def test_foreign_secret_is_nobodys_whatever_is_in_it() -> None:
     assert credentials_owner(secret["metadata"]) is None
 
 
+CONTROLLER = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "name": "web", "uid": "uid-3"}
+MANAGED = {"app.kubernetes.io/managed-by": "Helm"}
+WHOSE: list[tuple[dict[str, Any], str]] = [
+    ({}, ""),
+    ({"ownerReferences": None, "labels": None}, ""),
+    ({"ownerReferences": [CONTROLLER]}, ""),
+    ({"ownerReferences": [{**CONTROLLER, "controller": True}]}, "Certificate web controls it"),
+    ({"ownerReferences": [{**CONTROLLER, "controller": True}], "labels": MANAGED}, "Certificate web controls it"),
+    ({"ownerReferences": [CONTROLLER], "labels": MANAGED}, "Helm manages it"),
+    (
+        {
+            "ownerReferences": [
+                {**CONTROLLER, "controller": True, "kind": "A" * 9999, "name": "\x1b[2Jb\n" + "c" * 9999}
+            ]
+        },
+        rf'"{"A" * 60}..." "\u001b[2Jb\n{"c" * 54}..." controls it',
+    ),
+]
+
+
+@pytest.mark.parametrize(("metadata", "said"), WHOSE)
+def test_whose_a_secret_is_is_said_in_short_printable_words(metadata: dict[str, Any], said: str) -> None:
+    named = {"namespace": "default", "name": "a", "resourceVersion": "1", **metadata}
+    assert credentials_of({"metadata": named, "data": {"password": "aHVudGVyMg=="}}).whose == said
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -556,9 +556,30 @@ BUCKETS = {
         {"bucket": bucket(deleting=True), "around": NO_REGION},
         [],
         "RegionNotFound",
-        "the bucket's data cannot be deleted",
+        "the bucket's data cannot be deleted: there is no Region local; with spec.deletionPolicy Retain the Bucket "
+        "goes and its data stays",
+    ),
+    "deleted, region gone, its record there, and no gateway answers": (
+        {
+            "bucket": bucket(deleting=True),
+            "around": Surroundings((), REGION_RECORD, ENDPOINT),
+            "blocked": Blocked(do.CloseBucket, "unavailable", "no gateway answers"),
+        },
+        [],
+        "GatewayUnavailable",
+        "deletion waits: no gateway answers; Region local is not there any more; with spec.deletionPolicy Retain the "
+        "Bucket goes and its data stays",
     ),
 }
+
+
+def test_a_deletion_that_waits_for_gateways_of_a_region_that_is_there_names_no_way_out() -> None:
+    blocked = Blocked(do.CloseBucket, "unavailable", "no gateway answers")
+    plan = plan_bucket(bucket_snapshot(bucket=bucket(deleting=True), blocked=blocked))
+    _, reason, message = said(plan)
+    assert reason == "GatewayUnavailable"
+    assert message.startswith("deletion waits: no gateway answers. ")
+    assert "Retain" not in message
 
 
 @pytest.mark.parametrize("case", BUCKETS)
@@ -1941,3 +1962,13 @@ def test_an_id_that_somebody_made_up_costs_a_look_little(monkeypatch: pytest.Mon
     )
     assert next_serial(access_key(status={**READY, "accessKeyId": "AKIA" + "A" * 16}), []) > SERIALS
     assert len(tried) <= 1000
+
+
+def test_whose_the_secret_in_the_way_is_is_told() -> None:
+    theirs = replace(THEIRS, whose="Certificate web controls it")
+    _, reason, message = said(plan_access_key(key_snapshot(credentials=theirs)))
+    assert reason == "SecretConflict"
+    assert message.startswith(
+        "Secret ci is there, is not this AccessKey's and is left alone: Certificate web controls it; another name is "
+        "set in spec.secretName. "
+    )
