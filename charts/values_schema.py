@@ -19,11 +19,12 @@ from typing import Any, Final
 import yaml
 
 from cooper_crds.generated import settle
+from cooper_crds.patterns import pattern_of
 from cooper_crds.region import Region
 from cooper_crds.structural import structural_schema
 
 #: What JSON schema and Kubernetes mean the same by.
-_KEPT: Final = ("description", "type", "anyOf", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum")
+_KEPT: Final = ("description", "type", "anyOf", "enum", "minLength", "maxLength", "minimum", "maximum")
 _CONTAINS: Final = re.compile(r"self\.contains\('([^']+)'\)")
 
 
@@ -37,6 +38,8 @@ def region_spec() -> dict[str, Any]:
 def _strict(schema: Mapping[str, Any]) -> dict[str, Any]:
     """As a draft-07 schema, in which a field that is not known is an error."""
     node = {key: schema[key] for key in _KEPT if key in schema}
+    if (pattern := pattern_of(schema)) is not None:
+        node["pattern"] = pattern
     rules = (_CONTAINS.fullmatch(each["rule"]) for each in schema.get("x-kubernetes-validations", ()))
     if patterns := [{"pattern": re.escape(rule[1])} for rule in rules if rule]:
         node["allOf"] = patterns

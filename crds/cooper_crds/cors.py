@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from cooper_crds.fields import Duration, EachOnce, duration_between
 from cooper_crds.meta import Model
+from cooper_crds.patterns import text
 
 #: Most rules of a Bucket, and what each can have: a record with all of them stays below 64 KiB.
 MAX_RULES: Final = 8
@@ -29,6 +30,12 @@ ORIGIN_PATTERN: Final = rf"^(\*|[a-z][a-z0-9+.-]*://({_HOST}|\[[0-9a-f:]+\])(:[0
 _LETTER: Final = r"[!#$%&'+.^_`|~0-9A-Za-z-]"
 HEADER_PATTERN: Final = rf"^({_LETTER}+\*?|\*){_LETTER}*$"
 EXPOSED_PATTERN: Final = rf"^{_LETTER}+$"
+_NO_ORIGIN: Final = (
+    "must be * or an origin such as https://app.example.com or http://localhost:8080, in lower case, with at most one "
+    "* in its host"
+)
+_NO_HEADER: Final = "must be the name of a header, such as ETag"
+_NO_HEADER_PATTERN: Final = "must be the name of a header such as content-type, with at most one *, or *"
 
 
 def _matching(pattern: str, message: str) -> Callable[[str], str]:
@@ -42,35 +49,23 @@ def _matching(pattern: str, message: str) -> Callable[[str], str]:
     return check
 
 
-def _text(pattern: str, longest: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": 1, "maxLength": longest})
-
-
 Origin = Annotated[
     str,
     Field(min_length=1, max_length=MAX_ORIGIN),
-    AfterValidator(
-        _matching(
-            ORIGIN_PATTERN,
-            "must be * or an origin such as https://app.example.com or http://localhost:8080, in lower case, with at "
-            "most one * in its host",
-        )
-    ),
-    _text(ORIGIN_PATTERN, MAX_ORIGIN),
+    AfterValidator(_matching(ORIGIN_PATTERN, _NO_ORIGIN)),
+    text(ORIGIN_PATTERN, _NO_ORIGIN, MAX_ORIGIN),
 ]
 HeaderName = Annotated[
     str,
     Field(min_length=1, max_length=MAX_HEADER),
-    AfterValidator(_matching(EXPOSED_PATTERN, "must be the name of a header, such as ETag")),
-    _text(EXPOSED_PATTERN, MAX_HEADER),
+    AfterValidator(_matching(EXPOSED_PATTERN, _NO_HEADER)),
+    text(EXPOSED_PATTERN, _NO_HEADER, MAX_HEADER),
 ]
 HeaderNamePattern = Annotated[
     str,
     Field(min_length=1, max_length=MAX_HEADER),
-    AfterValidator(
-        _matching(HEADER_PATTERN, "must be the name of a header such as content-type, with at most one *, or *")
-    ),
-    _text(HEADER_PATTERN, MAX_HEADER),
+    AfterValidator(_matching(HEADER_PATTERN, _NO_HEADER_PATTERN)),
+    text(HEADER_PATTERN, _NO_HEADER_PATTERN, MAX_HEADER),
 ]
 CorsMethod = Literal["GET", "PUT", "HEAD", "DELETE", "POST"]
 

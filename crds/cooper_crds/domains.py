@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from cooper_crds.fields import EachOnce, NamespaceName
 from cooper_crds.meta import Model
+from cooper_crds.patterns import text
 
 #: Most domains of a Bucket, and suffixes of a Region with the namespaces of each.
 MAX_DOMAINS: Final = 8
@@ -28,6 +29,14 @@ DOMAIN_PATTERN: Final = rf"^({_LABEL}\.)+{_LAST}$"
 SUFFIX_PATTERN: Final = rf"^({_LABEL}\.)*{_LAST}$"
 _DOMAIN: Final = re.compile(DOMAIN_PATTERN[1:-1])
 _SUFFIX: Final = re.compile(SUFFIX_PATTERN[1:-1])
+_NO_DOMAIN: Final = (
+    "must be a host name of at least two parts such as photos.example.com: lowercase letters, digits and hyphens, "
+    "other scripts as punycode (xn--), the last part beginning with a letter, no final period"
+)
+_NO_SUFFIX: Final = (
+    "must be the end of host names, such as example.com: lowercase letters, digits and hyphens, the last part "
+    "beginning with a letter, no period at the beginning or end"
+)
 
 
 def is_domain(text: str) -> bool:
@@ -42,28 +51,25 @@ def is_under(domain: str, suffix: str) -> bool:
 
 def _domain(value: str) -> str:
     if not is_domain(value):
-        raise ValueError(
-            "must be a host name of at least two parts such as photos.example.com: lowercase letters, digits and "
-            "hyphens, other scripts as punycode (xn--), the last part beginning with a letter, no final period"
-        )
+        raise ValueError(_NO_DOMAIN)
     return value
 
 
 def _suffix(value: str) -> str:
     if not _SUFFIX.fullmatch(value):
-        raise ValueError(
-            "must be the end of host names, such as example.com: lowercase letters, digits and hyphens, the last part "
-            "beginning with a letter, no period at the beginning or end"
-        )
+        raise ValueError(_NO_SUFFIX)
     return value
 
 
-def _text(pattern: str, shortest: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": len(shortest), "maxLength": MAX_DOMAIN})
-
-
-Domain = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_domain), _text(DOMAIN_PATTERN, "a.b")]
-Suffix = Annotated[str, Field(max_length=MAX_DOMAIN), AfterValidator(_suffix), _text(SUFFIX_PATTERN, "a")]
+Domain = Annotated[
+    str,
+    Field(max_length=MAX_DOMAIN),
+    AfterValidator(_domain),
+    text(DOMAIN_PATTERN, _NO_DOMAIN, MAX_DOMAIN, shortest=len("a.b")),
+]
+Suffix = Annotated[
+    str, Field(max_length=MAX_DOMAIN), AfterValidator(_suffix), text(SUFFIX_PATTERN, _NO_SUFFIX, MAX_DOMAIN)
+]
 
 Domains = Annotated[
     list[Domain] | None,

@@ -21,7 +21,8 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from cooper_crds import names, quantities
 from cooper_crds.actions import DEFAULT_ACTIONS, GRANTABLE_ACTIONS
-from cooper_crds.pem import BUNDLE_PATTERN, MAX_BUNDLE, certificate_bundle
+from cooper_crds.patterns import WORDS, text
+from cooper_crds.pem import BUNDLE_PATTERN, MAX_BUNDLE, NO_BUNDLE, certificate_bundle
 
 #: Largest object that S3 knows: 5 TiB.
 MAX_OBJECT_SIZE: Final = 5 << 40
@@ -31,48 +32,64 @@ _CONTENT_TYPE = rf"^{_MEDIA}/{_MEDIA}$"
 _MOST = (1 << 63) - 1  # int64
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_NO_NAME = (
+    "must be a DNS name: lowercase letters, digits, hyphens and periods, each part beginning and ending with a letter "
+    "or digit, at most 253 characters"
+)
+_NO_LABEL = (
+    "must be a DNS label: lowercase letters, digits and hyphens, beginning and ending with a letter or digit, at most "
+    "63 characters"
+)
+_NO_CONTENT_TYPE = "must be a content type such as text/plain, or a pattern such as image/*, in lower case"
+_NOT_PRINTABLE = "must have no control characters"
+_NO_TIME = "must be an RFC 3339 time with a time zone, such as 2030-01-31T12:00:00Z"
 _HOUR, _MINUTE = "([01][0-9]|2[0-3])", "[0-5][0-9]"
 _TIME = (
     rf"^[1-9][0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR}:{_MINUTE}:{_MINUTE}(\.[0-9]{{1,9}})?(Z|[+-]{_HOUR}:{_MINUTE})$"
 )
 _TIME_RULE = re.compile(_TIME[1:-1])
+# A day that the calendar has. Every fourth year is a leap year, but for those of a century that 400 does not divide.
+_LEAP_YEAR = "([1-9][0-9](0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00)"
+_DATE = (
+    "([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|"
+    f"02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
+#: A time, as a rule can say it: without format, which would let any list pass.
+TIME_PATTERN: Final = rf"^{_DATE}{_TIME[_TIME.index('T') :]}"
 #: 9999-12-31T23:59:59Z
 _LAST_SECOND: Final = 253402300799
 _ENDPOINT = r"^https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
 _ENDPOINT_RULE = re.compile(_ENDPOINT[1:-1])
+_NO_ENDPOINT = (
+    "must be an http or https URL with a host, perhaps a port, and nothing else, such as https://s3.example.com"
+)
 _NO_IPV6 = "must have a valid IPv6 address in its brackets"
 _NO_PORT = "must have a port from 1 to 65535, or none"
 
 
 def _content_type(value: str) -> str:
     if re.fullmatch(_CONTENT_TYPE[1:-1], value) is None:
-        raise ValueError("must be a content type such as text/plain, or a pattern such as image/*, in lower case")
+        raise ValueError(_NO_CONTENT_TYPE)
     return value
 
 
 def _printable(value: str) -> str:
     if re.fullmatch(_PRINTABLE[1:-1], value) is None:
-        raise ValueError("must have no control characters")
+        raise ValueError(_NOT_PRINTABLE)
     return value
 
 
 def dns_subdomain(value: str) -> str:
     """Refuse what Kubernetes does not allow as a resource's name."""
     if not names.DNS_SUBDOMAIN.fullmatch(value):
-        raise ValueError(
-            "must be a DNS name: lowercase letters, digits, hyphens and periods, each part beginning and ending with a "
-            "letter or digit, at most 253 characters"
-        )
+        raise ValueError(_NO_NAME)
     return value
 
 
 def dns_label(value: str) -> str:
     """Refuse what Kubernetes does not allow as the name of a namespace, a Service or a port."""
     if not names.DNS_LABEL.fullmatch(value):
-        raise ValueError(
-            "must be a DNS label: lowercase letters, digits and hyphens, beginning and ending with a letter or digit, "
-            "at most 63 characters"
-        )
+        raise ValueError(_NO_LABEL)
     return value
 
 
@@ -111,7 +128,7 @@ def _timestamp(value: str) -> str:
     try:
         unix_seconds(value)
     except ValueError:
-        raise ValueError("must be an RFC 3339 time with a time zone, such as 2030-01-31T12:00:00Z") from None
+        raise ValueError(_NO_TIME) from None
     return value
 
 
@@ -133,9 +150,7 @@ def timestamp(seconds: float) -> str:
 def _endpoint(value: str) -> str:
     found = _ENDPOINT_RULE.fullmatch(value)
     if found is None:
-        raise ValueError(
-            "must be an http or https URL with a host, perhaps a port, and nothing else, such as https://s3.example.com"
-        )
+        raise ValueError(_NO_ENDPOINT)
     host, port = found.groups()
     if host.startswith("[") and not _is_ipv6(host[1:-1]):
         raise ValueError(_NO_IPV6)
@@ -167,11 +182,7 @@ def _whole(value: Any) -> Any:
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return quantities.parse_duration(value)
-    raise ValueError("must be a duration such as 24h, 1h30m or 45s")
-
-
-def _string(pattern: str, max_length: int, **more: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "minLength": 1, "maxLength": max_length, **more})
+    raise ValueError(quantities.NO_DURATION)
 
 
 def _rule(rule: str, message: str) -> dict[str, str]:
@@ -202,31 +213,31 @@ class EachOnce:
 
 
 #: Name of a resource or Secret.
-ResourceName = Annotated[str, Field(max_length=253), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 253)]
+ResourceName = Annotated[str, Field(max_length=253), AfterValidator(dns_subdomain), text(_SUBDOMAIN, _NO_NAME, 253)]
 #: Name of a Region: short enough for the value of a label.
-RegionName = Annotated[str, Field(max_length=63), AfterValidator(dns_subdomain), _string(_SUBDOMAIN, 63)]
+RegionName = Annotated[str, Field(max_length=63), AfterValidator(dns_subdomain), text(_SUBDOMAIN, _NO_NAME, 63)]
 #: Name of a namespace.
-NamespaceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+NamespaceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), text(_LABEL, _NO_LABEL, 63)]
 #: Name of a Service, and of a port of one.
-ServiceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
-PortName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+ServiceName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), text(_LABEL, _NO_LABEL, 63)]
+PortName = Annotated[str, Field(max_length=63), AfterValidator(dns_label), text(_LABEL, _NO_LABEL, 63)]
 #: The region that signatures name.
-RegionTag = Annotated[str, Field(max_length=63), AfterValidator(dns_label), _string(_LABEL, 63)]
+RegionTag = Annotated[str, Field(max_length=63), AfterValidator(dns_label), text(_LABEL, _NO_LABEL, 63)]
 #: S3 name of a bucket.
 BucketName = Annotated[
     str,
     AfterValidator(_bucket_name),
-    _string(
+    text(
         names.BUCKET_NAME_PATTERN,
+        "must have 3 to 63 characters: lowercase letters, digits, hyphens and single periods, beginning and ending "
+        "with a letter or digit",
         63,
-        minLength=3,
-        **{
-            "x-kubernetes-validations": [
-                _rule(f"!(self in {sorted(names.RESERVED_BUCKET_NAMES)})".replace("'", '"'), "must not be reserved"),
-                _rule("!self.contains('..')", "must not have two periods in a row"),
-                _rule(r"!self.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$')", "must not look like an IP address"),
-            ]
-        },
+        shortest=3,
+        rules=[
+            _rule(f"!(self in {sorted(names.RESERVED_BUCKET_NAMES)})".replace("'", '"'), "must not be reserved"),
+            _rule("!self.contains('..')", "must not have two periods in a row"),
+            _rule(r"!self.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$')", "must not look like an IP address"),
+        ],
     ),
 ]
 #: One of the limited set of S3 actions.
@@ -244,10 +255,15 @@ ActionSet = Annotated[
     EachOnce(),
 ]
 #: What names of objects begin with.
-NamePrefix = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable), _string(_PRINTABLE, 256)]
+NamePrefix = Annotated[
+    str, Field(min_length=1, max_length=256), AfterValidator(_printable), text(_PRINTABLE, _NOT_PRINTABLE, 256)
+]
 #: A content type (RFC 9110, 8.3.1) without parameters, or a pattern of some: `*` stands for any characters.
 ContentTypePattern = Annotated[
-    str, Field(min_length=1, max_length=127), AfterValidator(_content_type), _string(_CONTENT_TYPE, 127)
+    str,
+    Field(min_length=1, max_length=127),
+    AfterValidator(_content_type),
+    text(_CONTENT_TYPE, _NO_CONTENT_TYPE, 127),
 ]
 #: Most prefixes of a grant. All of a key's together have to fit into its record.
 MAX_PREFIXES: Final = 8
@@ -263,36 +279,29 @@ Timestamp = Annotated[
     BeforeValidator(_timestamp_text),
     Field(max_length=35),
     AfterValidator(_timestamp),
-    _string(
-        _TIME,
-        35,
-        format="date-time",
-        # An API server lets any list pass as a string that has a format, and no list as what a rule is about.
-        **{"x-kubernetes-validations": [_rule("type(self) == google.protobuf.Timestamp", "must be a time")]},
-    ),
+    text(TIME_PATTERN, _NO_TIME, 35),
 ]
 #: Address of an S3 endpoint.
 Endpoint = Annotated[
     str,
     Field(max_length=512),
     AfterValidator(_endpoint),
-    _string(
+    text(
         _ENDPOINT,
+        _NO_ENDPOINT,
         512,
-        **{
-            "x-kubernetes-validations": [
-                _rule(
-                    "!self.contains('[') || (self.contains(']') && "
-                    "isIP(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))",
-                    _NO_IPV6,
-                ),
-                _rule(
-                    "!isURL(self) || url(self).getPort() == '' || "
-                    "(int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
-                    _NO_PORT,
-                ),
-            ]
-        },
+        rules=[
+            _rule(
+                "!self.contains('[') || (self.contains(']') && "
+                "isIP(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))",
+                _NO_IPV6,
+            ),
+            _rule(
+                "!isURL(self) || url(self).getPort() == '' || "
+                "(int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
+                _NO_PORT,
+            ),
+        ],
     ),
 ]
 #: PEM certificates, one or several.
@@ -300,12 +309,13 @@ CertificateBundle = Annotated[
     str,
     Field(max_length=MAX_BUNDLE),
     AfterValidator(certificate_bundle),
-    _string(BUNDLE_PATTERN, MAX_BUNDLE),
+    text(BUNDLE_PATTERN, NO_BUNDLE, MAX_BUNDLE),
 ]
 _QUANTITY = WithJsonSchema(
     {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "pattern": quantities.QUANTITY_PATTERN,
+        WORDS: quantities.NO_QUANTITY,
         "maxLength": quantities.MAX_QUANTITY_TEXT,
         "x-kubernetes-int-or-string": True,
     }
@@ -331,7 +341,7 @@ Duration = Annotated[
     float,
     BeforeValidator(_seconds),
     PlainSerializer(quantities.format_duration, return_type=str),
-    _string(quantities.DURATION_PATTERN, quantities.MAX_DURATION_TEXT),
+    text(quantities.DURATION_PATTERN, quantities.NO_DURATION, quantities.MAX_DURATION_TEXT),
 ]
 #: Access key id.
 AccessKeyId = Annotated[str, Field(pattern=r"^AKIA[A-Z2-7]{16}$", min_length=20, max_length=20)]

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from cooper_crds.fields import EachOnce
+from cooper_crds.patterns import matches
 
 #: Most networks in a list.
 MAX_NETWORKS: Final = 32
@@ -39,11 +40,13 @@ Network = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": _SHAPE,
             "minLength": 1,
             "maxLength": _MAX_TEXT,
             "x-kubernetes-validations": [
-                {"rule": "isCIDR(self) && cidr(self) == cidr(self).masked()", "message": NO_NETWORK}
+                {
+                    "rule": f"{matches(_SHAPE)} && isCIDR(self) && cidr(self) == cidr(self).masked()",
+                    "message": NO_NETWORK,
+                }
             ],
         }
     ),

@@ -9,6 +9,11 @@ _BLOCK: Final = rf"{_BEGIN}[\r\n]+([A-Za-z0-9+/=]+[\r\n]+)+{_END}"
 _WIDTH: Final = 64
 #: In JSON schemas. What is in a block only the models look at.
 BUNDLE_PATTERN: Final = rf"^[\r\n]*{_BLOCK}([\r\n]+{_BLOCK})*[\r\n]*$"
+#: What is said of what does not match it.
+NO_BUNDLE: Final = (
+    "must be certificates in PEM form, each from a line -----BEGIN CERTIFICATE----- to a line "
+    "-----END CERTIFICATE-----, and nothing else: no keys, no comments, no spaces"
+)
 #: It has to fit into an environment variable (128 KiB on Linux), and is in every Secret of its Region.
 MAX_BUNDLE: Final = 32 << 10
 
@@ -24,10 +29,7 @@ def is_bundle(value: str) -> bool:
 def certificate_bundle(value: str) -> str:
     """Certificates in their usual form: each on lines of its own, which end in line feeds. Raises ValueError."""
     if not _BUNDLE_RULE.fullmatch(value):
-        raise ValueError(
-            "must be certificates in PEM form, each from a line -----BEGIN CERTIFICATE----- to a line "
-            "-----END CERTIFICATE-----, and nothing else: no keys, no comments, no spaces"
-        )
+        raise ValueError(NO_BUNDLE)
     blocks = blocks_of(value)
     for number, block in enumerate(blocks, 1):
         if not _is_certificate(block):

@@ -25,10 +25,14 @@ _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 #: A size, as a JSON schema can say it.
 QUANTITY_PATTERN: Final = r"^[0-9]{1,19}(\.[0-9]{1,9})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+#: What is said of what is none.
+NO_QUANTITY: Final = "must be a size such as 500, 10M or 2Gi"
 #: Longest text of a size.
 MAX_QUANTITY_TEXT: Final = 31
 #: A duration of hours, minutes and seconds, as a JSON schema can say it. What has more hours, CEL cannot read.
 DURATION_PATTERN: Final = r"^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
+#: What is said of what is none.
+NO_DURATION: Final = "must be a duration such as 24h, 1h30m or 45s"
 #: Longest text of a duration.
 MAX_DURATION_TEXT: Final = 23
 
@@ -44,7 +48,7 @@ def parse_quantity(text: str) -> int:
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError("must be a size such as 500, 10M or 2Gi")
+        raise ValueError(NO_QUANTITY)
     number, unit = match.groups(default="")
     return math.ceil(Decimal(number) * _UNITS[unit])
 
@@ -72,7 +76,7 @@ def parse_duration(text: str) -> float:
     """Seconds of a duration such as `24h`, `1h30m` or `45s`. Raises ValueError with the reason."""
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise ValueError("must be a duration such as 24h, 1h30m or 45s")
+        raise ValueError(NO_DURATION)
     return float(sum(int(part or 0) * seconds for part, seconds in zip(match.groups(), _SECONDS.values(), strict=True)))
 
 

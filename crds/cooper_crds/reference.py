@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from cooper_crds.fields import TIME_PATTERN
+from cooper_crds.patterns import is_pattern, pattern_of
+
 _HEAD: Final = """\
 # Resources
 
@@ -65,7 +68,7 @@ def _type(node: Mapping[str, Any]) -> str:
         return "quantity"
     if "items" in node:
         return f"list of {_type(node['items'])}s"
-    if node.get("format") == "date-time":
+    if pattern_of(node) == TIME_PATTERN:
         return "time"
     return str(node["type"])
 
@@ -89,7 +92,8 @@ def _meaning(node: Mapping[str, Any]) -> str:
 
 
 def _rules(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(node.get("x-kubernetes-validations", ()))
+    # What the text of a type looks like says the page's head, and whoever refuses another one.
+    return [rule for rule in node.get("x-kubernetes-validations", ()) if not is_pattern(rule)]
 
 
 def _said(rules: list[Mapping[str, Any]]) -> str:

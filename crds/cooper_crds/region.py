@@ -1,5 +1,6 @@
 """Region: one S3 gateway, and the settings of what it serves."""
 
+import re
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator
@@ -23,11 +24,13 @@ from cooper_crds.fields import (
 )
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
 from cooper_crds.networks import NetworkSet
+from cooper_crds.patterns import WORDS
 
 MIN_RECORD_AGE: Final = 30.0
 MAX_RECORD_AGE: Final = 720 * 3600.0
 MAX_METADATA_SIZE: Final = 8 << 10
 _TEMPLATE: Final = r"^([a-z0-9.-]|\{name\}|\{namespace\})+$"
+_NO_TEMPLATE: Final = "must consist of lowercase letters, digits, hyphens, periods, {name} and {namespace}"
 
 
 class Endpoints(Model):
@@ -196,13 +199,14 @@ class RegionSpec(Model):
         Field(
             min_length=1,
             max_length=100,
-            pattern=_TEMPLATE,
             description="How the S3 name of a Bucket is made when it names none: {name} stands for the resource's "
             "name, {namespace} for its namespace. For example {namespace}-{name}.",
             json_schema_extra={
+                "pattern": _TEMPLATE,
+                WORDS: _NO_TEMPLATE,
                 "x-kubernetes-validations": [
                     {"rule": "self.contains('{name}')", "message": "must contain {name}"},
-                ]
+                ],
             },
         ),
     ] = "{name}"
@@ -210,6 +214,8 @@ class RegionSpec(Model):
     @field_validator("bucket_name_template")
     @classmethod
     def _names_differ(cls, value: str) -> str:
+        if not re.fullmatch(_TEMPLATE[1:-1], value):
+            raise ValueError(_NO_TEMPLATE)
         if "{name}" not in value:
             raise ValueError("must contain {name}")
         return value

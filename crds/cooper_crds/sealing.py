@@ -5,11 +5,14 @@ and the ciphertext, whose plaintext is a JSON object of the values, as a Secret 
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
+
+from cooper_crds.patterns import text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -87,6 +90,8 @@ def _public_key(recipient: str) -> "X25519PublicKey":
 def _recipient(value: str) -> str:
     """Refuse what nothing can be sealed to: some points of the curve have the same secret in common with everybody. An
     API server knows them by name, so that no resource is there that nobody can read."""
+    if not re.fullmatch(_RECIPIENT[1:-1], value):
+        raise ValueError(_NO_RECIPIENT)
     try:
         seal(value, "", {})
     except SealedError:
@@ -97,17 +102,13 @@ def _recipient(value: str) -> str:
 #: An X25519 public key (RFC 7748).
 Recipient = Annotated[
     str,
-    Field(min_length=_LENGTH, max_length=_LENGTH, pattern=_RECIPIENT),
+    Field(min_length=_LENGTH, max_length=_LENGTH),
     AfterValidator(_recipient),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": _RECIPIENT,
-            "minLength": _LENGTH,
-            "maxLength": _LENGTH,
-            "x-kubernetes-validations": [
-                {"rule": f"!(self in {list(_SMALL)})".replace("'", '"'), "message": SHARED_BY_ALL}
-            ],
-        }
+    text(
+        _RECIPIENT,
+        _NO_RECIPIENT,
+        _LENGTH,
+        shortest=_LENGTH,
+        rules=[{"rule": f"!(self in {list(_SMALL)})".replace("'", '"'), "message": SHARED_BY_ALL}],
     ),
 ]

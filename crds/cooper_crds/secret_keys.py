@@ -8,10 +8,14 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from cooper_crds.fields import EachOnce, repeated
 from cooper_crds.meta import Model
+from cooper_crds.patterns import text
 from cooper_crds.secret_profiles import COOPER, OTHER_PROFILES, PROFILES, Profile, Value
 
 #: What a shell takes as the name of a variable. Kubernetes takes all of these as a Secret's keys.
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]*"
+_NO_VARIABLE: Final = (
+    "must be a key that can be an environment variable: letters, digits and underscores, not beginning with a digit"
+)
 #: "must consist of alphanumeric characters, -, _ or ." and have at most 253 (Kubernetes, Secret: data)
 _MAX_KEY: Final = 253
 _ALIKE: Final = "must give each value another key; values that are not named keep theirs"
@@ -21,10 +25,7 @@ _OWN: Final = ", ".join(f"self.{{0}}?{value}.orValue('{key}')" for value, key in
 
 def _variable(value: str) -> str:
     if not re.fullmatch(_VARIABLE, value):
-        raise ValueError(
-            "must be a key that can be an environment variable: letters, digits and underscores, not beginning with a "
-            "digit"
-        )
+        raise ValueError(_NO_VARIABLE)
     return value
 
 
@@ -47,7 +48,7 @@ _Key = Annotated[
     str,
     Field(max_length=_MAX_KEY),
     AfterValidator(_variable),
-    WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE}$", "minLength": 1, "maxLength": _MAX_KEY}),
+    text(f"^{_VARIABLE}$", _NO_VARIABLE, _MAX_KEY),
 ]
 _Profile = Annotated[
     Profile, WithJsonSchema({"type": "string", "enum": list(PROFILES), "maxLength": max(map(len, PROFILES))})

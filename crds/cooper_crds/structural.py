@@ -6,6 +6,8 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
+from cooper_crds.patterns import WORDS, in_words
+
 Schema = dict[str, Any]
 
 # The order in which a person reads a field.
@@ -81,9 +83,10 @@ def _cleaned(node: Schema, within: _Within) -> Schema:
     if within.status:
         # Rules are meant for people, and would cost the API server time at every write.
         node.pop("x-kubernetes-validations", None)
+        node.pop(WORDS, None)
     if node.get("type") == "integer":
         node.setdefault("format", "int64")
-    return node
+    return in_words(node)
 
 
 def _resolved(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:

@@ -195,10 +195,6 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
     ("Region", "spec.bucketNameTemplate", "must contain {name}"): Values(
         ["photos", "{namespace}"], ["{name}", "{namespace}-{name}", "{name}{name}", "x.{name}-y"]
     ),
-    # Any other mistake is told by pattern and format; a list they let pass.
-    ("AccessKey", "spec.expiresAt", "must be a time"): Values(
-        [[], [None], ["2030-01-31T12:00:00Z"]], ["2030-01-31T12:00:00Z"]
-    ),
     ("AccessKey", "spec.grants", "must name each bucket once: put all its actions into one grant"): Values(
         [
             [{"bucket": "a"}, {"bucket": "a", "actions": ["s3:GetObject"]}],

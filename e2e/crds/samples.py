@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cooper_crds.actions import GRANTABLE_ACTIONS
 from cooper_crds.meta import API_VERSION
+from cooper_crds.patterns import pattern_of
 from cooper_crds.secret_profiles import PROFILES
 from e2e.crds.schemas import Schema, Steps, schema_of
 
@@ -221,7 +222,9 @@ def _pattern(kind: str, *steps: str) -> str:
     node = schema_of(kind)
     for step in steps:
         node = node.get("items", node)["properties"][step]
-    return node.get("items", node)["pattern"]
+    pattern = pattern_of(node.get("items", node))
+    assert pattern is not None, f"{kind} {steps} has no pattern"
+    return pattern
 
 
 TEXTS: Final[Mapping[str | None, Text]] = {

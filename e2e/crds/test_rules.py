@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from cooper_crds import problems
+from cooper_crds.patterns import is_pattern, pattern_of
 from e2e.crds.rules import FREE, RULES, Changes, Values
-from e2e.crds.samples import ABSENT, changed, full, least
+from e2e.crds.samples import ABSENT, TEXTS, changed, full, least
 from e2e.crds.schemas import DEFINITIONS, Field, Steps, fields
 from e2e.crds.server import Server, Verdict
 
@@ -17,17 +18,31 @@ WITH_RULES: list[tuple[Field, dict[str, Any]]] = [
     for each in fields(kind)
     for rule in each.node.get("x-kubernetes-validations", ())
 ]
+#: Patterns in words: what breaks and keeps them the samples know, by the pattern.
+PATTERNS = {
+    (each.kind, each.path, rule["message"]): Values([text.broken], [text.shortest])
+    for each, rule in WITH_RULES
+    if is_pattern(rule)
+    for text in (TEXTS[pattern_of(each.node)],)
+}
+EVERY = {**RULES, **PATTERNS}
 VALUES = [(each, rule["message"]) for each, rule in WITH_RULES if "oldSelf" not in rule["rule"]]
 CHANGES = [(each, rule) for each, rule in WITH_RULES if "oldSelf" in rule["rule"]]
 
 
 def row(field: Field, message: str) -> Values | Changes:
-    return RULES[field.kind, field.path, message]
+    return EVERY[field.kind, field.path, message]
 
 
 def test_every_rule_has_a_row_and_every_row_a_rule() -> None:
     keys = [(each.kind, each.path, rule["message"]) for each, rule in WITH_RULES]
-    assert sorted(keys) == sorted(RULES)
+    assert sorted(keys) == sorted(EVERY)
+    assert not RULES.keys() & PATTERNS.keys()
+
+
+def test_no_pattern_is_said_of_what_people_write() -> None:
+    bare = [each for kind in DEFINITIONS for each in fields(kind) if "pattern" in each.node]
+    assert {each.steps[0] for each in bare} == {"status"}, [str(each) for each in bare if each.steps[0] != "status"]
 
 
 @pytest.mark.parametrize(("field", "message"), VALUES, ids=lambda each: str(each))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cooper_crds.patterns import pattern_of
+
 Schema = Mapping[str, Any]
 
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
@@ -130,7 +132,7 @@ def _list_rules(node: Schema, at: str) -> Iterator[str]:
 
 
 def value_problems(node: Schema, value: Any, path: str) -> Iterator[str]:
-    """What is wrong with a value, by a structural schema (rules in CEL left out)."""
+    """What is wrong with a value, by a structural schema (rules in CEL left out, but for patterns in words)."""
     if node.get("x-kubernetes-int-or-string"):
         fits = isinstance(value, int | str) and not isinstance(value, bool)
     else:
@@ -158,8 +160,9 @@ def _text_problems(node: Schema, value: str, path: str) -> Iterator[str]:
     if not node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value)):
         yield f"{path}: wrong length"
     # A pattern of Kubernetes ends at the very end (RE2), where Python's `$` lets a line feed follow.
-    if "pattern" in node and ("\n" in value or not re.search(node["pattern"], value)):
-        yield f"{path}: {value!r} does not match {node['pattern']}"
+    pattern = pattern_of(node)
+    if pattern is not None and ("\n" in value or not re.search(pattern, value)):
+        yield f"{path}: {value!r} does not match {pattern}"
 
 
 def _object_problems(node: Schema, value: dict[str, Any], path: str) -> Iterator[str]:

@@ -182,8 +182,8 @@ MISTAKES = [
     ("Region", {"service": {"port": "S3"}}, "spec.service.port", "must be a DNS label"),
     ("Region", {"features": {"versioning": True}}, "spec.features.versioning", "unknown field"),
     ("Region", {"bucketNameTemplate": "x"}, "spec.bucketNameTemplate", "must contain {name}"),
-    ("Region", {"bucketNameTemplate": "{name.__class__}"}, "spec.bucketNameTemplate", "must match"),
-    ("Region", {"bucketNameTemplate": "{name}\n"}, "spec.bucketNameTemplate", "must match"),
+    ("Region", {"bucketNameTemplate": "{name.__class__}"}, "spec.bucketNameTemplate", "must consist of lowercase"),
+    ("Region", {"bucketNameTemplate": "{name}\n"}, "spec.bucketNameTemplate", "must consist of lowercase"),
     *(
         ("Region", {"endpoints": {"internal": url}}, "spec.endpoints.internal", ENDPOINT)
         for url in (
