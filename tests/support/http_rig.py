@@ -102,7 +102,7 @@ class TinyPipeline:
         return None if self.allowed else S3Error("KeyAccessRevoked")
 
     def explain(self, error: Exception, call: TinyCall | None, request_id: str) -> S3Error:
-        return to_s3_error(error, may_know_absence=True)
+        return to_s3_error(error)
 
     def observe(self, call: Any, request_id: str, status: int, seconds: float, received: int, sent: int) -> None:
         self.observed.append((status, received, sent))

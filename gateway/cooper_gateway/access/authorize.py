@@ -5,7 +5,7 @@ The signature was verified before anything here runs, so that only the holder of
 
 from collections.abc import Sequence
 
-from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, OPERATE
+from cooper_crds.actions import GET_OBJECT, GRANTABLE_ACTIONS, LIST_BUCKET, OPERATE
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, spent
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
@@ -59,6 +59,24 @@ def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | N
     return any(
         grant.is_on(bucket) and LIST_BUCKET in grant.actions and _covers(grant, name) for grant in principal.key.grants
     )
+
+
+def denial(principal: Principal, action: str | None) -> str | None:
+    """What to say of DENIED: which action the key lacks. None where there is nothing more to say.
+
+    It follows from the request and from nothing else, so that a bucket of somebody else and one that is not there look
+    alike. Strangers are told nothing, and nobody of what cannot be granted.
+    """
+    if not isinstance(principal, KeyHolder) or principal.key.system or action not in GRANTABLE_ACTIONS:
+        return None
+    return f"Access denied: the access key is not granted {action} on this bucket, or on this part of it."
+
+
+def unknown_absence(principal: Principal) -> str | None:
+    """What to say to a key that may read and is not told what is missing."""
+    if not isinstance(principal, KeyHolder) or principal.key.system:
+        return None
+    return f"Access denied: whether an object is missing is told only to a key that is granted {LIST_BUCKET} there."
 
 
 def recheck(

@@ -44,18 +44,19 @@ _RETRY_AFTER: Final = {"SlowDown": "1", "ServiceUnavailable": "2"}
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def to_s3_error(error: Exception, may_know_absence: bool) -> S3Error:
-    """The S3 error of anything raised. Unknown exceptions become InternalError: the caller logs them."""
-    if isinstance(error, S3Error):
-        if error.code == "NoSuchKey" and not may_know_absence:
-            return S3Error("AccessDenied")
-        return error
+def to_s3_error(error: Exception, absence: S3Error | None = None) -> S3Error:
+    """The S3 error of anything raised. Unknown exceptions become InternalError: the caller logs them.
+
+    `absence` is told to who may not know that an object is missing.
+    """
+    found = error if isinstance(error, S3Error) else S3Error(_code(error))
+    return absence if absence is not None and found.code == "NoSuchKey" else found
+
+
+def _code(error: Exception) -> str:
     if isinstance(error, Refused):
-        return S3Error(error.code)
-    code = STORE_CODES.get(type(error), "InternalError") if isinstance(error, StoreError) else "InternalError"
-    if code == "NoSuchKey" and not may_know_absence:
-        code = "AccessDenied"
-    return S3Error(code)
+        return error.code
+    return STORE_CODES.get(type(error), "InternalError") if isinstance(error, StoreError) else "InternalError"
 
 
 def is_fault(error: Exception) -> bool:

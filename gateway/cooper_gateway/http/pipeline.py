@@ -21,7 +21,15 @@ from cooper_crds.records import (
     record_digest,
 )
 from cooper_gateway.access import cors
-from cooper_gateway.access.authorize import ELSEWHERE, REVOKED, authorize, may_know_absence
+from cooper_gateway.access.authorize import (
+    DENIED,
+    ELSEWHERE,
+    REVOKED,
+    authorize,
+    denial,
+    may_know_absence,
+    unknown_absence,
+)
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.networks import origin
@@ -105,7 +113,7 @@ class Pipeline:
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
-            raise S3Error(code, _in_words(code, principal), **_by_which_record(code, principal, bucket))
+            raise S3Error(code, _in_words(code, principal, route.action), **_by_which_record(code, principal, bucket))
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -196,8 +204,9 @@ class Pipeline:
         if is_fault(error):
             operation = "-" if call is None else call.route.operation
             log.error("request %s (%s) failed", request_id, operation, exc_info=error)
-        knows = call is None or call.bucket is None or may_know_absence(call.principal, call.bucket, call.request.name)
-        return to_s3_error(error, knows)
+        if call is None or call.bucket is None or may_know_absence(call.principal, call.bucket, call.request.name):
+            return to_s3_error(error)
+        return to_s3_error(error, S3Error(DENIED, unknown_absence(call.principal)))
 
     def observe(
         self, call: Call | None, request_id: str, status: int, seconds: float, received: int, sent: int
@@ -231,8 +240,11 @@ def _cors_rules(directory: Directory, name: str) -> tuple[CorsRule, ...]:
     return () if bucket is None or bucket.retained else bucket.cors
 
 
-def _in_words(code: str, principal: Principal) -> str | None:
-    """Where a key is used from elsewhere: from where, which whoever wrote its allowedNetworks cannot see otherwise."""
+def _in_words(code: str, principal: Principal, action: str | None) -> str | None:
+    """Where a key lacks an action: which one. Where it is used from elsewhere: from where, which whoever wrote its
+    allowedNetworks cannot see otherwise."""
+    if code == DENIED:
+        return denial(principal, action)
     if code != ELSEWHERE or not isinstance(principal, KeyHolder) or not principal.address:
         return None
     return f"The access key may not be used from {principal.address}: see allowedNetworks of its AccessKey."

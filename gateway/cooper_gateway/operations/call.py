@@ -6,7 +6,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from cooper_crds.records import BucketRecord, RegionRecord
-from cooper_gateway.access.authorize import authorize
+from cooper_gateway.access.authorize import DENIED, authorize, denial
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.principals import KeyHolder, Principal
 from cooper_gateway.protocol.errors import S3Error
@@ -84,7 +84,7 @@ class Call:
         record = self.directory.bucket(bucket_name)
         code = authorize(self.principal, action, bucket_name, record, self.now, name)
         if code is not None:
-            raise S3Error(code)
+            raise S3Error(code, denial(self.principal, action) if code == DENIED else None)
         if record is None:
             raise S3Error("NoSuchBucket")
         return record

@@ -10,7 +10,7 @@ import msgspec
 
 from cooper_crds.actions import GET_OBJECT
 from cooper_crds.records import BucketRecord
-from cooper_gateway.access.authorize import may_know_absence
+from cooper_gateway.access.authorize import may_know_absence, unknown_absence
 from cooper_gateway.operations.call import Call, bucket_ref
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.paths import parse_copy_source
@@ -59,7 +59,7 @@ async def _open(call: Call, record: BucketRecord, name: bytes) -> OpenObject:
     except NoSuchName:
         if may_know_absence(call.principal, record, name):
             raise S3Error("NoSuchKey", "The copy source does not exist.") from None
-        raise S3Error("AccessDenied") from None
+        raise S3Error("AccessDenied", unknown_absence(call.principal)) from None
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """DeleteObject and DeleteObjects. Both are idempotent: what is not there is deleted already."""
 
+from cooper_gateway.access.authorize import DENIED, denial
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import document, name_text
 from cooper_gateway.operations.receive import read_verified
@@ -24,7 +25,8 @@ async def delete_objects(call: Call) -> Response:
     if names:
         await call.store.delete(call.ref, names, call.guard)
     results = "" if request.quiet else "".join(map(_deleted, names))
-    errors = "".join(_refused(name, code) for name, code in refusals.items() if code is not None)
+    denied = denial(call.principal, call.route.action)
+    errors = "".join(_refused(name, code, denied) for name, code in refusals.items() if code is not None)
     return document("DeleteResult", results + errors)
 
 
@@ -32,5 +34,6 @@ def _deleted(name: bytes) -> str:
     return f"<Deleted><Key>{name_text(name)}</Key></Deleted>"
 
 
-def _refused(name: bytes, code: str) -> str:
-    return f"<Error><Key>{name_text(name)}</Key><Code>{code}</Code><Message>{CODES[code][1]}</Message></Error>"
+def _refused(name: bytes, code: str, denied: str | None) -> str:
+    message = (denied if code == DENIED else None) or CODES[code][1]
+    return f"<Error><Key>{name_text(name)}</Key><Code>{code}</Code><Message>{message}</Message></Error>"

@@ -34,8 +34,10 @@ def test_every_fact_of_a_store_has_a_code() -> None:
     ],
 )
 def test_translation(error: Exception, knows: bool, code: str) -> None:
-    translated = to_s3_error(error, knows)
+    hidden = S3Error("AccessDenied", "not told")
+    translated = to_s3_error(error, None if knows else hidden)
     assert translated.code == code
+    assert (translated is hidden) == (code == "AccessDenied")
     assert "secret" not in translated.message
 
 

@@ -248,6 +248,62 @@ async def test_decisions(case: str) -> None:
     assert code(await gateway.answer(request)) == expected
 
 
+OPERATOR = replace(KEY, grants=(), system=True)
+WRITE_ONLY = replace(KEY, grants=tuple(replace(grant, actions=(PUT_OBJECT,)) for grant in KEY.grants))
+COPY = signed("PUT", "/photos/dog", {"x-amz-copy-source": "/shared/cat", "Content-Length": "0"})
+COPY_ELSEWHERE = signed("PUT", "/photos/dog", {"x-amz-copy-source": "/secrets/cat", "Content-Length": "0"})
+COPY_NOWHERE = signed("PUT", "/photos/dog", {"x-amz-copy-source": "/nowhere/cat", "Content-Length": "0"})
+COPY_MISSING = signed("PUT", "/photos/dog", {"x-amz-copy-source": "/shared/fox", "Content-Length": "0"})
+COPYING = replace(KEY, grants=tuple(replace(grant, actions=(GET_OBJECT, PUT_OBJECT)) for grant in KEY.grants))
+
+#: name -> (request, what is different about the records, the action that is named; "" none)
+DENIALS: dict[str, tuple[Request, dict[str, Any], str]] = {
+    "an action not granted": (signed("DELETE", "/photos/cat"), {}, "s3:DeleteObject"),
+    "another's bucket": (signed("GET", "/secrets/cat"), {}, "s3:GetObject"),
+    "a bucket that is nowhere": (signed("GET", "/nowhere/cat"), {}, "s3:GetObject"),
+    "a listing": (signed("GET", "/photos?list-type=2"), {"the_key": READ_ONLY}, "s3:ListBucket"),
+    "presigned": (presigned("PUT", "/photos/cat"), {"the_key": READ_ONLY}, "s3:PutObject"),
+    "a missing object without ListBucket": (signed("GET", "/photos/dog"), {"the_key": READ_ONLY}, "s3:ListBucket"),
+    "a copy of what may not be read": (COPY, {"the_key": WRITE_ONLY}, "s3:GetObject"),
+    "a copy of another's": (COPY_ELSEWHERE, {}, "s3:GetObject"),
+    "a copy from nowhere": (COPY_NOWHERE, {}, "s3:GetObject"),
+    "a copy of what is missing": (COPY_MISSING, {"the_key": COPYING}, "s3:ListBucket"),
+    "the operator's key": (signed("GET", "/photos/cat"), {"the_key": OPERATOR}, ""),
+    "the operator's business": (signed("GET", "/photos?x-cooper-usage"), {}, ""),
+    "a stranger": (unsigned("GET", "/photos/cat"), {}, ""),
+    "a stranger, no such bucket": (unsigned("GET", "/nowhere/cat"), {}, ""),
+    "a stranger, missing object": (unsigned("GET", "/shared/dog"), {}, ""),
+    "a stranger at a domain": (unsigned("PUT", "/cat", host="shared.example.com", content_length="0"), {}, ""),
+    "the public path, signed": (signed("GET", "/public/photos/cat"), {}, ""),
+}
+
+
+@pytest.mark.parametrize("case", DENIALS)
+async def test_what_a_key_lacks_is_named_to_its_holder_and_to_nobody_else(case: str) -> None:
+    request, records, action = DENIALS[case]
+    gateway = await with_cats()
+    for name, value in records.items():
+        setattr(gateway.records, name, value)
+    answer = await gateway.answer(request)
+    assert isinstance(answer, S3Error)
+    assert answer.code == "AccessDenied"
+    if action:
+        assert f" granted {action} " in answer.message
+        assert answer.message.count("s3:") == 1
+    else:
+        assert answer.message == "Access denied."
+
+
+async def test_another_s_bucket_and_one_that_is_nowhere_are_answered_alike() -> None:
+    gateway = await with_cats()
+    pairs = (("another's bucket", "a bucket that is nowhere"), ("a copy of another's", "a copy from nowhere"))
+    for pair in pairs:
+        answers = [await gateway.answer(DENIALS[case][0]) for case in pair]
+        told = [(each.code, each.message, each.headers) for each in answers if isinstance(each, S3Error)]
+        assert len(told) == 2
+        assert told[0] == told[1]
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from cooper_crds.actions import DELETE_OBJECT
 from cooper_crds.records import Grant
+from cooper_gateway.access.authorize import denial
 from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import NoSuchName
@@ -57,6 +58,9 @@ async def test_what_the_key_may_not_delete_is_told_and_the_rest_goes(quiet: bool
     assert [error.partition("<Message>")[0] for error in elements(response, "Error")] == [
         f"<Key>{name}</Key><Code>AccessDenied</Code>" for name in ("theirs", "none")
     ]
+    assert [error.partition("<Message>")[2] for error in elements(response, "Error")] == [
+        f"{denial(mine.principal, DELETE_OBJECT)}</Message>"
+    ] * 2
     assert elements(await rig.do("ListObjectsV2"), "Key") == ["theirs"]
     await mine.do("DeleteObjects", None, document("theirs"))  # nothing is left to be done
     assert elements(await rig.do("ListObjectsV2"), "Key") == ["theirs"]
