@@ -12,6 +12,8 @@ from cooper_crds.meta import API_VERSION, Metadata, Model, Status
 #: Most namespaces that are let in, and Buckets that are named.
 MAX_NAMESPACES: Final = 64
 MAX_BUCKETS: Final = 128
+#: Longest text of a column: one name, however long, and how many more there are.
+_MAX_SHORT: Final = 300
 
 
 class Grantee(Model):
@@ -75,6 +77,17 @@ class BucketGrantStatus(Status):
             description="What is true of the BucketGrant. Ready: it is in force, and the Buckets it names are there."
         ),
     ] = []
+    namespaces: Annotated[
+        str | None,
+        Field(
+            max_length=_MAX_SHORT,
+            description="Whom the Buckets are granted to, in short: some names, and how many more.",
+        ),
+    ] = None
+    buckets: Annotated[
+        str | None,
+        Field(max_length=_MAX_SHORT, description="The Buckets, in short: all, or some names and how many more."),
+    ] = None
 
 
 class BucketGrant(Model):

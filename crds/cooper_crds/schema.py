@@ -60,9 +60,9 @@ _NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], _Columns, _Columns]]] = {
         ("bg",),
         (
             ("Ready", "string", _READY),
-            ("From", "string", ".spec.from[*].namespace"),
-            ("Buckets", "string", ".spec.buckets"),
-            ("Actions", "string", ".spec.actions"),
+            # Of a list a column shows the first, or JSON: the status has it as text.
+            ("From", "string", ".status.namespaces"),
+            ("Buckets", "string", ".status.buckets"),
             _AGE,
         ),
         (_REASON,),

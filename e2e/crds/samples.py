@@ -108,7 +108,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "actions": ["s3:GetObject"],
             "prefixes": ["shared/"],
         },
-        {**_OBSERVED},
+        {**_OBSERVED, "namespaces": "films and 2 more", "buckets": "photos, logs"},
     ),
     "AccessKey": (
         {

@@ -82,8 +82,10 @@ KEY_REISSUED = _normal(
 )
 GRANTED = _normal(
     "Granted",
-    "The BucketGrant is in force.",
-    "Nothing to do: AccessKeys of the namespaces that it names may ask for the Buckets.",
+    "The BucketGrant is in force, also for a namespace that it names and that is not there (yet), which is not told: "
+    "else whoever may make BucketGrants could ask which namespaces the cluster has.",
+    "Nothing to do: AccessKeys of the namespaces that it names may ask for the Buckets. When one is told `NotGranted` "
+    "compare the names of the namespaces, here and there.",
 )
 KEY_ROTATED = _normal(
     "KeyRotated",

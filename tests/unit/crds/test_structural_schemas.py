@@ -142,7 +142,7 @@ def test_columns_show_fields_that_exist(kind):
     [
         ("Region", ["Ready", "Gateways", "Tag", "Default", "Endpoint", "Age"], ["Reason"]),
         ("Bucket", ["Ready", "Region", "Visibility", "Objects", "Size", "Secret", "Age"], ["S3 Name", "Reason"]),
-        ("BucketGrant", ["Ready", "From", "Buckets", "Actions", "Age"], ["Reason"]),
+        ("BucketGrant", ["Ready", "From", "Buckets", "Age"], ["Reason"]),
         ("AccessKey", ["Ready", "State", "Key ID", "Secret", "Expires", "Age"], ["Reason"]),
     ],
 )

@@ -21,7 +21,7 @@ from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.plan import steps as do
 from cooper_operator.plan.access_key import plan_access_key
 from cooper_operator.plan.bucket import plan_bucket, wanted_record
-from cooper_operator.plan.bucket_grant import plan_bucket_grant
+from cooper_operator.plan.bucket_grant import in_short, plan_bucket_grant
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.grants import MAX_BUCKETS, MAX_LETTING, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
@@ -1331,6 +1331,31 @@ def test_bucket_grant(case: str) -> None:
     status, found, text = said(plan)
     assert (status, found) == ("False" if missing else "True", reason)
     assert all(name in text for name in (missing or ("other", "default")))
+    assert ("whether such a namespace is there is not looked at" in text) == (not missing)
+    assert plan.status is not None
+    assert (plan.status.namespaces, plan.status.buckets) == ("other, default", "photos, logs")
+
+
+def test_a_bucket_grant_on_all_buckets_says_so() -> None:
+    plan = plan_bucket_grant(BucketGrantSnapshot(resource("BucketGrant", "a", "uid-grant", TO_DEFAULT), (), NOW))
+    assert plan.status is not None
+    assert plan.status.buckets == "all"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a"], "a"),
+        (["a" * 253], "a" * 253),
+        (["a" * 253, "b"], f"{'a' * 253} and 1 more"),
+        (["a" * 19, "b" * 19], f"{'a' * 19}, {'b' * 19}"),
+        (["a" * 19, "b" * 20, "c"], f"{'a' * 19} and 2 more"),
+        ([f"team-{number:02}" for number in range(64)], "team-00, team-01, team-02, team-03 and 60 more"),
+    ],
+)
+def test_names_for_a_column(names: list[str], text: str) -> None:
+    assert in_short(names) == text
+    assert len(text) <= 300
 
 
 NEXT_ID = access_key_id(KEY_UID, 1)
