@@ -65,7 +65,7 @@ class MemoryCluster:
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
         self.namespaces: dict[str, str] = {}  # UIDs of those that were made anew
-        self.gone: set[str] = set()  # namespaces that are not there any more
+        self.gone: set[str] = set()  # namespaces that are not there any more: nothing in them can be written to
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
         self.workloads: dict[tuple[str, WorkloadName], Workload] = {}  # who puts some here runs them as well
         self.restarts: list[tuple[str, str]] = []  # namespace and workload, as they came
@@ -92,11 +92,13 @@ class MemoryCluster:
     async def update(self, obj: Object) -> Object:
         """See the port."""
         self._reach()
+        self._stand_in(_ref_with_namespace(obj).namespace)
         return self._objects.update(obj)
 
     async def update_status(self, obj: Object) -> Object:
         """See the port."""
         self._reach()
+        self._stand_in(_ref_with_namespace(obj).namespace)
         return self._objects.update_status(obj)
 
     async def delete(self, ref: Ref, uid: str) -> None:

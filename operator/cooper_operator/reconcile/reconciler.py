@@ -13,6 +13,7 @@ from cooper_operator.cluster.port import (
     Cluster,
     ClusterError,
     Conflict,
+    Kind,
     NamespaceGone,
     NotFound,
     Object,
@@ -39,12 +40,16 @@ from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.observe import Observer
 from cooper_operator.reconcile.observed import Observed
 from cooper_operator.reconcile.queue import Outcome
-from cooper_operator.reconcile.reading import RelatedUnreadable, section
+from cooper_operator.reconcile.reading import RelatedUnreadable, ref_of, section
 from cooper_operator.reconcile.relations import Relations, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
 
 log = logging.getLogger(__name__)
 
+#: What of a namespace is more than what it says.
+_LEFT_BEHIND: Final[tuple[Kind, ...]] = ("AccessKey", "Bucket")
+#: Longest wait, in seconds, until it is looked again whether there is a namespace.
+_LOOKS_WITHOUT_NAMESPACE: Final = 60.0
 #: Looks within one reconcile, at most. Conflicts beyond that are left to the back-off.
 ROUNDS: Final = 6
 
@@ -104,9 +109,9 @@ class Reconciler:
                 observed = await self._observe(ref, obj, blocked, look)
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)
-            except (Conflict, AlreadyExists, NotFound) as error:
-                if isinstance(error, NamespaceGone) and await self._was_overlooked(ref, obj, error.namespace):
-                    return Outcome()
+            except NamespaceGone as error:
+                return await self._leave(ref, error)
+            except (Conflict, AlreadyExists, NotFound):
                 blocked = None
                 continue
             except (ManifestError, RecordError) as error:
@@ -119,16 +124,19 @@ class Reconciler:
             blocked = stopped
         return Outcome(retry=True)
 
-    async def _was_overlooked(self, ref: Ref, obj: Object | None, gone: str) -> bool:
-        """Delete what stayed behind when its namespace went: a key is to end with it. Whether that was so.
-
-        Kubernetes does this itself, but for kinds that its API server does not list yet, as when it just came back.
+    async def _leave(self, ref: Ref, error: NamespaceGone) -> Outcome:
+        """Delete what stayed behind when its namespace went: keys are to end with it, and whoever makes a namespace of
+        that name is to find nothing there. Kubernetes does this itself, but for kinds that its API server does not list
+        yet, as when it just came back; it lets nobody take finalizers off before there is such a namespace again.
         """
-        if obj is None or ref.namespace != gone or "deletionTimestamp" in obj["metadata"]:
-            return False
-        log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref)
-        await self._cluster.delete(ref, obj["metadata"]["uid"])
-        return True
+        if error.namespace == ref.namespace:
+            for kind in _LEFT_BEHIND:
+                for obj in await self._cluster.list_kind(kind):
+                    if obj["metadata"]["namespace"] == error.namespace and "deletionTimestamp" not in obj["metadata"]:
+                        log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref_of(obj))
+                        await self._cluster.delete(ref_of(obj), obj["metadata"]["uid"])
+        log.info("%s: %s", ref, error)
+        return Outcome(retry=True, retry_cap=_LOOKS_WITHOUT_NAMESPACE)
 
     async def _observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None, look: Look) -> Observed:
         """Look, and note what was seen of others. What one of them became meanwhile has woken nobody here: there is
