@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from cooper_gateway.processes import metrics
@@ -14,7 +15,9 @@ from cooper_gateway.processes.measurements import Measurements
 from cooper_operator.cluster.port import Ref
 from cooper_operator.reconcile.telemetry import Telemetry
 
-CHART = Path(__file__).parents[2] / "charts" / "cooper"
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "cooper"
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
 DASHBOARD: dict[str, Any] = json.loads((CHART / "files" / "dashboards" / "cooper.json").read_text())
 #: Prometheus itself puts these on what it reads from a Pod.
 _TARGET = {"namespace", "pod"}
@@ -32,25 +35,61 @@ def _queries() -> Iterator[tuple[str, str]]:
     yield from (("variable", each["definition"]) for each in DASHBOARD["templating"]["list"] if "definition" in each)
 
 
-@pytest.fixture(scope="module")
-def exposed() -> dict[str, set[str]]:
-    """Every sample that there can be, with its labels."""
+def gateway_page() -> str:
+    """All that a gateway can tell."""
     child = Measurements(
         gauges=dict.fromkeys((*metrics._GAUGES, *metrics._LEAST), 0), counts=dict.fromkeys(metrics._COUNTS, 0)
     )
     child.observe("GetObject", 200, 0.1, 1, 1)
-    collector = metrics.GatewayCollector(lambda: {"worker-1": child}, lambda: metrics.State(True, 1.0, {"worker": 1}))
+    state = metrics.State(True, 1.0, {"worker": 1}, (1, 2))
+    return metrics.render(metrics.GatewayCollector(lambda: {"worker-1": child}, lambda: state)).decode()
+
+
+def operator_page() -> str:
+    """All that an operator can tell."""
     telemetry, ref = Telemetry(), Ref("Bucket", "default", "photos")
     telemetry.calls["get", "secrets"] += 1
     telemetry.reconciled(ref, retry=False, seconds=0.1)
     for status in ({}, {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}):
         telemetry.saw(ref, {"metadata": {"generation": 1}, "status": status})
-    text = metrics.render(collector).decode() + telemetry.text().decode()
+    return telemetry.text().decode()
+
+
+@pytest.fixture(scope="module")
+def exposed() -> dict[str, set[str]]:
+    """Every sample that there can be, with its labels."""
     found: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(gateway_page() + operator_page()):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
+
+
+def documented(family: Metric) -> str:
+    """The row of a metric in the documentation: its name as queries have it, type, labels, unit, meaning."""
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
+    unit = next((each for each in ("seconds", "bytes") if family.name.endswith(f"_{each}")), "")
+    return (
+        f"| `{name}` | {family.type} | {', '.join(f'`{each}`' for each in labels)} | {unit} | {family.documentation} |"
+    )
+
+
+@pytest.mark.parametrize(("heading", "text"), [("The gateway's", gateway_page()), ("The operator's", operator_page())])
+def test_the_page_has_every_metric_as_it_is_told_and_no_other(heading: str, text: str) -> None:
+    section = PAGE.partition(f"## {heading}")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `cooper_")]
+    # When a counter began is told beside it.
+    found = [each for each in text_string_to_metric_families(text) if not each.name.endswith("_created")]
+    assert rows == sorted(map(documented, found))
+
+
+def test_the_page_has_every_alert_with_what_it_says() -> None:
+    rules = (CHART / "templates" / "exposure.yaml").read_text()
+    told = re.findall(r"alert: (\w+)\n.*\n +for: (\w+)\n +labels: {severity: (\w+)}\n.*\n +summary: (.*)", rules)
+    assert len(told) == rules.count("- alert: ")
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `Cooper")]
+    assert rows == [f"| `{alert}` | {severity} | {lasts} | {said} |" for alert, lasts, severity, said in told]
 
 
 def test_every_metric_that_is_asked_for_is_there_with_its_labels(exposed: dict[str, set[str]]) -> None:

@@ -53,6 +53,7 @@ class Intake:
             stamp = self._last.read(now) if self._keeper is None else self._restore(self._keeper, now)
         self._measurements.gauges["records_verified_at"] = stamp
         self._writer.apply({}, stamp)
+        self._measure()
         self._publish()
 
     def take(self, reading: Reading) -> bool:
@@ -78,6 +79,7 @@ class Intake:
         self._tell(reading)
         if reading.verified_at is not None:
             self._stamped(reading.verified_at)
+        self._measure()
         self._publish()
         return True
 
@@ -87,7 +89,12 @@ class Intake:
             self._told.add(reason)
             self._log.error("%s; the records stay as they were", reason)
         self._measurements.trouble = reason
+        self._measure()
         self._publish()
+
+    def _measure(self) -> None:
+        gauges = self._measurements.gauges
+        gauges["records_table_bytes"], gauges["records_table_limit_bytes"] = self._writer.size()
 
     def _take_present(self, changes: Changes) -> None:
         with suppress(TableFull):

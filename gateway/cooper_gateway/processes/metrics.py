@@ -1,5 +1,6 @@
 """What the gateway counts, in Prometheus' text form: children's files and the supervisor's own numbers together."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ _GAUGES: Final = {
     "connections": "Open connections of clients.",
     "records": "Records in use.",
     "records_broken": "Records that are there and cannot be used; what they grant is denied.",
+    "records_table_bytes": "Bytes that the records take in the table, which lies in memory.",
+    "records_table_limit_bytes": "Bytes that they may take: by the table's limit, and by what is left in /dev/shm.",
     "records_table_full": "1 when the records do not fit into the table.",
     "records_api_reachable": "1 when the Kubernetes API's last answer about records was a good one.",
     "records_clock_skew_seconds": "How far the Kubernetes API's clock is ahead of this one.",
@@ -40,6 +43,16 @@ class State:
     ready: bool
     record_age: float  # seconds
     restarts: Mapping[str, int]  # role -> how often
+    disk: tuple[int, int] | None = None  # bytes that are free for the store, and all bytes, of the disk with the data
+
+
+def disk_of(path: str) -> tuple[int, int] | None:
+    """Bytes that are free, and all bytes, of the disk that a folder lies on; None when it does not tell."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
 class GatewayCollector(Collector):
@@ -130,6 +143,10 @@ def _supervisor(state: State) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "cooper_record_age_seconds", "Seconds since the records were last read completely.", value=state.record_age
     )
+    if state.disk is not None:
+        free, size = state.disk
+        yield GaugeMetricFamily("cooper_disk_free_bytes", "Bytes that are free on the disk with the data.", value=free)
+        yield GaugeMetricFamily("cooper_disk_size_bytes", "Bytes that the disk with the data has.", value=size)
     restarts = CounterMetricFamily("cooper_process_restarts", "Processes started again.", labels=("role",))
     for role, count in state.restarts.items():
         restarts.add_metric((role,), count)

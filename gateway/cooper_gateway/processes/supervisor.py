@@ -26,7 +26,7 @@ from cooper_gateway.processes.keeper import Keeper
 from cooper_gateway.processes.listening import close_all, listen
 from cooper_gateway.processes.lock import StoreLock
 from cooper_gateway.processes.measurements import Measurements, read_all
-from cooper_gateway.processes.metrics import GatewayCollector, State, render
+from cooper_gateway.processes.metrics import GatewayCollector, State, disk_of, render
 from cooper_gateway.processes.run_dir import RunDir
 from cooper_gateway.records.source import MAX_SKEW_SECONDS
 from cooper_gateway.records.table import open_for_writing
@@ -204,7 +204,8 @@ class Supervisor:
         restarts: dict[str, int] = {}
         for keeper in self._keepers:
             restarts[keeper.role] = restarts.get(keeper.role, 0) + keeper.restarts
-        return State(ready=not self.problems(), record_age=self._record_age()[0], restarts=restarts)
+        age = self._record_age()[0]
+        return State(not self.problems(), age, restarts, disk_of(self._config.data_dir))
 
 
 def _stop_all(keepers: Sequence[Keeper], grace: float) -> None:

@@ -150,6 +150,15 @@ class TableWriter:
         """Note that the source was read completely at `now` and says what the table says. Raises TableFull."""
         self.apply({}, now)
 
+    def size(self) -> tuple[int, int]:
+        """Bytes that the records take, and how many they may: by the limit, and by what is left of the memory file
+        system that the table lies on."""
+        pages = self._env.stat()
+        used = (pages["branch_pages"] + pages["leaf_pages"] + pages["overflow_pages"]) * pages["psize"]
+        taken = os.stat(os.path.join(self._env.path(), "data.mdb")).st_blocks * 512
+        left = os.statvfs(self._env.path())
+        return used, min(self._limit, taken + left.f_bavail * left.f_frsize)
+
     def tidy(self) -> None:
         """Clear readers that are dead: one killed inside a transaction would pin old pages until the table is full."""
         self._env.reader_check()

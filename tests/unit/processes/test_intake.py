@@ -190,11 +190,23 @@ def test_what_did_not_fit_into_the_table_does_not_stay_in_the_mirror(bench: Benc
     assert not bench.listed(region(), key(1), *many)
     assert bench.measurements.gauges["records_table_full"] == 1
     assert "raise table_size" in bench.measurements.trouble
+    used, most = (bench.measurements.gauges[f"records_table_{each}"] for each in ("bytes", "limit_bytes"))
+    assert 0 < used < most == 1 << 20
     assert bench.listed(region(), key(1), many[0])
     assert (bench.measurements.gauges["records_table_full"], bench.measurements.trouble) == (0, "")
     bench.boot()
     assert bench.table.refresh().key(many[0].access_key_id) == many[0]
     assert bench.table.key(many[1].access_key_id) is None
+
+
+def test_how_full_the_table_is_is_known_before_it_is_full(bench: Bench) -> None:
+    gauges = bench.measurements.gauges
+    empty = gauges["records_table_bytes"]
+    bench.listed(region(), *(key(n) for n in range(1000)))
+    full = gauges["records_table_bytes"]
+    assert empty + 1000 * 200 < full < gauges["records_table_limit_bytes"] == 1 << 20
+    bench.listed(region(), key(1))
+    assert gauges["records_table_bytes"] < empty + 5 * 4096, "what was deleted takes no room"
 
 
 def test_a_revocation_does_not_wait_until_what_is_new_fits(bench: Bench) -> None:

@@ -1,8 +1,9 @@
+import shutil
 import time
 from pathlib import Path
 
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile, read_all
-from cooper_gateway.processes.metrics import GatewayCollector, State, render
+from cooper_gateway.processes.metrics import GatewayCollector, State, disk_of, render
 
 
 def test_counts_go_on_where_a_predecessor_stopped(tmp_path: Path) -> None:
@@ -34,7 +35,8 @@ def test_metrics_add_up_all_children() -> None:
     two.observe("PutObject", 403, 100.0, 0, 200)
     one.gauges["connections"], two.gauges["connections"] = 2, 3
     children = {"worker-1": one, "worker-2": two}
-    collector = GatewayCollector(lambda: children, lambda: State(True, 1.5, {"worker": 4, "watcher": 0}))
+    state = State(True, 1.5, {"worker": 4, "watcher": 0}, disk=(3, 7))
+    collector = GatewayCollector(lambda: children, lambda: state)
     lines = render(collector).decode().splitlines()
     for line in (
         'cooper_requests_total{operation="PutObject",status="200"} 2.0',
@@ -49,6 +51,8 @@ def test_metrics_add_up_all_children() -> None:
         "cooper_connections 5.0",
         "cooper_ready 1.0",
         "cooper_record_age_seconds 1.5",
+        "cooper_disk_free_bytes 3.0",
+        "cooper_disk_size_bytes 7.0",
         'cooper_process_restarts_total{role="worker"} 4.0',
     ):
         assert line in lines, "\n".join(lines)
@@ -67,3 +71,13 @@ def test_counting_a_request_is_cheap() -> None:
         return min(times)
 
     assert best_of(20) < 3e-6
+
+
+def test_a_disk_tells_how_full_it_is_while_it_is_there(tmp_path: Path) -> None:
+    found = disk_of(str(tmp_path))
+    assert found is not None
+    free, size = found
+    assert 0 <= free <= size == shutil.disk_usage(tmp_path).total
+    assert disk_of(str(tmp_path / "none")) is None
+    text = render(GatewayCollector(dict, lambda: State(True, 0.0, {}))).decode()
+    assert "cooper_disk" not in text
