@@ -12,7 +12,18 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 #: Types that Cooper itself sets. Others may be put beside them, as on any resource.
 OURS: Final = frozenset(
-    {"Ready", "GatewaysReady", "Provisioned", "CredentialsReady", "Delivered", "Revoked", "Rotated", "RolledOut"}
+    {
+        "Ready",
+        "GatewaysReady",
+        "Provisioned",
+        "CredentialsReady",
+        "DomainsReady",
+        "Delivered",
+        "Revoked",
+        "Rotated",
+        "RolledOut",
+        "AnnotationsKnown",
+    }
 )
 #: Most conditions of a resource.
 MAX_CONDITIONS: Final = 32

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cooper_crds.manifest import parse
 from cooper_crds.names import access_key_id, key_record_name
 from cooper_crds.records import KeyRecord, Owner
+from cooper_crds.region import Region
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.memory import MemoryCluster
 from cooper_operator.cluster.port import Object
@@ -34,6 +35,7 @@ from cooper_operator.plan.snapshot import (
     RegionSnapshot,
     Surroundings,
 )
+from cooper_operator.reconcile.reconciler import make_plan
 from e2e.crds.samples import manifest
 from property.test_operator_model import STEPS, live
 from support.virtual_time import VirtualLoop
@@ -89,7 +91,18 @@ def of_tables() -> list[Found]:
         tables.test_record_of_a_key_has_room_for_what_comes_after()
     for made, *_ in test_domains.CASES.values():
         found.extend(_written("Bucket", plan_bucket(made)))
+    found.extend(_written("Region", make_plan(_misspelt())))
     return found
+
+
+def _misspelt() -> RegionSnapshot:
+    """A Region with annotations that are nothing, with the longest names."""
+    region = parse(manifest("Region", {"tag": "a"}, "a", uid="uid-1", generation=1))
+    names = (f"{'a.' * 121}cooper.dev/{number:063}" for number in range(4))
+    metadata = region.metadata.model_copy(update={"annotations": dict.fromkeys(names, "")})
+    region = region.model_copy(update={"metadata": metadata})
+    assert isinstance(region, Region)
+    return RegionSnapshot("a", region, (region,), None, False, "", tables.NOW)
 
 
 def of_lives() -> list[Found]:

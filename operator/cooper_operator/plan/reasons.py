@@ -319,6 +319,11 @@ SECRET_REFUSED = _warning(
     "The cluster does not let Cooper write the Secret.",
     "See in the message why the cluster refused it. Another secretName may help.",
 )
+UNKNOWN_ANNOTATION = _warning(
+    "UnknownAnnotation",
+    "The resource has an annotation under Cooper's domain that means nothing on it, such as a misspelt one.",
+    "Correct the annotation's name, or take it off.",
+)
 INVALID_ROTATE_AT = _warning(
     "InvalidRotateAt",
     "The annotation cooper.dev/rotate-at is no time.",

@@ -7,10 +7,9 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.manifest import ManifestError, Resource, parse
-from cooper_crds.meta import DELETION
 from cooper_crds.region import Region
-from cooper_crds.rotation import ROTATE_AT
 from cooper_operator.cluster.port import Object, Ref
+from cooper_operator.plan.annotations import that_matter
 from cooper_operator.plan.snapshot import FINALIZER
 
 ResourceT = TypeVar("ResourceT", Region, Bucket, BucketGrant, AccessKey)
@@ -54,11 +53,10 @@ def read_any(obj: Object) -> Resource:
 
 
 def _what_plans_read(metadata: dict[str, Any]) -> dict[str, Any]:
-    annotations = section(metadata, "annotations")
     owners = cast(list[dict[str, Any]], metadata.get("ownerReferences") or [])
     return {
         **{name: metadata[name] for name in _SAID_BY_THE_CLUSTER if name in metadata},
-        "annotations": {name: annotations[name] for name in (DELETION, ROTATE_AT) if name in annotations},
+        "annotations": that_matter(section(metadata, "annotations")),
         "finalizers": [each for each in metadata.get("finalizers") or () if each == FINALIZER],
         "ownerReferences": [each for each in owners if each.get("controller") is True],
     }

@@ -1,12 +1,13 @@
 """One reconcile: observe, plan, apply; again while something came in between. Then who depends on it is woken."""
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from cooper_crds.conditions import Condition, set_condition
 from cooper_crds.fields import timestamp
-from cooper_crds.manifest import ManifestError
+from cooper_crds.manifest import ManifestError, Resource
 from cooper_crds.records import RecordError
 from cooper_operator.cluster.port import (
     AlreadyExists,
@@ -22,6 +23,7 @@ from cooper_operator.cluster.port import (
 )
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.plan.access_key import plan_access_key
+from cooper_operator.plan.annotations import with_annotations
 from cooper_operator.plan.bucket import plan_bucket
 from cooper_operator.plan.bucket_grant import plan_bucket_grant
 from cooper_operator.plan.plan import Plan
@@ -204,7 +206,24 @@ class Reconciler:
 
 
 def make_plan(snapshot: Snapshot | None) -> Plan[Any]:
-    """The plan for a snapshot, by the resource's kind; nothing to do for a resource that is gone."""
+    """The plan for a snapshot; nothing to do for a resource that is gone."""
+    plan, resource = _plan_of(snapshot), _resource_of(snapshot)
+    if snapshot is None or plan.status is None or resource is None:
+        return plan
+    return dataclasses.replace(plan, status=with_annotations(plan.status, resource, snapshot.now))
+
+
+def _resource_of(snapshot: Snapshot | None) -> Resource | None:
+    if isinstance(snapshot, RegionSnapshot):
+        return snapshot.region
+    if isinstance(snapshot, BucketSnapshot):
+        return snapshot.bucket
+    if isinstance(snapshot, BucketGrantSnapshot):
+        return snapshot.grant
+    return None if snapshot is None else snapshot.access_key
+
+
+def _plan_of(snapshot: Snapshot | None) -> Plan[Any]:
     if isinstance(snapshot, RegionSnapshot):
         return plan_region(snapshot)
     if isinstance(snapshot, BucketSnapshot):
