@@ -156,6 +156,8 @@ NAMES: list[tuple[int, st.SearchStrategy[Act]]] = [
     (1, st.tuples(st.just("delete"), st.sampled_from(_WITH_DOMAINS))),
     (1, st.tuples(st.just("lost domain"), st.sampled_from(DOMAINS))),
 ]
+#: Seconds in which an operator notices all that it is told late, and does what it put off.
+_LONG = 30.0
 PAUSES = st.sampled_from([0.0, 0.01, 0.01, 0.1, 0.3, 0.3, 1.0, 3.0, 3.0, 35.0])
 
 
@@ -259,6 +261,8 @@ async def live(steps: list[tuple[Act, float]], seed: int, make_stage: StageMaker
             await act(model, step)
             await asyncio.sleep(pause)
             model.check_refusals()
+            if pause > _LONG:
+                model.check_withdrawn(pause)
         await model.converge()
         await model.check_end()
     finally:

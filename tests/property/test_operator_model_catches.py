@@ -109,6 +109,10 @@ def forgets_prefixes_at_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(access_key, "resolve", resolve)
 
 
+def withdraws_nothing_without_the_region(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(access_key, "_homeless_records", lambda snapshot, home: [])  # pyright: ignore
+
+
 def adopts_by_name(patch: pytest.MonkeyPatch) -> None:
     """A namespace is known by its name, as one that is made anew is."""
 
@@ -192,6 +196,7 @@ PLAIN = steps_of(ACTS)
 CLASHING = steps_of([*ACTS, *CLASHES * 6])
 ROTATING = steps_of([*ACTS, *ROTATIONS * 4, *ROLL_OUTS * 4])
 SHARING = steps_of([*ACTS, *SHARES * 6])
+HOMELESS = steps_of([*SHARES, (1, st.tuples(st.just("region"), st.booleans()))])
 
 
 def recalled(bucket: dict[str, Any], *more: tuple[int, st.SearchStrategy[Act]]) -> st.SearchStrategy[Any]:
@@ -219,6 +224,7 @@ LIVES = {
     "gives all that is asked of another namespace": SHARING,
     "forgets prefixes": SHARING,
     "forgets prefixes at first": SHARING,
+    "withdraws nothing without the Region": HOMELESS,
     "adopts from a namespace of before": INHERITING,
     "adopts from anybody": INHERITING,
     "adopts what is in use": INHERITING,
@@ -240,6 +246,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "gives all that is asked of another namespace": (takes_what_is_asked, "unasked"),
     "forgets prefixes": (forgets_prefixes, "unasked"),
     "forgets prefixes at first": (forgets_prefixes_at_first, "may do what nobody gave it"),
+    "withdraws nothing without the Region": (withdraws_nothing_without_the_region, "may still do what was withdrawn"),
     "adopts from a namespace of before": (adopts_by_name, "was adopted from another namespace"),
     "adopts from anybody": (adopts_from_anybody, "was adopted from another namespace"),
     "adopts what is in use": (adopts_what_is_in_use, "was adopted while it was in use"),

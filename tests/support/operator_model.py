@@ -466,6 +466,12 @@ class Model:
             if key.owner.uid not in live and self._could_be_used(key):
                 self.violations.append(f"{key.owner.name} is gone, and a worker honours its key")
 
+    def check_withdrawn(self, seconds: float) -> None:
+        """To be called after so many seconds in which nothing was done: where an operator runs that can read, records
+        have nothing of what was withdrawn."""
+        if self._operator is not None and not self.ports.dead.is_set() and self.stage.unavailable is None:
+            self.rights.check_withdrawn(seconds)
+
     # What must hold in the end
 
     async def converge(self) -> None:

@@ -23,7 +23,7 @@ class RightsOverTime:
         self._seen: set[tuple[str, int]] = set()  # UID and generation of what is there
         self._given: dict[str, set[Right]] = {}  # by the AccessKey's UID
         self._withdrawn: dict[tuple[str, Right], float] = {}  # when each was given last
-        self._had: dict[str, set[Right]] = {}  # what each key had at the last check, by its id
+        self._had: dict[tuple[str, str], set[Right]] = {}  # what each key could do at the last check
         stage.changed = self.note
 
     def note(self) -> None:
@@ -44,17 +44,33 @@ class RightsOverTime:
 
     def check(self) -> None:
         """Every key that works: what it may do, and could not at the last check, was given a moment ago at most."""
+        had, self._had = self._had, self._rights()
+        for (uid, key_id), rights in self._had.items():
+            for right in sorted(rights - had.get((uid, key_id), set())):
+                if not self._is_given(uid, right, _LOOK):
+                    self._violations.append(f"{key_id} may do what nobody gave it: {right}")
+
+    def check_withdrawn(self, seconds: float) -> None:
+        """No key may do what was withdrawn so many seconds ago."""
+        for (uid, key_id), rights in self._rights().items():
+            for right in sorted(rights):
+                if not self._is_given(uid, right, seconds):
+                    self._violations.append(f"{key_id} may still do what was withdrawn: {right}")
+
+    def _rights(self) -> dict[tuple[str, str], set[Right]]:
+        """What each key that works may do, by UID of its AccessKey and its id."""
         self.note()
         stored = [each for each in self._stage.records().values() if each is not None]
         buckets = [each for each in stored if isinstance(each, BucketRecord) and not each.retained]
         owners = {each.name: each.owner.uid for each in buckets}
-        had, self._had = self._had, {}
-        for key in (each for each in stored if isinstance(each, KeyRecord) and each.state == "Active"):
-            found = {(owners[name], action, place) for name, action, place in rights_of(key, buckets)}
-            self._had[key.access_key_id] = found
-            for right in sorted(found - had.get(key.access_key_id, set())):
-                if not self._is_given(key.owner.uid, right):
-                    self._violations.append(f"{key.owner.name} may do what nobody gave it: {right}")
+        keys = (each for each in stored if isinstance(each, KeyRecord) and each.state == "Active")
+        return {
+            (key.owner.uid, key.access_key_id): {
+                (owners[name], action, place) for name, action, place in rights_of(key, buckets)
+            }
+            for key in keys
+        }
 
-    def _is_given(self, uid: str, right: Right) -> bool:
-        return right in self._given.get(uid, ()) or self._withdrawn.get((uid, right), 0.0) >= self._now() - _LOOK
+    def _is_given(self, uid: str, right: Right, lately: float) -> bool:
+        """Whether it is, or was so many seconds ago."""
+        return right in self._given.get(uid, ()) or self._withdrawn.get((uid, right), 0.0) >= self._now() - lately

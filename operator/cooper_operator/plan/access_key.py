@@ -8,8 +8,11 @@ Active ──rotate-at, interval──> Rotating (a new key beside it, next seri
 from itertools import takewhile
 from typing import Final, Literal
 
+import msgspec
+
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.names import key_record_name
+from cooper_crds.records import spent
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
 from cooper_operator.plan.access_key_status import Use, active_status, homeless_status, stopped
 from cooper_operator.plan.delivery import content_for, delivery, is_held, obstacle, withdrawal
@@ -57,8 +60,20 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
         return plan_revoked(snapshot, home, state, first)
     if home.problem is not None:
         status = homeless_status(snapshot, home, home.problem)
-        return Plan(tuple(first), status, requeue_at=access_key.spec.not_after)
+        return Plan((*_homeless_records(snapshot, home), *first), status, requeue_at=access_key.spec.not_after)
     return _plan_active(snapshot, home, first)
+
+
+def _homeless_records(snapshot: AccessKeySnapshot, home: Home) -> list[Step]:
+    """Without its Region nothing can be proven and nothing is delivered. Gateways serve on by what records say: what is
+    withdrawn is withdrawn all the same."""
+    grants, networks = resolve(snapshot, home).grants, tuple(snapshot.access_key.spec.allowed_networks or ())
+    steps: list[Step] = []
+    for found in keys_of(snapshot):
+        wanted = msgspec.structs.replace(key_in(found), grants=grants, networks=networks)
+        if not spent(key_in(found), snapshot.now) and found.record != wanted:
+            steps.append(UpdateRecord(found, wanted))
+    return steps
 
 
 def _plan_active(snapshot: AccessKeySnapshot, home: Home, first: list[Step]) -> Plan[AccessKeyStatus]:

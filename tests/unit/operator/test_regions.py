@@ -64,6 +64,32 @@ async def test_a_key_is_refused_where_it_was_honoured(world: World, monkeypatch:
     assert set(asked) == {"local"}
 
 
+async def test_what_is_withdrawn_is_withdrawn_without_the_region_too(world: World) -> None:
+    """Its gateways serve on."""
+    await world.apply("Bucket", "photos", {"credentials": {"enabled": False}}, "films")
+    await world.apply("Bucket", "logs", {"credentials": {"enabled": False}})
+    await world.apply("BucketGrant", "to-default", {"from": [{"namespace": "default"}]}, "films")
+    both = [{"bucket": "photos", "namespace": "films"}, {"bucket": "logs", "actions": ["s3:GetObject", "s3:PutObject"]}]
+    await world.apply("AccessKey", "ci", {"grants": both})
+    await world.until_ready("AccessKey", "ci")
+    await world.delete("Region", "local")
+    await world.until_condition("AccessKey", "ci", "False", "RegionNotFound")
+
+    def granted(what: dict[str, tuple[str, ...]]) -> Any:
+        async def holds() -> bool:
+            return {grant.bucket: grant.actions for grant in (await world.key()).grants} == what
+
+        return holds
+
+    await world.delete("BucketGrant", "to-default", "films")
+    await world.until(granted({"logs": ("s3:GetObject", "s3:PutObject")}))
+    narrowed = {"grants": [{"bucket": "logs", "actions": ["s3:GetObject"]}], "allowedNetworks": ["192.0.2.0/24"]}
+    await world.apply("AccessKey", "ci", narrowed)
+    await world.until(granted({"logs": ("s3:GetObject",)}))
+    assert (await world.key()).networks == ("192.0.2.0/24",)
+    assert await world.condition("AccessKey", "ci") == ("False", "RegionNotFound")
+
+
 async def test_the_record_of_a_region_goes_with_the_last_that_is_there(world: World) -> None:
     await world.apply("Region", "west", {"tag": "us-west-1"})
     await world.apply("Bucket", "photos", {"region": "west"})
