@@ -68,8 +68,8 @@ class Neighbours:
         return found[0] if len(found) == 1 else None
 
     async def records(self, names: Iterable[str], look: Look) -> tuple[StoredRecord, ...]:
-        """Those records of these names that are there."""
-        stored = await asyncio.gather(*(look.record(name) for name in names))
+        """Those records of these names that are there, by name."""
+        stored = await asyncio.gather(*(look.record(name) for name in sorted(names)))
         return tuple(each for each in stored if each is not None)
 
     async def bucket_record(self, bucket: Bucket, look: Look) -> StoredRecord | None:

@@ -116,7 +116,7 @@ class BucketObserver:
         if not self._cluster.serves(owner.namespace):
             return Left()
         obj = await self._cluster.get(Ref("Bucket", owner.namespace, owner.name))
-        granted = [await self._granted_key(name) for name in self._index.granted_on(record.data_id)]
+        granted = [await self._granted_key(name) for name in sorted(self._index.granted_on(record.data_id))]
         in_use = any(key is not None and reaches(key_in(key), record, self._clock()) for key in granted)
         return Left(absent=obj is None or obj["metadata"]["uid"] != owner.uid, granted=in_use)
 

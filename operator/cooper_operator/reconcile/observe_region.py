@@ -61,7 +61,7 @@ class RegionObserver:
 
     async def _in_use(self, name: str, look: Look) -> bool:
         """Whether something lives there by its record, or is about to by its resource."""
-        for record in self._index.in_region(name):
+        for record in sorted(self._index.in_region(name)):
             if await look.record(record) is not None:
                 return True
             self._index.removed(record)  # somebody else took it away

@@ -116,7 +116,7 @@ class Operator:
         how theirs stand."""
         if self._queue is not None:
             self._queue.hurry()
-            for name in self._index.regions:
+            for name in sorted(self._index.regions):
                 self._queue.add(Ref("Region", "", name))
 
     @property

@@ -53,7 +53,7 @@ class Relations:
 
     def __init__(self) -> None:
         self._seen: dict[Ref, dict[Ref, Facts]] = {}
-        self._dependents: dict[Ref, set[Ref]] = {}
+        self._dependents: dict[Ref, dict[Ref, None]] = {}  # in order, so that all is woken in the same one each time
         self._looks: list[dict[Ref, Facts]] = []  # under way: what has settled since each began
 
     @contextmanager
@@ -69,7 +69,7 @@ class Relations:
     def saw(self, dependent: Ref, seen: Mapping[Ref, Facts]) -> None:
         """Note all that `dependent` saw at this look; what it saw at earlier ones is forgotten."""
         for related in self._seen.get(dependent, {}):
-            self._dependents[related].discard(dependent)
+            self._dependents[related].pop(dependent, None)
             if not self._dependents[related]:
                 del self._dependents[related]
         if not seen:
@@ -77,7 +77,7 @@ class Relations:
             return
         self._seen[dependent] = dict(seen)
         for related in seen:
-            self._dependents.setdefault(related, set()).add(dependent)
+            self._dependents.setdefault(related, {})[dependent] = None
 
     def knows(self, dependent: Ref) -> bool:
         """Whether it was looked at, and is there."""
@@ -93,7 +93,7 @@ class Relations:
         """This holds of `related` now: keep it for looks that are under way. Returns those that saw something else."""
         for meanwhile in self._looks:
             meanwhile[related] = facts
-        dependents = set[Ref]().union(*(self._dependents.get(name, ()) for name in _names(related)))
+        dependents = dict.fromkeys(each for name in _names(related) for each in self._dependents.get(name, ()))
         return [each for each in dependents if self._seen[each].get(related) != facts]
 
     def is_outdated(self, dependent: Ref, meanwhile: Mapping[Ref, Facts]) -> bool:

@@ -65,7 +65,7 @@ class Sweeper:
         self._deleted.update(uid for uid in self._recollection.take_deleted() if self._index.owned_by(uid))
         for uid in sorted(self._deleted):
             try:
-                for name in self._index.owned_by(uid):
+                for name in sorted(self._index.owned_by(uid)):
                     await self._stop(await self._cluster.get_record(name))
                 self._deleted.discard(uid)
             except RecordError:
