@@ -64,6 +64,10 @@ class BucketGrantSpec(Model):
         """Whether AccessKeys of that namespace may name Buckets here."""
         return any(each.namespace == namespace for each in self.from_)
 
+    def is_on(self, bucket: str) -> bool:
+        """Whether it is about the Bucket of that name."""
+        return self.buckets is None or bucket in self.buckets
+
 
 class BucketGrantStatus(Status):
     """What is known of a BucketGrant."""

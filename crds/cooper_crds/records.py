@@ -25,6 +25,10 @@ class RecordError(ValueError):
     """A record that cannot be used, with the reason. Never carries the record's content."""
 
 
+class RecordTooNew(RecordError):
+    """One that a newer version wrote, which is for an upgrade to read."""
+
+
 class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The resource a record was written for."""
 

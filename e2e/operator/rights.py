@@ -11,7 +11,7 @@ _READ: Final = ("get", "list", "watch")
 #: Rows: API group, resources, verbs. Everywhere, as long as no tenants' namespaces are named.
 EVERYWHERE: Final = (
     (GROUP, _KINDS, (*_READ, "update")),
-    (GROUP, ("bucketgrants",), _READ),
+    (GROUP, ("bucketgrants",), (*_READ, "delete")),  # of a namespace that is gone
     (GROUP, tuple(f"{kind}/status" for kind in (*_KINDS, "bucketgrants")), ("update",)),
     (GROUP, ("regions",), ("create",)),  # the installation's own
     (GROUP, ("accesskeys",), ("create", "delete")),  # Buckets' own

@@ -7,6 +7,7 @@ import pytest
 
 from e2e.kind.cluster import Cluster
 from e2e.kind.nodes import Nodes
+from e2e.system.system import manifest
 from e2e.system.tenant import Tenant
 from support.rig import KEY_REFUSED, error_code
 
@@ -65,6 +66,8 @@ async def test_buckets_that_are_purged_keep_no_namespace(team: Tenant) -> None:
 async def test_what_stayed_behind_when_its_namespace_went_goes_as_well(team: Tenant, cluster: Cluster) -> None:
     """As after an API server came back that did not list our kinds yet: all else of the namespace is gone."""
     keys = await furnished(team)
+    lets = {"from": [{"namespace": "default"}]}
+    await team.apply(manifest("BucketGrant", team.namespace, "all", lets))
     nodes = Nodes(cluster)
     await asyncio.to_thread(nodes.lose, f"/registry/namespaces/{team.namespace}")
     await team.kubectl("delete", "secret", "--all")
@@ -76,7 +79,7 @@ async def test_what_stayed_behind_when_its_namespace_went_goes_as_well(team: Ten
     for key in keys:
         assert error_code(lambda key=key: team.system.clients(key)[1].list_buckets()) in KEY_REFUSED
     await team.system.kubectl("create", "namespace", team.namespace)
-    left = json.loads(await team.kubectl("get", "buckets,accesskeys", "-o", "json"))["items"]
+    left = json.loads(await team.kubectl("get", "buckets,accesskeys,bucketgrants", "-o", "json"))["items"]
     assert [each for each in left if "deletionTimestamp" not in each["metadata"]] == [], "it comes to nobody"
 
 

@@ -27,7 +27,7 @@
   verbs: [get, list, watch, create, update, delete]
 - apiGroups: [cooper.dev]
   resources: [bucketgrants]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 - apiGroups: [cooper.dev]
   resources: [buckets/status, bucketgrants/status, accesskeys/status]
   verbs: [update]

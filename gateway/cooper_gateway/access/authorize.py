@@ -61,15 +61,16 @@ def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | N
     )
 
 
-def denial(principal: Principal, action: str | None) -> str | None:
-    """What to say of DENIED: which action the key lacks. None where there is nothing more to say.
+def denial(principal: Principal, action: str | None, bucket: str | None) -> str | None:
+    """What to say of DENIED: which action the key lacks, and where. None where there is nothing more to say.
 
     It follows from the request and from nothing else, so that a bucket of somebody else and one that is not there look
     alike. Strangers are told nothing, and nobody of what cannot be granted.
     """
     if not isinstance(principal, KeyHolder) or principal.key.system or action not in GRANTABLE_ACTIONS:
         return None
-    return f"Access denied: the access key is not granted {action} on this bucket, or on this part of it."
+    where = "" if bucket is None else f" on bucket {bucket}, or on this part of it"
+    return f"Access denied: the access key is not granted {action}{where}."
 
 
 def unknown_absence(principal: Principal) -> str | None:

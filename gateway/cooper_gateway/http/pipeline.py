@@ -113,7 +113,11 @@ class Pipeline:
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
-            raise S3Error(code, _in_words(code, principal, route.action), **_by_which_record(code, principal, bucket))
+            raise S3Error(
+                code,
+                _in_words(code, principal, route.action, request.bucket),
+                **_by_which_record(code, principal, bucket),
+            )
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -240,11 +244,11 @@ def _cors_rules(directory: Directory, name: str) -> tuple[CorsRule, ...]:
     return () if bucket is None or bucket.retained else bucket.cors
 
 
-def _in_words(code: str, principal: Principal, action: str | None) -> str | None:
+def _in_words(code: str, principal: Principal, action: str | None, bucket: str | None) -> str | None:
     """Where a key lacks an action: which one. Where it is used from elsewhere: from where, which whoever wrote its
     allowedNetworks cannot see otherwise."""
     if code == DENIED:
-        return denial(principal, action)
+        return denial(principal, action, bucket)
     if code != ELSEWHERE or not isinstance(principal, KeyHolder) or not principal.address:
         return None
     return f"The access key may not be used from {principal.address}: see allowedNetworks of its AccessKey."

@@ -84,7 +84,7 @@ class Call:
         record = self.directory.bucket(bucket_name)
         code = authorize(self.principal, action, bucket_name, record, self.now, name)
         if code is not None:
-            raise S3Error(code, denial(self.principal, action) if code == DENIED else None)
+            raise S3Error(code, denial(self.principal, action, bucket_name) if code == DENIED else None)
         if record is None:
             raise S3Error("NoSuchBucket")
         return record

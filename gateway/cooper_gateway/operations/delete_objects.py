@@ -25,7 +25,7 @@ async def delete_objects(call: Call) -> Response:
     if names:
         await call.store.delete(call.ref, names, call.guard)
     results = "" if request.quiet else "".join(map(_deleted, names))
-    denied = denial(call.principal, call.route.action)
+    denied = denial(call.principal, call.route.action, call.request.bucket)
     errors = "".join(_refused(name, code, denied) for name, code in refusals.items() if code is not None)
     return document("DeleteResult", results + errors)
 

@@ -178,7 +178,7 @@ class FolderCluster:
         """See the port."""
         return self._open.records.get(name)
 
-    async def namespace_uid(self, namespace: str) -> str:
+    async def namespace_uid(self, namespace: str) -> str | None:
         """See the port: its name, since there are no namespaces here that could come and go."""
         return f"folder:{namespace}"
 

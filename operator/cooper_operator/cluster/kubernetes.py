@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
 from cooper_crds.kubernetes import secret_name as record_secret_name
-from cooper_crds.records import Record, RecordError
+from cooper_crds.records import Record
 from cooper_crds.rotation import WorkloadName
 from cooper_crds.stored import Workload
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
@@ -264,11 +264,13 @@ class KubernetesCluster:
 
     # Records
 
-    async def namespace_uid(self, namespace: str) -> str:
+    async def namespace_uid(self, namespace: str) -> str | None:
         """See the port."""
         try:
             found = await self._api.get(core_path("namespaces", "", namespace), f"namespace {namespace}")
-        except (NotFound, NotAllowed) as error:
+        except NotFound:
+            return None
+        except NotAllowed as error:
             log.warning("which namespace %s is cannot be known: %s", namespace, error)
             return ""
         uid: str = found["metadata"]["uid"]
@@ -279,7 +281,7 @@ class KubernetesCluster:
         secret = await self._record_secret(name)
         found = None if secret is None else stored_record(secret)
         if isinstance(found, DamagedRecord):
-            raise RecordError(f"record {name}: {found.reason}")
+            raise found.error
         if found is not None:
             self.seen.read_record(found)
         return found

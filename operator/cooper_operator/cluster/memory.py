@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cooper_crds.records import Record, RecordError
+from cooper_crds.records import Record
 from cooper_crds.rotation import WorkloadName
 from cooper_crds.stored import Workload
 from cooper_operator.cluster.event_log import Event, EventLog
@@ -166,6 +166,7 @@ class MemoryCluster:
     ) -> None:
         """See the port."""
         self._reach()
+        self._stand_in(current.namespace)
         secret = self._own_secret(current)
         if secret is None or secret.owner_uid != owner["metadata"]["uid"]:
             raise Conflict(f"credentials {current.namespace}/{current.name} are not those of {ref_of(owner)}")
@@ -224,13 +225,13 @@ class MemoryCluster:
         self._reach()
         stored = self._records.get(name)
         if isinstance(stored, DamagedRecord):
-            raise RecordError(f"record {name}: {stored.reason}")
+            raise stored.error
         return stored
 
-    async def namespace_uid(self, namespace: str) -> str:
+    async def namespace_uid(self, namespace: str) -> str | None:
         """See the port."""
         self._reach()
-        return self.namespaces.get(namespace, f"uid-of-{namespace}")
+        return None if namespace in self.gone else self.namespaces.get(namespace, f"uid-of-{namespace}")
 
     def serves(self, namespace: str) -> bool:
         """See the port: of all."""

@@ -157,8 +157,9 @@ class Cluster(Protocol):
         """
         ...
 
-    async def namespace_uid(self, namespace: str) -> str:
-        """What tells a namespace from a later one of its name, live; empty where that cannot be known."""
+    async def namespace_uid(self, namespace: str) -> str | None:
+        """What tells a namespace from a later one of its name, live. None proves that there is none; empty where it
+        cannot be known."""
         ...
 
     async def get_record(self, name: str) -> StoredRecord | None:

@@ -44,7 +44,7 @@ class RecordFiles:
             return None  # no record can have this name
         stored = self._load(name)
         if isinstance(stored, DamagedRecord):
-            raise RecordError(f"record {name}: {stored.reason}")
+            raise stored.error
         return stored
 
     def listing(self) -> RecordListing:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cooper_crds.records import RecordError, RecordTooNew
 from cooper_crds.stored import StoredRecord
 
 
@@ -12,7 +13,13 @@ class DamagedRecord:
 
     name: str
     reason: str
-    replaceable: bool = True  # False: it is no damage that a new record mends, such as a newer version's
+    replaceable: bool = True  # False: it is no damage that a new record mends: a newer version wrote it
+
+    @property
+    def error(self) -> RecordError:
+        """What a reader of this record is told."""
+        kind = RecordError if self.replaceable else RecordTooNew
+        return kind(f"record {self.name}: {self.reason}")
 
 
 class RecordListing(list[StoredRecord]):

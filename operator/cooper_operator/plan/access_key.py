@@ -8,8 +8,6 @@ Active ──rotate-at, interval──> Rotating (a new key beside it, next seri
 from itertools import takewhile
 from typing import Final, Literal
 
-import msgspec
-
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.names import key_record_name
 from cooper_crds.records import spent
@@ -17,7 +15,7 @@ from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revok
 from cooper_operator.plan.access_key_status import Use, active_status, homeless_status, stopped
 from cooper_operator.plan.delivery import content_for, delivery, is_held, obstacle, withdrawal
 from cooper_operator.plan.grants import resolve
-from cooper_operator.plan.keys import key_in, keys_of, tombstone, usable_key, wanted_key, wanted_region
+from cooper_operator.plan.keys import as_wanted, key_in, keys_of, tombstone, usable_key, wanted_key, wanted_region
 from cooper_operator.plan.plan import Plan, holds, until_blocked
 from cooper_operator.plan.reasons import SECRET_CONFLICT
 from cooper_operator.plan.region import Home, find_home
@@ -66,12 +64,13 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
 
 def _homeless_records(snapshot: AccessKeySnapshot, home: Home) -> list[Step]:
     """Without its Region nothing can be proven and nothing is delivered. Gateways serve on by what records say: what is
-    withdrawn is withdrawn all the same."""
-    grants, networks = resolve(snapshot, home).grants, tuple(snapshot.access_key.spec.allowed_networks or ())
+    withdrawn is withdrawn all the same, of a former key first."""
+    keys, grants = keys_of(snapshot), resolve(snapshot, home).grants
     steps: list[Step] = []
-    for found in keys_of(snapshot):
-        wanted = msgspec.structs.replace(key_in(found), grants=grants, networks=networks)
-        if not spent(key_in(found), snapshot.now) and found.record != wanted:
+    for found in reversed(keys):
+        key = key_in(found)
+        wanted = as_wanted(snapshot.access_key, key, key.region, grants, newest=found is keys[0])
+        if not spent(key, snapshot.now) and key != wanted:
             steps.append(UpdateRecord(found, wanted))
     return steps
 

@@ -82,7 +82,7 @@ def _late(snapshot: AccessKeySnapshot, use: Use, rolled_out: Say | None, over: b
 
 
 def homeless_status(snapshot: AccessKeySnapshot, home: Home, problem: Problem) -> AccessKeyStatus:
-    """The same where the Region is not known: nothing is done then."""
+    """The same where the Region is not known: nothing is proven or delivered then."""
     before = snapshot.access_key.status or AccessKeyStatus()
     usable = usable_key(keys_of(snapshot), snapshot.now)
     name = None if usable is None else holder(snapshot, key_in(usable).access_key_id)

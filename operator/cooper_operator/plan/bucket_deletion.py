@@ -84,11 +84,10 @@ def _finish(
     blocked = snapshot.blocked
     if access_key is None:
         steps = until_blocked([*first, *last, RemoveFinalizer()], blocked)
+        status = _blocked_status(snapshot, home, own_names)
         if blocked is not None and blocked.why == "purging" and blocked.objects != blocked.objects_before:
-            return Plan(
-                steps, _blocked_status(snapshot, home, own_names), requeue_at=snapshot.now
-            )  # after others that wait
-        return Plan(steps, _blocked_status(snapshot, home, own_names), retry=blocked is not None, retry_cap=_EMPTY_POLL)
+            return Plan(steps, status, requeue_at=snapshot.now)  # after others that wait
+        return Plan(steps, status, retry=blocked is not None, retry_cap=_EMPTY_POLL)
     meta = access_key.metadata
     steps = [*first, *([DeleteAccessKey(meta.name, meta.uid)] if meta.deletion_timestamp is None else [])]
     said = _say_blocked(snapshot, home) or Say(

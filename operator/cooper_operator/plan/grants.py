@@ -136,11 +136,10 @@ def _both(right: BucketRight, spec: BucketGrantSpec) -> _Allowed | None:
 
 def covers(spec: BucketGrantSpec, bucket: BucketRecord, grant: Grant) -> bool:
     """Whether a BucketGrant lets all that a record grants on a Bucket beside it."""
-    named = spec.buckets is None or bucket.owner.name in spec.buckets
     within = spec.prefixes is None or (
         grant.prefixes != () and all(each.startswith(tuple(spec.prefixes)) for each in grant.prefixes)
     )
-    return named and within and set(grant.actions) <= set(spec.actions)
+    return spec.is_on(bucket.owner.name) and within and set(grant.actions) <= set(spec.actions)
 
 
 def common_prefixes(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -81,24 +81,30 @@ def wanted_key(
 
     That has no secret yet: it is made when the key is issued.
     """
-    not_after = snapshot.access_key.spec.not_after
-    networks = tuple(snapshot.access_key.spec.allowed_networks or ())
     if newest is not None:
-        key = key_in(newest)
-        return msgspec.structs.replace(key, region=region, grants=grants, networks=networks, not_after=not_after)
+        return as_wanted(snapshot.access_key, key_in(newest), region, grants, newest=True)
     meta = snapshot.access_key.metadata
     serial = next_serial(snapshot.access_key, keys)
-    return KeyRecord(
+    key = KeyRecord(
         access_key_id=access_key_id(meta.uid, serial),
         secret_key="",
         owner=Owner(meta.namespace, meta.name, meta.uid),
         serial=serial,
-        region=region,
-        grants=grants,
-        networks=networks,
-        not_after=not_after,
         issued_at=snapshot.now,
         replaces="" if beside is None else key_in(beside).access_key_id,
+    )
+    return as_wanted(snapshot.access_key, key, region, grants, newest=True)
+
+
+def as_wanted(
+    access_key: AccessKey, key: KeyRecord, region: str, grants: tuple[Grant, ...], *, newest: bool
+) -> KeyRecord:
+    """A key with what its AccessKey says, which grants these. One that is not the newest keeps the end that it has, if
+    that comes sooner."""
+    ends = [at for at in (access_key.spec.not_after, None if newest else key.not_after) if at is not None]
+    networks = tuple(access_key.spec.allowed_networks or ())
+    return msgspec.structs.replace(
+        key, region=region, grants=grants, networks=networks, not_after=min(ends, default=None)
     )
 
 

@@ -428,6 +428,6 @@ DELETE_NOT_AUTHORIZED = _warning(
 SWEEP_HALTED = _warning(
     "SweepHalted",
     "A sweep would have touched more than a tenth of all records, and more than five.",
-    "Unusually many records have no resource any more, or cannot be read; none was touched. Restore what was lost; if "
-    "it was meant to go, delete the records.",
+    "Unusually many records have no resource any more, or cannot be read. None was revoked or removed; keys lose what "
+    "no BucketGrant lets them use any more. Restore what was lost; if it was meant to go, delete the records.",
 )

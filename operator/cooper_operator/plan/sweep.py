@@ -67,7 +67,7 @@ def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Lending:
-    """What one namespace may lend to others: the Buckets that are there, and the BucketGrants beside them."""
+    """What namespaces lend to others: the Buckets that are there, and the BucketGrants beside them."""
 
     buckets: Mapping[str, BucketRecord]  # by their data's UUID
     grants: Mapping[str, Sequence[BucketGrant]]  # by namespace; those that are to last

@@ -10,7 +10,7 @@ from cooper_crds.access_key import AccessKey
 from cooper_crds.bucket import Bucket
 from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import access_key_id, key_record_name
-from cooper_crds.records import RecordError
+from cooper_crds.records import RecordError, RecordTooNew
 from cooper_crds.stored import Credentials, StoredRecord, Workload
 from cooper_operator.cluster.port import Cluster, Ref
 from cooper_operator.plan.access_key import is_to_work
@@ -115,6 +115,8 @@ class AccessKeyObserver:
             return GrantedBucket(None, None)
         try:
             return GrantedBucket(bucket, await self._neighbours.bucket_record(bucket, observed.look))
+        except RecordTooNew:
+            raise  # nothing is wrong with it: whoever can read it decides
         except RecordError as error:  # the key's other Buckets are not to wait for this one
             return GrantedBucket(bucket, None, str(error))
 
@@ -146,9 +148,9 @@ class AccessKeyObserver:
             grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
             if grant is None or not grant.spec.lets_in(key.metadata.namespace):
                 continue
-            for name in found if grant.spec.buckets is None else found.keys() & set(grant.spec.buckets):
-                if len(found[name]) <= MAX_LETTING:
-                    found[name].append(grant)
+            for name, lets in found.items():
+                if grant.spec.is_on(name) and len(lets) <= MAX_LETTING:
+                    lets.append(grant)
         return found
 
     async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:

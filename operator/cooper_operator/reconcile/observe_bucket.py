@@ -105,7 +105,7 @@ class BucketObserver:
             return record.namespace_uid
         if record is None and bucket.metadata.deletion_timestamp is not None:
             return ""
-        return await self._cluster.namespace_uid(bucket.metadata.namespace)
+        return await self._cluster.namespace_uid(bucket.metadata.namespace) or ""
 
     async def _left(self, bucket: Bucket, claim: StoredRecord | None, owned: StoredRecord | None) -> Left:
         """What is left under a name that is another's, and is asked for: never told by what was seen before."""

@@ -17,6 +17,7 @@ from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile.apply import Applier
 from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.intents import Intents
+from cooper_operator.reconcile.left_behind import LeftBehind
 from cooper_operator.reconcile.observe import Observer
 from cooper_operator.reconcile.queue import Outcome, Queue
 from cooper_operator.reconcile.reading import is_settled, ref_of
@@ -87,10 +88,13 @@ class Operator:
         observer = Observer(cluster, gateways, self._index, usage, clock, default_endpoint, self._seen)
         applier = Applier(cluster, gateways, self._index, new_secret)
         self._relations = Relations()
-        self._reconciler = Reconciler(cluster, self._seen, observer, applier, self._relations, usage, clock, self._wake)
+        left_behind = LeftBehind(cluster, self._seen)
+        self._reconciler = Reconciler(
+            cluster, self._seen, observer, applier, self._relations, usage, left_behind, clock, self._wake
+        )
         self._intents = Intents(cluster, gateways, clock, self._wake, default_endpoint)
         mender = Mender(cluster, self._index, new_secret, clock, self._wake)
-        self._sweeper = Sweeper(cluster, gateways, self._index, mender, clock, self._wake, self._seen)
+        self._sweeper = Sweeper(cluster, gateways, self._index, mender, left_behind, clock, self._wake, self._seen)
         self._concurrency = concurrency
         self._queue: Queue | None = None
         self._main: asyncio.Task[None] | None = None

@@ -14,7 +14,6 @@ from cooper_operator.cluster.port import (
     Cluster,
     ClusterError,
     Conflict,
-    Kind,
     NamespaceGone,
     NotFound,
     Object,
@@ -38,18 +37,17 @@ from cooper_operator.plan.snapshot import (
     Snapshot,
 )
 from cooper_operator.reconcile.apply import Applier, Work
+from cooper_operator.reconcile.left_behind import LeftBehind
 from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.observe import Observer
 from cooper_operator.reconcile.observed import Observed
 from cooper_operator.reconcile.queue import Outcome
-from cooper_operator.reconcile.reading import RelatedUnreadable, ref_of, section
+from cooper_operator.reconcile.reading import RelatedUnreadable, section
 from cooper_operator.reconcile.relations import Relations, facts_of
 from cooper_operator.reconcile.usage import UsageSchedule
 
 log = logging.getLogger(__name__)
 
-#: What of a namespace is more than what it says.
-_LEFT_BEHIND: Final[tuple[Kind, ...]] = ("AccessKey", "Bucket")
 #: Longest wait, in seconds, until it is looked again whether there is a namespace.
 _LOOKS_WITHOUT_NAMESPACE: Final = 60.0
 #: Looks within one reconcile, at most. Conflicts beyond that are left to the back-off.
@@ -75,6 +73,7 @@ class Reconciler:
         applier: Applier,
         relations: Relations,
         usage: UsageSchedule,
+        left_behind: LeftBehind,
         clock: Callable[[], float],
         wake: Wake,
     ) -> None:
@@ -84,6 +83,7 @@ class Reconciler:
         self._applier = applier
         self._relations = relations
         self._usage = usage
+        self._left_behind = left_behind
         self._clock = clock
         self._wake = wake
 
@@ -112,7 +112,7 @@ class Reconciler:
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)
             except NamespaceGone as error:
-                return await self._leave(ref, error)
+                return await self._leave(ref, obj, error)
             except (Conflict, AlreadyExists, NotFound):
                 blocked = None
                 continue
@@ -126,18 +126,11 @@ class Reconciler:
             blocked = stopped
         return Outcome(retry=True)
 
-    async def _leave(self, ref: Ref, error: NamespaceGone) -> Outcome:
-        """Delete what stayed behind when its namespace went: keys are to end with it, and whoever makes a namespace of
-        that name is to find nothing there. Kubernetes does this itself, but for kinds that its API server does not list
-        yet, as when it just came back; it lets nobody take finalizers off before there is such a namespace again.
-        """
-        if error.namespace == ref.namespace:
-            for kind in _LEFT_BEHIND:
-                for obj in await self._cluster.list_kind(kind):
-                    if obj["metadata"]["namespace"] == error.namespace and "deletionTimestamp" not in obj["metadata"]:
-                        log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref_of(obj))
-                        await self._cluster.delete(ref_of(obj), obj["metadata"]["uid"])
+    async def _leave(self, ref: Ref, obj: Object | None, error: NamespaceGone) -> Outcome:
+        """Nothing in that namespace can be written to: see whether all of it is being deleted, and come back seldom."""
         log.info("%s: %s", ref, error)
+        if error.namespace == ref.namespace and obj is not None and "deletionTimestamp" not in obj["metadata"]:
+            await self._left_behind.delete(ref.namespace)
         return Outcome(retry=True, retry_cap=_LOOKS_WITHOUT_NAMESPACE)
 
     async def _observe(self, ref: Ref, obj: Object | None, blocked: Blocked | None, look: Look) -> Observed:

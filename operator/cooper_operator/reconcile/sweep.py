@@ -6,6 +6,7 @@ What serves nobody any more is taken from what a watch showed to be deleted at o
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Final
 
 from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import region_record_name
@@ -18,10 +19,14 @@ from cooper_operator.plan.keys import tombstone
 from cooper_operator.plan.reasons import SWEEP_HALTED
 from cooper_operator.plan.sweep import Lending, is_kept, kept, lent, plan_sweep, retained, suspects
 from cooper_operator.reconcile.damage import Mender
+from cooper_operator.reconcile.left_behind import LeftBehind
 from cooper_operator.reconcile.reading import RelatedUnreadable, read_related
 from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
+
+#: Kinds of the resources that records are of.
+_OWNERS: Final[tuple[Kind, ...]] = ("Bucket", "AccessKey")
 
 
 class Sweeper:
@@ -36,6 +41,7 @@ class Sweeper:
         gateways: Gateways,
         index: RecordsIndex,
         mender: Mender,
+        left_behind: LeftBehind,
         clock: Callable[[], float],
         wake: Callable[[Ref], None],
         recollection: Recollection,
@@ -44,6 +50,7 @@ class Sweeper:
         self._deleted: set[str] = set()  # UIDs of resources whose records are yet to be looked at
         self._clock = clock
         self._mender = mender
+        self._left_behind = left_behind
         self._cluster = cluster
         self._gateways = gateways
         self._index = index
@@ -88,9 +95,9 @@ class Sweeper:
         stored = await self._cluster.list_records()
         records = list(stored)
         self._index.fill((each.name, each.record) for each in stored)
-        live: set[str] = set()
-        for kind in ("Bucket", "AccessKey"):
-            live |= {obj["metadata"]["uid"] for obj in await self._cluster.list_kind(kind)}
+        found = [obj for kind in _OWNERS for obj in await self._cluster.list_kind(kind)]
+        live: set[str] = {obj["metadata"]["uid"] for obj in found}
+        await self._left_behind.find(found)
         await self._mender.mend(stored)
         await self._wake_regions(records)
         served = [found for found in records if self._is_served(found)]
@@ -205,11 +212,11 @@ class Sweeper:
         for obj in await self._cluster.list_kind("BucketGrant"):
             namespace = obj["metadata"]["namespace"]
             try:
-                grant = read_related(obj, BucketGrant)
+                grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
             except RelatedUnreadable:
                 unreadable.add(namespace)
                 continue
-            if grant is not None and "deletionTimestamp" not in obj["metadata"]:
+            if grant is not None:
                 grants[namespace].append(grant)
         return Lending(buckets, grants, frozenset(unreadable))
 
@@ -219,11 +226,15 @@ class Sweeper:
             if not isinstance(found.record, KeyRecord) or (key := lent(found.record, lending)) == found.record:
                 continue
             log.warning("key %s has no resource any more: it loses what no BucketGrant lets it use", key.access_key_id)
-            await self._cluster.update_record(found, key)
+            try:
+                await self._cluster.update_record(found, key)
+            except (Conflict, NotFound):
+                log.info("record %s changed while it was swept: left to the next sweep", found.name)
+                continue
             self._index.wrote(found.name, key)
 
     async def _tell_halted(self, orphans: int, total: int) -> None:
-        message = f"{orphans} of {total} records have no resource any more; none was touched. {SWEEP_HALTED.advice}"
+        message = f"{orphans} of {total} records have no resource any more. {SWEEP_HALTED.advice}"
         log.error("SweepHalted: %s", message)
         for obj in await self._cluster.list_kind("Region"):
             await self._cluster.emit(obj, SWEEP_HALTED.severity, SWEEP_HALTED.name, message)

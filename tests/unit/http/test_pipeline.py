@@ -295,11 +295,16 @@ async def test_what_a_key_lacks_is_named_to_its_holder_and_to_nobody_else(case: 
 
 
 async def test_another_s_bucket_and_one_that_is_nowhere_are_answered_alike() -> None:
+    """But for the name, which is that of the request."""
     gateway = await with_cats()
     pairs = (("another's bucket", "a bucket that is nowhere"), ("a copy of another's", "a copy from nowhere"))
     for pair in pairs:
         answers = [await gateway.answer(DENIALS[case][0]) for case in pair]
-        told = [(each.code, each.message, each.headers) for each in answers if isinstance(each, S3Error)]
+        told = [
+            (each.code, each.message.replace("secrets", "nowhere"), each.headers)
+            for each in answers
+            if isinstance(each, S3Error)
+        ]
         assert len(told) == 2
         assert told[0] == told[1]
 

@@ -59,7 +59,7 @@ async def test_what_the_key_may_not_delete_is_told_and_the_rest_goes(quiet: bool
         f"<Key>{name}</Key><Code>AccessDenied</Code>" for name in ("theirs", "none")
     ]
     assert [error.partition("<Message>")[2] for error in elements(response, "Error")] == [
-        f"{denial(mine.principal, DELETE_OBJECT)}</Message>"
+        f"{denial(mine.principal, DELETE_OBJECT, PHOTOS.name)}</Message>"
     ] * 2
     assert elements(await rig.do("ListObjectsV2"), "Key") == ["theirs"]
     await mine.do("DeleteObjects", None, document("theirs"))  # nothing is left to be done

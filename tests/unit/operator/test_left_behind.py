@@ -1,50 +1,91 @@
 """What stayed behind when its namespace went, as under an API server that did not list our kinds just then."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from cooper_operator.cluster.port import NamespaceGone, Object
 from unit.operator.operator_world import World
 
+EVERY = (("AccessKey", "app"), ("AccessKey", "photos"), ("Bucket", "photos"))
 
-async def left_behind(world: World, policy: str) -> None:
-    """A Bucket and an AccessKey whose namespace is gone, and the Secrets with it."""
+
+async def furnished(world: World, policy: str) -> None:
     await world.apply("Bucket", "photos", {"deletionPolicy": policy})
     await world.apply("AccessKey", "app", {"grants": [{"bucket": "photos"}]})
-    for kind, name in (("Bucket", "photos"), ("AccessKey", "app")):
+    await world.apply("BucketGrant", "to-films", {"from": [{"namespace": "films"}]})
+    for kind, name in (("Bucket", "photos"), ("AccessKey", "app"), ("BucketGrant", "to-films")):
         await world.until_ready(kind, name)
     await world.settle()
-    world.cluster.gone.add("default")
+
+
+def lose_secrets(world: World) -> None:
     for name in ("photos", "app"):
         world.cluster.remove_credentials("default", name)
+
+
+async def is_deleted(world: World, kind: str, name: str, namespace: str = "default") -> bool:
+    obj = await world.get(kind, name, namespace)
+    return obj is None or "deletionTimestamp" in obj["metadata"]
+
+
+def ended(world: World) -> Callable[[], Awaitable[bool]]:
+    async def keys_are_gone() -> bool:
+        return await world.keys() == []
+
+    return keys_are_gone
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])
 async def test_its_keys_end_and_whoever_makes_the_namespace_again_finds_nothing(world: World, policy: str) -> None:
     """Finalizers stay until then: nothing in a namespace that is not there can be written to."""
-    await left_behind(world, policy)
-
-    async def ended() -> bool:
-        return await world.keys() == []
-
-    await world.until(ended)
+    await furnished(world, policy)
+    world.cluster.gone.add("default")
+    lose_secrets(world)
+    await world.until(ended(world))
     await world.settle()
-    every = (("AccessKey", "app"), ("AccessKey", "photos"), ("Bucket", "photos"))
-    left = [await world.get(*each) or {"metadata": {}} for each in every]
-    assert all("deletionTimestamp" in obj["metadata"] for obj in left)
+    for each in EVERY:
+        assert await is_deleted(world, *each)
+    assert await world.get("BucketGrant", "to-films") is None
     world.cluster.gone.clear()
     await world.stop()
     await world.start(region=False)
-    for kind, name in every:
+    for kind, name in EVERY:
         await world.until_gone(kind, name)
     record = await world.bucket_record("photos")
     assert (record is not None and record.retained) == (policy == "Retain")
 
 
+async def test_a_sweep_finds_what_nothing_is_to_be_written_for(world: World) -> None:
+    """Such as a key that was delivered once: no Secret of it is missed."""
+    await furnished(world, "Retain")
+    world.cluster.gone.add("default")
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    await world.until(ended(world))
+    for each in EVERY:
+        assert await is_deleted(world, *each)
+
+
 async def test_nothing_goes_because_another_namespace_is_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """As that of the operator's own records would be."""
-    await left_behind(world, "Delete")
-    refuse = world.cluster._stand_in  # pyright: ignore[reportPrivateUsage]
-    world.cluster.gone = {"elsewhere"}
-    monkeypatch.setattr(world.cluster, "_stand_in", lambda namespace: refuse("elsewhere"))  # pyright: ignore
+    await furnished(world, "Delete")
+    await world.apply("Bucket", "logs", {}, "elsewhere")
+    await world.until_ready("Bucket", "logs", "elsewhere")
+
+    async def refused(*_: object) -> Object:
+        raise NamespaceGone('namespaces "elsewhere" not found', "elsewhere")
+
+    monkeypatch.setattr(world.cluster, "create_credentials", refused)
+    lose_secrets(world)
     await world.settle()
-    assert await world.get("AccessKey", "app") is not None
-    assert await world.get("Bucket", "photos") is not None
+    for each in (*EVERY, ("Bucket", "logs", "elsewhere")):
+        assert not await is_deleted(world, *each)
+
+
+async def test_what_is_made_in_a_namespace_that_is_there_again_is_left_alone(world: World) -> None:
+    """That something could not be written there proves nothing any more when it is looked at."""
+    await furnished(world, "Delete")
+    await world.operator._reconciler._left_behind.delete("default")  # pyright: ignore[reportPrivateUsage]
+    await world.settle()
+    for each in EVERY:
+        assert not await is_deleted(world, *each)

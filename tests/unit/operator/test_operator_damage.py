@@ -131,6 +131,20 @@ async def test_what_is_withdrawn_while_a_record_is_damaged_does_not_come_back_wi
     assert await granted() == {"photos": ("s3:GetObject",), "logs": ("s3:GetObject",)}
 
 
+async def test_a_bucket_whose_record_a_newer_version_wrote_takes_no_rights_away(provisioned: World) -> None:
+    """As during an upgrade: its gateways read it."""
+    world = provisioned
+    await world.apply("AccessKey", "ci", {"grants": [{"bucket": "photos"}]})
+    await world.until_ready("AccessKey", "ci")
+    await world.settle()
+    world.cluster.damage_record("bucket-photos", "record version 2 is not 1", replaceable=False)
+    await world.apply("AccessKey", "ci", {"grants": [{"bucket": "photos"}], "allowedNetworks": ["192.0.2.0/24"]})
+    await world.until_condition("AccessKey", "ci", "False", "RecordUnreadable")
+    await world.settle()
+    (key,) = (key for key in await world.keys() if key.owner.name == "ci")
+    assert [grant.bucket for grant in key.grants] == ["photos"]
+
+
 async def test_the_bucket_of_a_key_that_cannot_be_read_says_so_too(provisioned: World) -> None:
     provisioned.cluster.damage_record(key_record_name((await provisioned.key()).access_key_id))
     await provisioned.until_condition("Bucket", "photos", "False", "RecordUnreadable")

@@ -84,9 +84,10 @@ async def test_what_is_withdrawn_is_withdrawn_without_the_region_too(world: Worl
     await world.delete("BucketGrant", "to-default", "films")
     await world.until(granted({"logs": ("s3:GetObject", "s3:PutObject")}))
     narrowed = {"grants": [{"bucket": "logs", "actions": ["s3:GetObject"]}], "allowedNetworks": ["192.0.2.0/24"]}
-    await world.apply("AccessKey", "ci", narrowed)
+    await world.apply("AccessKey", "ci", {**narrowed, "expiresAt": "2100-01-01T00:00:00Z"})
     await world.until(granted({"logs": ("s3:GetObject",)}))
-    assert (await world.key()).networks == ("192.0.2.0/24",)
+    key = await world.key()
+    assert (key.networks, key.not_after) == (("192.0.2.0/24",), 4102444800.0)
     assert await world.condition("AccessKey", "ci") == ("False", "RegionNotFound")
 
 
