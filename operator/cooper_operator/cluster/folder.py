@@ -26,7 +26,7 @@ from cooper_operator.cluster.folder_watch import FolderWatch
 from cooper_operator.cluster.objects import ref_of
 from cooper_operator.cluster.open_folder import OpenFolder, Sources, new_uid
 from cooper_operator.cluster.owners import record_owner
-from cooper_operator.cluster.port import Credentials, Kind, NotFound, Object, Ref, StoredRecord
+from cooper_operator.cluster.port import Credentials, Kind, Namespace, NotFound, Object, Ref, StoredRecord
 from cooper_operator.cluster.problems import Problem
 from cooper_operator.cluster.record_listing import RecordListing
 from cooper_operator.cluster.watch_hub import WatchHub
@@ -178,9 +178,9 @@ class FolderCluster:
         """See the port."""
         return self._open.records.get(name)
 
-    async def namespace_uid(self, namespace: str) -> str | None:
+    async def namespace(self, name: str) -> Namespace | None:
         """See the port: its name, since there are no namespaces here that could come and go."""
-        return f"folder:{namespace}"
+        return Namespace(f"folder:{name}", 0.0)
 
     def serves(self, namespace: str) -> bool:
         """See the port: of all."""

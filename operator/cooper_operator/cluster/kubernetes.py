@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, Literal
 
+from cooper_crds.fields import unix_seconds
 from cooper_crds.kubernetes import CREDENTIALS_LABEL, CREDENTIALS_OWNER_LABEL, RECORD_SELECTOR, SYSTEM_NAMESPACE
 from cooper_crds.kubernetes import secret_name as record_secret_name
 from cooper_crds.records import Record
@@ -23,6 +24,7 @@ from cooper_operator.cluster.kubernetes_credentials import (
     new_secret,
     secret_patch,
 )
+from cooper_operator.cluster.kubernetes_credentials import owner_uid as controlled_by
 from cooper_operator.cluster.kubernetes_event_recorder import EventRecorder
 from cooper_operator.cluster.kubernetes_foreign import ForeignSecrets
 from cooper_operator.cluster.kubernetes_ledgers import (
@@ -59,6 +61,7 @@ from cooper_operator.cluster.port import (
     Conflict,
     Credentials,
     Kind,
+    Namespace,
     NotAllowed,
     NotFound,
     Object,
@@ -71,6 +74,8 @@ from cooper_operator.cluster.record_listing import DamagedRecord, RecordListing
 from cooper_operator.cluster.watch_hub import WatchHub
 
 _ALL: Final = ("",)
+#: Most Secrets of one AccessKey that are read at a time.
+_CREDENTIALS_AT_ONCE: Final = 8
 
 log = logging.getLogger(__name__)
 
@@ -186,12 +191,16 @@ class KubernetesCluster:
         await self._foreign.follow(waiting, name)
 
     async def list_credentials(self, namespace: str, owner_uid: str) -> list[Credentials]:
-        """See the port. Those whose label was taken off are not among them: a watch tells of that."""
+        """See the port. Those whose label was taken off are not among them: a watch tells of that. Nor are those that
+        are being deleted, which somebody else holds; and no more than some, of which there is one as a rule."""
         selector = {"labelSelector": f"{CREDENTIALS_OWNER_LABEL}={owner_uid}"}
-        of = Collection(core_path("secrets", namespace), f"credentials in namespace {namespace}", selector)
-        found = [(each, credentials_of(each)) for each in (await self._api.list(of)).items]
-        ours = [(secret, each) for secret, each in found if each.owner_uid == owner_uid]
-        return [await self._config_maps.join(secret, each) for secret, each in ours]
+        path, about = core_path("secrets", namespace), f"credentials in namespace {namespace}"
+        # Anybody there may give Secrets of a megabyte that label, so many that they have no room here.
+        of = Collection(path, about, selector, metadata_only=True)
+        found = [each["metadata"] for each in (await self._api.list(of)).items]
+        ours = [each["name"] for each in found if controlled_by(each) == owner_uid and "deletionTimestamp" not in each]
+        read = [await self.get_credentials(namespace, name) for name in ours[:_CREDENTIALS_AT_ONCE]]
+        return [each for each in read if each is not None and each.owner_uid == owner_uid]
 
     async def create_credentials(
         self,
@@ -264,17 +273,16 @@ class KubernetesCluster:
 
     # Records
 
-    async def namespace_uid(self, namespace: str) -> str | None:
+    async def namespace(self, name: str) -> Namespace | None:
         """See the port."""
         try:
-            found = await self._api.get(core_path("namespaces", "", namespace), f"namespace {namespace}")
+            found = await self._api.get(core_path("namespaces", "", name), f"namespace {name}")
         except NotFound:
             return None
         except NotAllowed as error:
-            log.warning("which namespace %s is cannot be known: %s", namespace, error)
-            return ""
-        uid: str = found["metadata"]["uid"]
-        return uid
+            log.warning("which namespace %s is cannot be known: %s", name, error)
+            return Namespace("", 0.0)
+        return Namespace(found["metadata"]["uid"], unix_seconds(found["metadata"]["creationTimestamp"]))
 
     async def get_record(self, name: str) -> StoredRecord | None:
         """See the port."""

@@ -18,6 +18,7 @@ from cooper_operator.cluster.port import (
     Conflict,
     Credentials,
     Kind,
+    Namespace,
     NamespaceGone,
     NotFound,
     Object,
@@ -65,6 +66,7 @@ class MemoryCluster:
         self._records: dict[str, StoredRecord | DamagedRecord] = {}
         self._versions = itertools.count(1)
         self.namespaces: dict[str, str] = {}  # UIDs of those that were made anew
+        self.made: dict[str, float] = {}  # when, in Unix seconds, where that is known
         self.gone: set[str] = set()  # namespaces that are not there any more: nothing in them can be written to
         self.set_aside: dict[str, DamagedRecord] = {}  # damaged records that were replaced
         self.workloads: dict[tuple[str, WorkloadName], Workload] = {}  # who puts some here runs them as well
@@ -228,10 +230,12 @@ class MemoryCluster:
             raise stored.error
         return stored
 
-    async def namespace_uid(self, namespace: str) -> str | None:
+    async def namespace(self, name: str) -> Namespace | None:
         """See the port."""
         self._reach()
-        return None if namespace in self.gone else self.namespaces.get(namespace, f"uid-of-{namespace}")
+        if name in self.gone:
+            return None
+        return Namespace(self.namespaces.get(name, f"uid-of-{name}"), self.made.get(name, 0.0))
 
     def serves(self, namespace: str) -> bool:
         """See the port: of all."""

@@ -66,6 +66,14 @@ class Ref:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace that is there."""
+
+    uid: str  # tells it from a later one of its name; empty where that cannot be known
+    created: float  # Unix seconds; 0 where that cannot be known
+
+
 class Cluster(Protocol):
     """The port. Reads of one object are live: `None` proves absence, `Unavailable` proves nothing."""
 
@@ -157,9 +165,8 @@ class Cluster(Protocol):
         """
         ...
 
-    async def namespace_uid(self, namespace: str) -> str | None:
-        """What tells a namespace from a later one of its name, live. None proves that there is none; empty where it
-        cannot be known."""
+    async def namespace(self, name: str) -> Namespace | None:
+        """A namespace, live. None proves that there is none."""
         ...
 
     async def get_record(self, name: str) -> StoredRecord | None:

@@ -51,7 +51,8 @@ def plan_deletion(snapshot: BucketSnapshot, home: Home, kept: BucketRecord | Non
     if kept is None or snapshot.owned is None:
         return _finish(snapshot, home, own_names, [], [])
     others = [step for step in domains.given_up(snapshot) if step not in own_names.released]
-    if snapshot.bucket.spec.deletion_policy == "Retain":
+    # Who makes a namespace of that name again is to have nothing of it. A sweep removes what is empty.
+    if snapshot.bucket.spec.deletion_policy == "Retain" or snapshot.left_behind:
         return _finish(snapshot, home, own_names, _update(snapshot.owned, retained(kept)), others)
     if home.record is None:
         reason, text = home.problem or (GATEWAY_UNAVAILABLE, "the bucket's Region is not known")

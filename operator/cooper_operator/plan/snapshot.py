@@ -111,6 +111,7 @@ class BucketSnapshot:
     usage: BucketUsage | None = None
     blocked: Blocked | None = None
     namespace_uid: str = ""  # of the Bucket's namespace, where it matters; empty: not known
+    left_behind: bool = False  # it is being deleted, and its namespace is gone, or another one
     left: Left = Left()  # where the Bucket asks for what is left under the name
     domains: tuple[StoredRecord, ...] = ()  # records of those that it asks for, whoever's they are, and of its own
     unreadable_domains: frozenset[str] = frozenset()  # those whose record is there and cannot be read

@@ -3,20 +3,17 @@
 A domain is given up. A bucket that holds nothing goes, unless its Bucket was to be retained. One that holds something
 is kept from then on.
 
-A sweep that halts touches nothing of that. What nobody lends any more it takes all the same: whose Bucket is there
-decides alone who else may use it.
+A sweep that halts touches nothing of that. What nobody lends any more each of them takes (`plan/lending.py`): whose
+Bucket is there decides alone who else may use it.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from cooper_crds.bucket_grant import BucketGrant
-from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord
+from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord
 from cooper_crds.stored import StoredRecord
-from cooper_operator.plan.grants import covers
 
 #: A sweep that would touch more than this share of all records halts: something else is wrong then.
 LARGEST_SHARE: Final = 0.1
@@ -63,28 +60,6 @@ def plan_sweep(orphans: list[StoredRecord], total: int) -> Sweep:
     keys = tuple(found for found in orphans if isinstance(found.record, KeyRecord))
     buckets = tuple(found for found in orphans if isinstance(found.record, BucketRecord))
     return Sweep(keys, domains, buckets, False)
-
-
-@dataclass(frozen=True, slots=True)
-class Lending:
-    """What namespaces lend to others: the Buckets that are there, and the BucketGrants beside them."""
-
-    buckets: Mapping[str, BucketRecord]  # by their data's UUID
-    grants: Mapping[str, Sequence[BucketGrant]]  # by namespace; those that are to last
-    unreadable: frozenset[str] = frozenset()  # namespaces where some cannot be read: nothing is taken for lack of it
-
-    def lends(self, key: KeyRecord, grant: Grant) -> bool:
-        """Whether a key may keep what its record grants. Of a Bucket that is not there this cannot be told."""
-        bucket = self.buckets.get(grant.data_id)
-        if bucket is None or bucket.owner.namespace in (key.owner.namespace, *self.unreadable):
-            return True
-        beside = self.grants.get(bucket.owner.namespace, ())
-        return any(each.spec.lets_in(key.owner.namespace) and covers(each.spec, bucket, grant) for each in beside)
-
-
-def lent(key: KeyRecord, lending: Lending) -> KeyRecord:
-    """The key with no more than its own namespace's and what others lend it."""
-    return msgspec.structs.replace(key, grants=tuple(each for each in key.grants if lending.lends(key, each)))
 
 
 def _is_in_use(found: StoredRecord) -> bool:

@@ -2,15 +2,16 @@
 that just came back. Keys are to end with their namespace, and who makes one of that name again is to find nothing.
 
 Nobody can write to what is in a namespace that is not there, so that finalizers stay until there is one again: keys are
-refused at once, and the rest goes then.
+refused at once, and the rest goes then. What is much older than its namespace was left behind by another one.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
-from cooper_operator.cluster.port import Cluster, Conflict, Kind, NotFound, Object
+from cooper_crds.fields import unix_seconds
+from cooper_operator.cluster.port import Cluster, ClusterError, Kind, Namespace, Object
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.reconcile.reading import ref_of
 
@@ -18,38 +19,61 @@ log = logging.getLogger(__name__)
 
 #: What is let first: nobody is to be given anything by what is about to go.
 _KINDS: Final[tuple[Kind, ...]] = ("BucketGrant", "AccessKey", "Bucket")
+#: Seconds by which something is older than its namespace at least: clocks of API servers may differ.
+_OLDER: Final = 60.0
 
 
 class LeftBehind:
-    """Deletes it. Raises what the cluster's port raises."""
+    """Deletes it. Raises what the cluster's port raises when it cannot be known what is there."""
 
     def __init__(self, cluster: Cluster, recollection: Recollection) -> None:
         self._cluster = cluster
         self._recollection = recollection
+        self._at_work: set[str] = set()  # namespaces
 
     async def find(self, resources: Iterable[Object]) -> None:
-        """Look whether the namespaces of resources are there, and delete what is in those that are not."""
-        for namespace in sorted({obj["metadata"]["namespace"] for obj in resources if _is_to_stay(obj)}):
-            if await self._cluster.namespace_uid(namespace) is None:
-                await self.delete(namespace)
+        """Look whether resources are of the namespaces that are there now, and delete those that are not."""
+        by_namespace = defaultdict[str, list[Object]](list)
+        for obj in resources:
+            if "deletionTimestamp" not in obj["metadata"]:
+                by_namespace[obj["metadata"]["namespace"]].append(obj)
+        for name in sorted(by_namespace):
+            namespace = await self._cluster.namespace(name)
+            if any(stayed(obj, namespace) for obj in by_namespace[name]):
+                await self.delete(name)
 
-    async def delete(self, namespace: str) -> None:
-        """Delete what is there of a namespace, if that is proven to be gone after it was seen: what somebody makes in
-        one that is made anew meanwhile is his."""
-        found = [obj for kind in _KINDS for obj in await self._all_of(kind, namespace) if _is_to_stay(obj)]
-        if not found or await self._cluster.namespace_uid(namespace) is not None:
+    async def delete(self, name: str) -> None:
+        """Delete what is there of a namespace that is proven to be gone, or another one, after it was seen: what
+        somebody makes in one that is made anew meanwhile is his."""
+        if name in self._at_work:
             return
-        for obj in found:
-            log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref_of(obj))
-            with suppress(NotFound, Conflict):
-                await self._cluster.delete(ref_of(obj), obj["metadata"]["uid"])
+        self._at_work.add(name)
+        try:
+            found = [obj for kind in _KINDS for obj in await self._all_of(kind, name)]
+            namespace = await self._cluster.namespace(name)
+            for obj in found:
+                if "deletionTimestamp" not in obj["metadata"] and stayed(obj, namespace):
+                    await self._delete(obj)
+        finally:
+            self._at_work.discard(name)
 
-    async def _all_of(self, kind: Kind, namespace: str) -> list[Object]:
-        seen = self._recollection.all_of(kind, namespace)
+    async def _delete(self, obj: Object) -> None:
+        log.warning("%s: its namespace is gone, and it stayed behind: it is deleted", ref_of(obj))
+        try:
+            await self._cluster.delete(ref_of(obj), obj["metadata"]["uid"])
+        except ClusterError as error:
+            log.warning("%s is left to the next sweep: %s", ref_of(obj), error)
+
+    async def _all_of(self, kind: Kind, name: str) -> list[Object]:
+        seen = self._recollection.all_of(kind, name)
         if seen is not None:
             return seen
-        return [obj for obj in await self._cluster.list_kind(kind) if obj["metadata"]["namespace"] == namespace]
+        return [obj for obj in await self._cluster.list_kind(kind) if obj["metadata"]["namespace"] == name]
 
 
-def _is_to_stay(obj: Object) -> bool:
-    return "deletionTimestamp" not in obj["metadata"]
+def stayed(obj: Object, namespace: Namespace | None) -> bool:
+    """Whether something is not of the namespace that is there under its namespace's name."""
+    if namespace is None:
+        return True
+    made = obj["metadata"].get("creationTimestamp")
+    return made is not None and unix_seconds(made) < namespace.created - _OLDER

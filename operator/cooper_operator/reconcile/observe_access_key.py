@@ -12,7 +12,7 @@ from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import access_key_id, key_record_name
 from cooper_crds.records import RecordError, RecordTooNew
 from cooper_crds.stored import Credentials, StoredRecord, Workload
-from cooper_operator.cluster.port import Cluster, Ref
+from cooper_operator.cluster.port import Cluster, NamespaceGone, Ref
 from cooper_operator.plan.access_key import is_to_work
 from cooper_operator.plan.grants import MAX_LETTING, is_own
 from cooper_operator.plan.keys import key_in, keys_among, next_serial, wanted_region
@@ -26,6 +26,7 @@ from cooper_operator.plan.snapshot import (
     SharedBucket,
     Surroundings,
 )
+from cooper_operator.reconcile.left_behind import stayed
 from cooper_operator.reconcile.look import Look
 from cooper_operator.reconcile.neighbours import Neighbours
 from cooper_operator.reconcile.observed import Observed
@@ -62,9 +63,7 @@ class AccessKeyObserver:
             around=await self._with_what_gateways_know(around, region, records, observed.look),
             buckets=dict(zip(names, granted, strict=True)),
             records=records,
-            credentials=await self._credentials(
-                Ref("AccessKey", namespace, key.metadata.name), wanted, key.metadata.uid
-            ),
+            credentials=await self._credentials(key, wanted),
             other_credentials=await observed.look.other_credentials(namespace, key.metadata.uid, wanted),
             now=self._clock(),
             blocked=blocked,
@@ -153,13 +152,28 @@ class AccessKeyObserver:
                     lets.append(grant)
         return found
 
-    async def _credentials(self, ref: Ref, name: str, uid: str) -> Credentials | None:
-        """The Secret of that name, whoever's it is. A foreign one is followed: nothing else tells when it goes."""
-        found = await self._cluster.get_credentials(ref.namespace, name)
-        if not is_foreign(found, uid):
+    async def _credentials(self, key: AccessKey, name: str) -> Credentials | None:
+        """The Secret of that name, whoever's it is. A foreign one is followed: nothing else tells when it goes.
+
+        One that was there and is gone may be gone with its namespace. Raises NamespaceGone.
+        """
+        namespace = key.metadata.namespace
+        found = await self._cluster.get_credentials(namespace, name)
+        if found is None and key.status is not None and key.status.secret_name == name:
+            await self._prove_home(key)
+        if not is_foreign(found, key.metadata.uid):
             return found
-        await self._cluster.follow_foreign_credentials(ref, name)
-        return await self._cluster.get_credentials(ref.namespace, name)
+        await self._cluster.follow_foreign_credentials(Ref("AccessKey", namespace, key.metadata.name), name)
+        return await self._cluster.get_credentials(namespace, name)
+
+    async def _prove_home(self, key: AccessKey) -> None:
+        """That what is delivered goes to the namespace that the AccessKey was made in, and to no later one."""
+        meta = key.metadata
+        made = {} if meta.creation_timestamp is None else {"creationTimestamp": meta.creation_timestamp}
+        if meta.deletion_timestamp is None and stayed(
+            {"metadata": made}, await self._cluster.namespace(meta.namespace)
+        ):
+            raise NamespaceGone(f"AccessKey {meta.namespace}/{meta.name} was left behind", meta.namespace)
 
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
         """What is to be restarted for a key that is to be in use, in a Secret."""

@@ -67,6 +67,7 @@ class BucketObserver:
             now=self._clock(),
             blocked=blocked,
             namespace_uid=await self._namespace_uid(bucket, owned),
+            left_behind=await self._is_left_behind(bucket, owned),
             left=await self._left(bucket, claim, owned),
             domains=domains,
             unreadable_domains=unreadable,
@@ -105,7 +106,16 @@ class BucketObserver:
             return record.namespace_uid
         if record is None and bucket.metadata.deletion_timestamp is not None:
             return ""
-        return await self._cluster.namespace_uid(bucket.metadata.namespace) or ""
+        namespace = await self._cluster.namespace(bucket.metadata.namespace)
+        return "" if namespace is None else namespace.uid
+
+    async def _is_left_behind(self, bucket: Bucket, owned: StoredRecord | None) -> bool:
+        """Asked where it matters: while the Bucket is being deleted."""
+        record = record_of(owned, bucket.metadata.uid)
+        if record is None or not record.namespace_uid or bucket.metadata.deletion_timestamp is None:
+            return False
+        namespace = await self._cluster.namespace(bucket.metadata.namespace)
+        return namespace is None or namespace.uid not in ("", record.namespace_uid)
 
     async def _left(self, bucket: Bucket, claim: StoredRecord | None, owned: StoredRecord | None) -> Left:
         """What is left under a name that is another's, and is asked for: never told by what was seen before."""

@@ -3,8 +3,8 @@
 What serves nobody any more is taken from what a watch showed to be deleted at once: somebody took its finalizer off.
 """
 
+import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -12,12 +12,13 @@ from cooper_crds.bucket_grant import BucketGrant
 from cooper_crds.names import region_record_name
 from cooper_crds.records import BucketRecord, DomainRecord, KeyRecord, RecordError, RegionRecord
 from cooper_crds.stored import StoredRecord
-from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Ref
+from cooper_operator.cluster.port import Cluster, ClusterError, Conflict, Kind, NotFound, Object, Ref
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import BucketNotEmpty, Gateways, GatewayUnavailable
 from cooper_operator.plan.keys import tombstone
+from cooper_operator.plan.lending import Lending
 from cooper_operator.plan.reasons import SWEEP_HALTED
-from cooper_operator.plan.sweep import Lending, is_kept, kept, lent, plan_sweep, retained, suspects
+from cooper_operator.plan.sweep import is_kept, kept, plan_sweep, retained, suspects
 from cooper_operator.reconcile.damage import Mender
 from cooper_operator.reconcile.left_behind import LeftBehind
 from cooper_operator.reconcile.reading import RelatedUnreadable, read_related
@@ -25,6 +26,8 @@ from cooper_operator.reconcile.records_index import RecordsIndex
 
 log = logging.getLogger(__name__)
 
+#: Records or resources that are looked at without a pause.
+_AT_A_TIME: Final = 50
 #: Kinds of the resources that records are of.
 _OWNERS: Final[tuple[Kind, ...]] = ("Bucket", "AccessKey")
 
@@ -97,15 +100,16 @@ class Sweeper:
         self._index.fill((each.name, each.record) for each in stored)
         found = [obj for kind in _OWNERS for obj in await self._cluster.list_kind(kind)]
         live: set[str] = {obj["metadata"]["uid"] for obj in found}
-        await self._left_behind.find(found)
+        lends = await self._cluster.list_kind("BucketGrant")
+        await self._left_behind.find([*found, *lends])
         await self._mender.mend(stored)
+        await self._take_back(records, await self._lending(records, live, lends))
         await self._wake_regions(records)
         served = [found for found in records if self._is_served(found)]
         orphans = [found for found in suspects(served, live) if await self._is_orphan(found)]
         plan = plan_sweep(orphans, len(records))
         if plan.halted:
             await self._tell_halted(len(orphans), len(records))
-            await self._take_back(orphans, await self._lending(records, live))
             return False
         regions = [found.record for found in records if isinstance(found.record, RegionRecord)]
         for found in (*plan.domains, *plan.buckets, *plan.keys):
@@ -204,28 +208,31 @@ class Sweeper:
         log.warning("key %s has no resource any more: it is revoked", key.access_key_id)
         return await self._cluster.update_record(found, key), key
 
-    async def _lending(self, records: list[StoredRecord], live: set[str]) -> Lending:
+    async def _lending(self, records: list[StoredRecord], live: set[str], lends: list[Object]) -> Lending:
         """What is lent now of the Buckets that are there."""
         found = (each.record for each in records if isinstance(each.record, BucketRecord))
         buckets = {each.data_id: each for each in found if each.owner.uid in live}
-        grants, unreadable = defaultdict[str, list[BucketGrant]](list), set[str]()
-        for obj in await self._cluster.list_kind("BucketGrant"):
-            namespace = obj["metadata"]["namespace"]
+        grants, unreadable = list[BucketGrant](), set[str]()
+        for number, obj in enumerate(lends):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
             try:
                 grant = None if "deletionTimestamp" in obj["metadata"] else read_related(obj, BucketGrant)
             except RelatedUnreadable:
-                unreadable.add(namespace)
+                unreadable.add(obj["metadata"]["namespace"])
                 continue
             if grant is not None:
-                grants[namespace].append(grant)
+                grants.append(grant)
         return Lending(buckets, grants, frozenset(unreadable))
 
-    async def _take_back(self, orphans: list[StoredRecord], lending: Lending) -> None:
-        """Have orphaned keys lose what other namespaces' Buckets lend them no more."""
-        for found in orphans:
-            if not isinstance(found.record, KeyRecord) or (key := lent(found.record, lending)) == found.record:
+    async def _take_back(self, records: list[StoredRecord], lending: Lending) -> None:
+        """Have keys lose what other namespaces' Buckets lend them no more, whatever kept that from being done."""
+        for number, found in enumerate(each for each in records if isinstance(each.record, KeyRecord)):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            if not isinstance(found.record, KeyRecord) or (key := lending.lent(found.record)) == found.record:
                 continue
-            log.warning("key %s has no resource any more: it loses what no BucketGrant lets it use", key.access_key_id)
+            log.warning("key %s loses what no BucketGrant lets it use, which was overlooked", key.access_key_id)
             try:
                 await self._cluster.update_record(found, key)
             except (Conflict, NotFound):

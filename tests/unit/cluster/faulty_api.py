@@ -35,6 +35,7 @@ class Script:
         self.answers: deque[tuple[int, Any] | list[bytes]] = deque()
         self.asked: list[str] = []  # verb, path without its beginning, and what matters of the query
         self.tokens: list[str] = []
+        self.accepted: list[str] = []
         self.bodies: list[Any] = []
         self.headers: dict[str, str] = {}
         self.hold: asyncio.Event | None = None  # answers wait for it
@@ -73,6 +74,7 @@ class Script:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         said = _query(request.query)
         self.asked.append(" ".join(filter(None, (request.method, request.path.rpartition("/")[2], said))))
+        self.accepted.append(request.headers.get("accept", ""))
         self.tokens.append(request.headers.get("authorization", ""))
         self.bodies.append(await request.json() if request.can_read_body else None)
         if self.hold is not None:

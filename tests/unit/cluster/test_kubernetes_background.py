@@ -266,3 +266,24 @@ async def test_a_deletion_that_a_watch_shows_is_remembered_by_uid(api: Kubernete
     assert cluster.seen.take_deleted() == []
     cluster.changed(ref, {**obj, "metadata": metadata}, gone=True)
     assert cluster.seen.take_deleted() == ["u1"]
+
+
+def shown(name: str, controller: str | None, **more: Any) -> dict[str, Any]:
+    """Metadata of a Secret, as a list has it that transfers no content."""
+    owner = {"apiVersion": "cooper.dev/v1alpha1", "kind": "AccessKey", "name": "app", "uid": controller}
+    owners = [{**owner, "controller": True}] if controller else []
+    metadata = {"namespace": "default", "name": name, "resourceVersion": "1", "ownerReferences": owners, **more}
+    return {"metadata": metadata}
+
+
+async def test_secrets_that_only_bear_a_label_are_not_read(script: Script, api: KubernetesApi) -> None:
+    """Anybody may make as many of a megabyte as there is room for."""
+    listed = [shown(f"large-{number}", None) for number in range(300)]
+    listed += [shown("held", "uid-1", deletionTimestamp="2026-01-01T00:00:00Z"), shown("others", "uid-2")]
+    listed += [shown(f"ours-{number}", "uid-1") for number in range(20)]
+    script.answers.append((200, {"metadata": {"resourceVersion": "1"}, "items": listed}))
+    script.answers.append((200, shown("ours-0", "uid-1")))
+    found = await KubernetesCluster(api).list_credentials("default", "uid-1")
+    assert len(found) == 8
+    assert script.asked == ["GET secrets", *(f"GET ours-{number}" for number in range(8))]
+    assert "PartialObjectMetadataList" in script.accepted[0]

@@ -1,9 +1,11 @@
 """BucketGrants: what crosses namespaces, for as long as it is granted."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from cooper_operator.cluster.port import Ref
 from cooper_operator.plan.grants import MAX_LETTING
 from unit.operator.operator_world import World
 
@@ -210,6 +212,25 @@ async def test_a_halted_sweep_goes_by_all_that_a_grant_says(world: World, spec: 
         await world.apply("BucketGrant", "to-default", spec, "films")
     await world.settle()
     assert await halted_sweep(world) == {("logs",)}
+
+
+async def test_a_sweep_takes_what_was_overlooked_from_keys_that_are_there(world: World) -> None:
+    """Whatever kept their AccessKey from being looked at."""
+    await films(world)
+    await world.apply("AccessKey", "app", ASKS)
+    await world.until_ready("AccessKey", "app")
+    await world.settle()
+    await world.stop()
+    entries = world.cluster._objects.entries  # pyright: ignore[reportPrivateUsage]
+    entry = entries[Ref("AccessKey", "default", "app")]
+    spec = {**entry.obj["spec"], "state": "Nonsense"}  # as a later version could know
+    entries[Ref("AccessKey", "default", "app")] = replace(entry, obj={**entry.obj, "spec": spec})
+    await world.start(region=False)
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await granted(world) == ["films-photos"], "who cannot be read is left as he is"
+    await world.delete("BucketGrant", "to-default", "films")
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await granted(world) == []
 
 
 async def test_a_halted_sweep_takes_nothing_where_all_was_lost(world: World) -> None:

@@ -52,6 +52,7 @@ async def test_its_keys_end_and_whoever_makes_the_namespace_again_finds_nothing(
     await world.start(region=False)
     for kind, name in EVERY:
         await world.until_gone(kind, name)
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
     record = await world.bucket_record("photos")
     assert (record is not None and record.retained) == (policy == "Retain")
 
@@ -64,6 +65,47 @@ async def test_a_sweep_finds_what_nothing_is_to_be_written_for(world: World) -> 
     await world.until(ended(world))
     for each in EVERY:
         assert await is_deleted(world, *each)
+
+
+async def test_it_is_told_from_what_is_in_a_namespace_that_was_made_anew(world: World) -> None:
+    """Before anybody looked: what is much older than its namespace is of another one, and no Secret is put there."""
+    await furnished(world, "Retain")
+    world.cluster.namespaces["default"], world.cluster.made["default"] = "anew", world.now() + 3600
+    lose_secrets(world)
+    await world.until(ended(world))
+    for kind, name in EVERY:
+        await world.until_gone(kind, name)
+    assert await world.get("BucketGrant", "to-films") is None
+    assert [await world.credentials(name) for name in ("photos", "app")] == [None, None]
+
+
+async def test_what_a_bucket_holds_is_nobodys_who_makes_the_namespace_again(world: World) -> None:
+    """Though its Bucket waits for its deletion, since it is not empty: no new key comes to it."""
+    await furnished(world, "Delete")
+    before = await world.bucket_record("photos")
+    assert before is not None
+    world.gateways.bucket(before.data_id).objects = 1
+    world.cluster.gone.add("default")
+    lose_secrets(world)
+    await world.until(ended(world))
+    await world.settle()
+    world.cluster.gone.clear()
+    world.cluster.namespaces["default"] = "anew"
+    await world.apply("AccessKey", "thief", {"grants": [{"bucket": "photos"}]})
+    await world.until_condition("AccessKey", "thief", "False", "BucketNotReady", "Ready")
+    await world.settle()
+    assert [key for key in await world.keys() if key.grants] == []
+    record = await world.bucket_record("photos")
+    assert record is not None and record.retained
+    assert not world.gateways.bucket(before.data_id).destroyed
+
+
+async def test_a_bucketgrant_alone_is_found(world: World) -> None:
+    await world.apply("BucketGrant", "to-films", {"from": [{"namespace": "films"}]}, "shop")
+    await world.until_ready("BucketGrant", "to-films", "shop")
+    world.cluster.made["shop"] = world.now() + 3600
+    assert await world.operator._sweeper.sweep()  # pyright: ignore[reportPrivateUsage]
+    assert await world.get("BucketGrant", "to-films", "shop") is None
 
 
 async def test_nothing_goes_because_another_namespace_is_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

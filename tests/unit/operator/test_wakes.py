@@ -55,7 +55,7 @@ async def test_a_grant_that_is_withdrawn_during_a_first_look_gives_nothing(
 
 async def test_a_bucket_that_is_provisioned_during_a_first_look_is_granted(quiet_world: World, view: Gated) -> None:
     world = quiet_world
-    bucket = view.hold("namespace_uid", "default")
+    bucket = view.hold("namespace", "default")
     await world.apply("Bucket", "photos", NO_KEY)
     await bucket.reached.wait()
     key = view.hold("get_credentials", "default", "app")
