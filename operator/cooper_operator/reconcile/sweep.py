@@ -96,14 +96,13 @@ class Sweeper:
     async def _sweep(self) -> bool:
         # Records first, resources after: a record that was there first has its resource in the later list.
         stored = await self._cluster.list_records()
-        records = list(stored)
         self._index.fill((each.name, each.record) for each in stored)
         found = [obj for kind in _OWNERS for obj in await self._cluster.list_kind(kind)]
         live: set[str] = {obj["metadata"]["uid"] for obj in found}
         lends = await self._cluster.list_kind("BucketGrant")
         await self._left_behind.find([*found, *lends])
         await self._mender.mend(stored)
-        await self._take_back(records, await self._lending(records, live, lends))
+        records = await self._take_back(stored, await self._lending(stored, live, lends))
         await self._wake_regions(records)
         served = [found for found in records if self._is_served(found)]
         orphans = [found for found in suspects(served, live) if await self._is_orphan(found)]
@@ -225,20 +224,26 @@ class Sweeper:
                 grants.append(grant)
         return Lending(buckets, grants, frozenset(unreadable))
 
-    async def _take_back(self, records: list[StoredRecord], lending: Lending) -> None:
-        """Have keys lose what other namespaces' Buckets lend them no more, whatever kept that from being done."""
-        for number, found in enumerate(each for each in records if isinstance(each.record, KeyRecord)):
+    async def _take_back(self, records: list[StoredRecord], lending: Lending) -> list[StoredRecord]:
+        """Have keys lose what other namespaces' Buckets lend them no more, whatever kept that from being done. Returns
+        the records as they are then."""
+        after: list[StoredRecord] = []
+        for number, found in enumerate(records):
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
-            if not isinstance(found.record, KeyRecord) or (key := lending.lent(found.record)) == found.record:
-                continue
-            log.warning("key %s loses what no BucketGrant lets it use, which was overlooked", key.access_key_id)
-            try:
-                await self._cluster.update_record(found, key)
-            except (Conflict, NotFound):
-                log.info("record %s changed while it was swept: left to the next sweep", found.name)
-                continue
-            self._index.wrote(found.name, key)
+            key = lending.lent(found.record) if isinstance(found.record, KeyRecord) else None
+            after.append(found if key is None or key == found.record else await self._narrow(found, key))
+        return after
+
+    async def _narrow(self, found: StoredRecord, key: KeyRecord) -> StoredRecord:
+        log.warning("key %s loses what no BucketGrant lets it use, which was overlooked", key.access_key_id)
+        try:
+            stored = await self._cluster.update_record(found, key)
+        except (Conflict, NotFound):
+            log.info("record %s changed while it was swept: left to the next sweep", found.name)
+            return found
+        self._index.wrote(found.name, key)
+        return stored
 
     async def _tell_halted(self, orphans: int, total: int) -> None:
         message = f"{orphans} of {total} records have no resource any more. {SWEEP_HALTED.advice}"
