@@ -23,10 +23,10 @@ _ELSE_NUMBER: Final = "type(self) != string || "
 
 
 def text(
-    pattern: str, words: str, longest: int, *, shortest: int = 1, rules: Sequence[Mapping[str, str]] = (), **more: Any
+    pattern: str, words: str, longest: int, *, shortest: int = 1, rules: Sequence[Mapping[str, str]] = ()
 ) -> WithJsonSchema:
     """The schema of a text that matches a pattern, and keeps some rules beside it."""
-    schema = {"type": "string", "pattern": pattern, WORDS: words, "minLength": shortest, "maxLength": longest, **more}
+    schema = {"type": "string", "pattern": pattern, WORDS: words, "minLength": shortest, "maxLength": longest}
     return WithJsonSchema(schema | ({_RULES: list(rules)} if rules else {}))
 
 

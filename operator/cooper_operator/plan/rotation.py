@@ -19,7 +19,7 @@ from cooper_crds.records import KeyRecord, spent
 from cooper_crds.rotation import DEFAULT_OVERLAP, ROTATE_AT
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.delivery import is_held
-from cooper_operator.plan.keys import key_in, usable_key
+from cooper_operator.plan.keys import as_wanted, key_in, usable_key
 from cooper_operator.plan.plan import Say
 from cooper_operator.plan.reasons import (
     INVALID_ROTATE_AT,
@@ -76,8 +76,7 @@ def wanted_beside(snapshot: AccessKeySnapshot, turn: Turn, wanted: KeyRecord) ->
     end that gateways enforce by themselves. None: there is no such key."""
     if turn.beside is None:
         return None
-    key = key_in(turn.beside)
-    key = msgspec.structs.replace(key, region=wanted.region, grants=wanted.grants, networks=wanted.networks)
+    key = as_wanted(snapshot.access_key, key_in(turn.beside), wanted.region, wanted.grants, newest=False)
     return _with_end(snapshot, key, key.superseded_at)
 
 

@@ -39,7 +39,7 @@ class LeftBehind:
                 by_namespace[obj["metadata"]["namespace"]].append(obj)
         for name in sorted(by_namespace):
             namespace = await self._cluster.namespace(name)
-            if any(stayed(obj, namespace) for obj in by_namespace[name]):
+            if any(stayed(_made(obj), namespace) for obj in by_namespace[name]):
                 await self.delete(name)
 
     async def delete(self, name: str) -> None:
@@ -52,7 +52,7 @@ class LeftBehind:
             found = [obj for kind in _KINDS for obj in await self._all_of(kind, name)]
             namespace = await self._cluster.namespace(name)
             for obj in found:
-                if "deletionTimestamp" not in obj["metadata"] and stayed(obj, namespace):
+                if "deletionTimestamp" not in obj["metadata"] and stayed(_made(obj), namespace):
                     await self._delete(obj)
         finally:
             self._at_work.discard(name)
@@ -71,9 +71,13 @@ class LeftBehind:
         return [obj for obj in await self._cluster.list_kind(kind) if obj["metadata"]["namespace"] == name]
 
 
-def stayed(obj: Object, namespace: Namespace | None) -> bool:
-    """Whether something is not of the namespace that is there under its namespace's name."""
+def _made(obj: Object) -> str | None:
+    made: str | None = obj["metadata"].get("creationTimestamp")
+    return made
+
+
+def stayed(made: str | None, namespace: Namespace | None) -> bool:
+    """Whether what was made at that time is not of the namespace that is there under its namespace's name."""
     if namespace is None:
         return True
-    made = obj["metadata"].get("creationTimestamp")
     return made is not None and unix_seconds(made) < namespace.created - _OLDER

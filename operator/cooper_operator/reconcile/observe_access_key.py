@@ -169,10 +169,9 @@ class AccessKeyObserver:
     async def _prove_home(self, key: AccessKey) -> None:
         """That what is delivered goes to the namespace that the AccessKey was made in, and to no later one."""
         meta = key.metadata
-        made = {} if meta.creation_timestamp is None else {"creationTimestamp": meta.creation_timestamp}
-        if meta.deletion_timestamp is None and stayed(
-            {"metadata": made}, await self._cluster.namespace(meta.namespace)
-        ):
+        if meta.deletion_timestamp is not None:
+            return
+        if stayed(meta.creation_timestamp, await self._cluster.namespace(meta.namespace)):
             raise NamespaceGone(f"AccessKey {meta.namespace}/{meta.name} was left behind", meta.namespace)
 
     async def _workloads(self, key: AccessKey) -> tuple[Workload, ...]:
