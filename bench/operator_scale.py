@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from bench.looks import refused, until
 from bench.operator_keys import BUCKETS, Bench, run_all, values
+from bench.pace import Pace
 from bench.plots import plot
 from cooper_operator.cluster.kubernetes_api import KubernetesApi
 from cooper_operator.cluster.kubernetes_connection import Connection, from_kubeconfig
@@ -48,7 +50,9 @@ class Row:
 
     keys: int
     cold_per_second: float
+    cold_pace: float  # of the machine meanwhile, see Pace
     bare_per_second: float
+    bare_pace: float
     writes_per_key: float
     resync: float
     resync_writes: int
@@ -67,10 +71,11 @@ class Row:
 class Scale:
     """A system that grows."""
 
-    def __init__(self, system: System, api: KubernetesApi, cluster: Cluster) -> None:
+    def __init__(self, system: System, api: KubernetesApi, cluster: Cluster, pace: Pace) -> None:
         self.system = system
         self.api = api
         self.cluster = cluster
+        self.pace = pace
         self.there = 0
         self._single = 0
 
@@ -84,7 +89,7 @@ class Scale:
 
     async def grow(self, keys: int, bare: int) -> Row:
         """Measure at this number of keys. `bare`: how many of them the bare client is given beside."""
-        cold, writes, events = await self._cold(keys)
+        cold, cold_pace, writes, events = await self._cold(keys)
         _tell(f"{keys} keys: {cold:.1f} Ready/s, {writes:.2f} writes a key")
         resync, resync_writes, meanwhile = await self._resync()
         _tell(f"{keys} keys: looked at in {resync:.1f} s with {resync_writes} writes")
@@ -92,10 +97,13 @@ class Scale:
         operator = _memory(self.system.operator)
         gateway = max(map(_memory, self.system.gateways))
         await asyncio.to_thread(self.system.operator.stop)
+        first = self.pace.taken
         beside = await Bench(self.system, self.api, bare).bare(events, f"bench-bare-{keys}")
+        bare_pace = self.pace.since(first)
         await self.system.kubectl("delete", "namespace", f"bench-bare-{keys}", "--wait=false")
         figures = (_percentiles(meanwhile), _percentiles(new), _percentiles(revoked))
-        return Row(keys, cold, beside, writes, resync, resync_writes, *figures, operator, gateway)
+        rates = (cold, cold_pace, beside, bare_pace)
+        return Row(keys, *rates, writes, resync, resync_writes, *figures, operator, gateway)
 
     async def at_rest(self, seconds: float) -> Counter[str]:
         """What is written while nobody does anything, the Lease aside."""
@@ -107,8 +115,8 @@ class Scale:
         written = (await self.system.writes(self.cluster))[before:]
         return Counter(each.what for each in written if not each.what.endswith(" leases"))
 
-    async def _cold(self, keys: int) -> tuple[float, float, float]:
-        """Keys Ready a second, the operator's writes for each, and the events among those."""
+    async def _cold(self, keys: int) -> tuple[float, float, float, float]:
+        """Keys Ready a second, the pace meanwhile, the operator's writes for each, and the events among those."""
         await asyncio.to_thread(self.system.operator.stop)
         path = kind_path("AccessKey", TENANT)
         made = (manifest("AccessKey", TENANT, f"key-{n:06}", _granting(n)) for n in range(self.there, keys))
@@ -117,12 +125,12 @@ class Scale:
         self.there = keys
         self.system.operator.start()
         await asyncio.to_thread(self.system.operator.wait_until_leading)
-        began = time.monotonic()
+        began, first = time.monotonic(), self.pace.taken
         await Bench(self.system, self.api, self.there).until_ready(TENANT, more)
-        took = time.monotonic() - began
+        took, pace = time.monotonic() - began, self.pace.since(first)
         await asyncio.sleep(1)  # the last events
-        written = [each for each in (await self.system.writes(self.cluster))[audited:] if _of_tenants(each)]
-        return more / took, len(written) / more, len([each for each in written if "events" in each.what]) / more
+        written = [each for each in (await self.system.writes(self.cluster))[audited:] if _counts(each)]
+        return more / took, pace, len(written) / more, len([each for each in written if "events" in each.what]) / more
 
     async def _resync(self) -> tuple[float, int, list[float]]:
         """Seconds from the start of the process until everything was looked at; writes; and, of a second restart, how
@@ -139,7 +147,7 @@ class Scale:
         while not looking.done():
             meanwhile.append((await self._new_key())[1])
         await looking
-        return took, len([each for each in written if _of_tenants(each)]), meanwhile
+        return took, len([each for each in written if _counts(each)]), meanwhile
 
     async def _restarted(self) -> int:
         """How many writes there were before."""
@@ -204,14 +212,9 @@ def _granting(number: int) -> dict[str, Any]:
     return {"grants": [{"bucket": f"bucket-{number % BUCKETS}"}]}
 
 
-def _of_tenants(write: Write) -> bool:
-    """Whether it is of the tenant's resources, or a record: neither Lease, nor the operator's own key and revision.
-
-    What Buckets hold is asked now and then, whatever else happens.
-    """
-    return (write.what != "update buckets/status" and write.about.startswith(f"{TENANT}/")) or (
-        "/key-akia" in write.about and "create" in write.what
-    )
+def _counts(write: Write) -> bool:
+    """All but the Lease, and what Buckets hold, which is asked now and then, whatever else happens."""
+    return write.what not in ("update leases", "update buckets/status")
 
 
 def _memory(of: OperatorProcess | Gateway) -> int:
@@ -236,9 +239,13 @@ def _table(rows: list[Row]) -> str:
     lines: list[tuple[str, Callable[[Row], str]]] = [
         ("Ready/s from cold", lambda row: f"{row.cold_per_second:.0f}"),
         ("of a bare client's rate", lambda row: f"{row.ratio:.2f}"),
+        (
+            "pace of the machine, then and with the bare client",
+            lambda row: f"{row.cold_pace:.2f} / {row.bare_pace:.2f}",
+        ),
         ("writes a key", lambda row: f"{row.writes_per_key:.2f}"),
         ("restart until all was looked at", lambda row: f"{row.resync:.1f} s"),
-        ("writes then, its own new key among them", lambda row: str(row.resync_writes)),
+        ("writes then, the Lease aside", lambda row: str(row.resync_writes)),
         ("new key meanwhile, p50 / p99", lambda row: ms(row.new_in_resync)),
         ("new key, p50 / p99", lambda row: ms(row.new)),
         ("revoked everywhere, p50 / p99", lambda row: ms(row.revoked)),
@@ -268,9 +275,11 @@ async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Pa
     system = System(kubectl, kubeconfig, home, "bench", cluster.gateway_address, ("--workers", str(workers)))
     api = KubernetesApi(Connection(from_kubeconfig(kubeconfig)))
     rows: list[Row] = []
+    pace, sampled = Pace(), AsyncExitStack()
     try:
+        await sampled.enter_async_context(pace.sampled())
         await system.start()
-        scale = Scale(system, api, cluster)
+        scale = Scale(system, api, cluster, pace)
         await scale.begin()
         for size in sizes:
             rows.append(await scale.grow(size, min(bare, size)))
@@ -281,6 +290,7 @@ async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Pa
         if rest:
             print(f"\nwritten in {rest:.0f} s at rest: {dict(await scale.at_rest(rest))}")
     finally:
+        await sampled.aclose()
         await api.close()
         system.abandon()
 
