@@ -246,18 +246,21 @@ class HttpGateways:
     ) -> Ask:
         target = path + ("?" + query_string(query) if query else "")
 
+        signed: dict[str, dict[str, str]] = {}  # by host: once for all workers of a replica
+
         async def ask(connection: Connection, timeout: float) -> Response:
-            signed = sign(
-                method,
-                path,
-                query,
-                {"host": connection.host, **headers},
-                access_key_id=key.access_key_id,
-                secret_key=key.secret_key,
-                region=region.tag,
-                now=self._clock(),
-            )
-            return await connection.request(method, target, signed, timeout)
+            if connection.host not in signed:
+                signed[connection.host] = sign(
+                    method,
+                    path,
+                    query,
+                    {"host": connection.host, **headers},
+                    access_key_id=key.access_key_id,
+                    secret_key=key.secret_key,
+                    region=region.tag,
+                    now=self._clock(),
+                )
+            return await connection.request(method, target, signed[connection.host], timeout)
 
         return ask
 
