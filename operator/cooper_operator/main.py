@@ -43,17 +43,19 @@ def compose(
     reread: Callable[[RegionRecord], Awaitable[Roster]] | None = None,
     recollection: Recollection | None = None,
     telemetry: Telemetry | None = None,
+    keep_key: bool = False,
     default_endpoint: str = "",
     intervals: Intervals | None = None,
 ) -> Composition:
     """An operator on `cluster`. `roster` tells which gateway replicas a Region has, whenever asked; `reread` does so
-    for sure, where that may be out of date."""
+    for sure, where that may be out of date. `keep_key`: see Operator."""
     system_key = SystemKey()
     gateways = HttpGateways(roster, system_key.current, reread=reread)
     operator = Operator(
         cluster,
         gateways,
         system_key=system_key,
+        keep_key=keep_key,
         recollection=recollection,
         telemetry=telemetry,
         default_endpoint=default_endpoint,

@@ -72,17 +72,22 @@ class Service:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(leadership.hold())
-                group.create_task(self._work())
+                group.create_task(self._work(keep_key=leadership.handed_over))
         except* LeadershipLost as lost:
             log.warning("leading no longer: %s", "; ".join(str(each) for each in lost.exceptions))
 
-    async def _work(self) -> None:
+    async def _work(self, *, keep_key: bool) -> None:
         api = KubernetesApi(Connection(self.load), calls=self.telemetry.calls)
         cluster = KubernetesCluster(api, namespace=self.namespace, namespaces=self.namespaces, echoes=False)
         endpoints = EndpointSlices(api, self.namespace, lambda service: operator.hurry())
         gateways = GatewayRoster(endpoints)
         operator = compose(
-            cluster, gateways.known, reread=gateways.read, recollection=cluster.seen, telemetry=self.telemetry
+            cluster,
+            gateways.known,
+            reread=gateways.read,
+            recollection=cluster.seen,
+            telemetry=self.telemetry,
+            keep_key=keep_key,
         )
         try:
             async with asyncio.TaskGroup() as group:

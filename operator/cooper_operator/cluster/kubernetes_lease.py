@@ -67,6 +67,8 @@ class Leadership:
         self._clock = clock
         self._monotonic = monotonic
         self._attempted = attempted
+        #: Whether who led before gave the Lease up: he does nothing any more. Of anybody else that is not known.
+        self.handed_over = False
         self._sight: Sight | None = None
         self._version = 0  # of the Lease when it was last there
         self._leads_until = -math.inf
@@ -159,7 +161,9 @@ class Leadership:
         if action == "wait":
             self._tell_holder(sight.lease)
         else:
+            self.handed_over = False  # also when its answer is lost
             await self._write(action, sight.lease)
+            self.handed_over = action == "take" and sight.lease is not None and sight.lease.given_up
 
     async def _renew(self) -> None:
         try:

@@ -62,6 +62,12 @@ class Lease:
         return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
+    def given_up(self) -> bool:
+        """Whether who held it gave it up himself, at the end of his work. One that somebody else emptied keeps its
+        duration, and who held it may not know yet."""
+        return self.holder == "" and self.duration == _RELEASED_DURATION
+
+    @property
     def mark(self) -> tuple[Any, ...]:
         """Changes with each renewal."""
         return self.holder, self.renewed, self.metadata["resourceVersion"]

@@ -25,7 +25,7 @@ from cooper_operator.reconcile.reconciler import Reconciler
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import Relations
 from cooper_operator.reconcile.sweep import Sweeper
-from cooper_operator.reconcile.system_key import issue_system_key
+from cooper_operator.reconcile.system_key import system_key
 from cooper_operator.reconcile.telemetry import Telemetry
 from cooper_operator.reconcile.usage import UsageSchedule
 
@@ -34,13 +34,18 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _KINDS: Final[tuple[Kind, ...]] = ("Region", "Bucket", "BucketGrant", "AccessKey")
 _ALPHABET: Final = string.ascii_letters + string.digits
+_SECRET_LENGTH: Final = 40
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 
 
 def random_secret() -> str:
     """A secret key: 40 characters, 238 bits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(40))
+    number, letters = secrets.randbelow(len(_ALPHABET) ** _SECRET_LENGTH), list[str]()
+    for _ in range(_SECRET_LENGTH):
+        number, at = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[at])
+    return "".join(letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Intervals:
 class Operator:
     """Brings what the cluster holds to what its resources say, until `stop`.
 
-    `default_endpoint` is delivered for Regions that name no internal one. `system_key` is told the operator's own key.
+    `default_endpoint` is delivered for Regions that name no internal one. `system_key` is told the operator's own key,
+    which `keep_key` keeps: nobody who used it before may still be at work.
     `recollection` is what first looks are taken at.
     """
 
@@ -68,6 +74,7 @@ class Operator:
         gateways: Gateways,
         *,
         system_key: SystemKey | None = None,
+        keep_key: bool = False,
         recollection: Recollection | None = None,
         telemetry: Telemetry | None = None,
         clock: Callable[[], float] = time.time,
@@ -79,6 +86,7 @@ class Operator:
         self._cluster = cluster
         self._gateways = gateways
         self._system_key = system_key or SystemKey()
+        self._keep_key = keep_key
         self._intervals = intervals or Intervals()
         self._new_secret = new_secret
         self._index = RecordsIndex(self._wake)
@@ -133,7 +141,10 @@ class Operator:
             [(each.name, each.record) for each in await self._insist("reading records", self._cluster.list_records)]
         )
         self._system_key.use(
-            await self._insist("writing the system key", lambda: issue_system_key(self._cluster, self._new_secret))
+            await self._insist(
+                "writing the system key",
+                lambda: system_key(self._cluster, self._new_secret, keep=self._keep_key),
+            )
         )
         self._queue = queue = Queue(self._reconcile, concurrency=self._concurrency)
         self._telemetry.follow_queue(lambda: queue.depth, lambda: queue.age)

@@ -473,6 +473,43 @@ async def test_only_what_is_ours_is_released(there: Any) -> None:
     assert server.lease == before
 
 
+#: What is there, and whether its former holder is known to do nothing any more.
+HANDED_OVER: dict[str, tuple[Any, bool]] = {
+    "absent": (None, False),
+    "given up": (spec("", 1), True),
+    "emptied by somebody": (spec("", 15), False),
+    "without a holder or a duration": ({}, False),
+    "ended": (spec("gone"), False),
+    "ended within a second": (spec("gone", 1), False),
+    "its own, as after an answer that was lost": (spec("a"), False),
+}
+
+
+@pytest.mark.parametrize(("there", "wanted"), HANDED_OVER.values(), ids=HANDED_OVER)
+@virtual
+async def test_who_led_before_may_be_at_work_unless_he_gave_it_up(there: Any, wanted: bool) -> None:
+    server = LeaseServer()
+    if there is not None:
+        server.put(there)
+    a = Candidate(server, "a")
+    await seconds(a.leadership.acquire())
+    assert a.leadership.handed_over == wanted
+
+
+@virtual
+async def test_it_is_handed_over_once() -> None:
+    server = LeaseServer()
+    server.put(spec("", 1))
+    a = Candidate(server, "a")
+    await seconds(a.leadership.acquire())
+    assert a.leadership.handed_over
+    server.put(spec("other"))
+    with pytest.raises(LeadershipLost):
+        await a.leadership.hold()
+    await seconds(a.leadership.acquire())
+    assert not a.leadership.handed_over
+
+
 @virtual
 async def test_renewal_that_is_still_on_its_way_does_not_undo_a_release() -> None:
     server = LeaseServer()

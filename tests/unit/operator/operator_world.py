@@ -31,6 +31,7 @@ class World:
         self.system_key = SystemKey()
         self.intervals = Intervals(**{"intents": NEVER, "usage": NEVER, "sweep": NEVER, "resync": NEVER, **intervals})
         self.recollection: Recollection | None = None
+        self.keep_key = False
         self.view: Any = self.cluster  # what the operator sees of it
         self.operator: Operator
         self._running: asyncio.Task[None] | None = None
@@ -48,6 +49,7 @@ class World:
             self.view,
             self.gateways,
             system_key=self.system_key,
+            keep_key=self.keep_key,
             recollection=self.recollection,
             clock=self.now,
             default_endpoint=ENDPOINT,

@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
-from cooper_crds.names import key_record_name
+from cooper_crds.names import access_key_id, key_record_name
 from cooper_crds.records import BucketRecord, Grant, KeyRecord, Owner
 from cooper_operator.cluster.recollection import Seen
 from cooper_operator.gateways.port import Intent
+from cooper_operator.gateways.system_key import SystemKey
 from cooper_operator.reconcile import queue
 from unit.operator.operator_world import World
 
@@ -36,6 +38,68 @@ async def test_the_system_key_is_made_anew_at_each_start(world: World) -> None:
     await world.settle()
     (second,) = await system_keys(world)
     assert world.system_key.current() == second
+
+
+async def test_the_system_key_of_who_gave_the_lease_up_is_kept(world: World) -> None:
+    before = await _used(world)
+    await world.stop()
+    world.keep_key = True
+    writes = world.count_writes()
+    assert await _started_again(world) == before
+    assert await system_keys(world) == [before]
+    assert writes == []
+
+
+#: What may be there instead of one key as it is made here.
+NOT_KEPT: dict[str, dict[str, Any]] = {
+    "revoked": {"state": "Revoked"},
+    "somebody's": {"owner": Owner("team", "key", "uid-of-key")},
+    "of other networks": {"networks": ("10.0.0.0/8",)},
+    "expired": {"not_after": 1.0},
+}
+
+
+@pytest.mark.parametrize("change", NOT_KEPT.values(), ids=NOT_KEPT)
+async def test_a_system_key_that_is_not_as_it_is_made_is_not_kept(world: World, change: dict[str, Any]) -> None:
+    before = await _used(world)
+    await world.stop()
+    (stored,) = [each for each in await world.cluster.list_records() if each.record == before]
+    await world.cluster.update_record(stored, msgspec.structs.replace(before, **change))
+    world.keep_key = True
+    after = await _started_again(world)
+    assert after.access_key_id != before.access_key_id
+    assert await system_keys(world) == [after]
+
+
+async def test_none_of_two_system_keys_is_kept(world: World) -> None:
+    """Who made the second one crashed before he removed the first, or was not the only one to lead."""
+    before = await _used(world)
+    await world.stop()
+    other = msgspec.structs.replace(
+        before, access_key_id=access_key_id("other", 0), owner=Owner("", "cooper-operator", "other")
+    )
+    await world.cluster.create_record(key_record_name(other.access_key_id), other)
+    world.keep_key = True
+    after = await _started_again(world)
+    assert after.access_key_id not in (before.access_key_id, other.access_key_id)
+    assert await system_keys(world) == [after]
+
+
+async def _used(world: World) -> KeyRecord:
+    async def used() -> bool:
+        return world.system_key.current() is not None and len(await system_keys(world)) == 1
+
+    await world.until(used)
+    (key,) = await system_keys(world)
+    return key
+
+
+async def _started_again(world: World) -> KeyRecord:
+    world.system_key = SystemKey()
+    await world.start(region=False)
+    key = await _used(world)
+    assert world.system_key.current() == key
+    return key
 
 
 @pytest.fixture
