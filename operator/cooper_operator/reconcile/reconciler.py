@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from cooper_crds.conditions import Condition, set_condition
@@ -198,31 +199,28 @@ class Reconciler:
         return written
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Planner:
+    """Of a kind of snapshot: which resource it is of, and who plans for it."""
+
+    resource_of: Callable[[Any], Resource | None]
+    plan: Callable[[Any], Plan[Any]]
+
+
+_PLANNERS: Final[Mapping[type[Snapshot], _Planner]] = {
+    RegionSnapshot: _Planner(attrgetter("region"), plan_region),
+    BucketSnapshot: _Planner(attrgetter("bucket"), plan_bucket),
+    BucketGrantSnapshot: _Planner(attrgetter("grant"), plan_bucket_grant),
+    AccessKeySnapshot: _Planner(attrgetter("access_key"), plan_access_key),
+}
+
+
 def make_plan(snapshot: Snapshot | None) -> Plan[Any]:
     """The plan for a snapshot; nothing to do for a resource that is gone."""
-    plan, resource = _plan_of(snapshot), _resource_of(snapshot)
-    if snapshot is None or plan.status is None or resource is None:
+    if snapshot is None:
+        return Plan((), None)
+    planner = _PLANNERS[type(snapshot)]
+    plan, resource = planner.plan(snapshot), planner.resource_of(snapshot)
+    if plan.status is None or resource is None:
         return plan
     return dataclasses.replace(plan, status=with_annotations(plan.status, resource, snapshot.now))
-
-
-def _resource_of(snapshot: Snapshot | None) -> Resource | None:
-    if isinstance(snapshot, RegionSnapshot):
-        return snapshot.region
-    if isinstance(snapshot, BucketSnapshot):
-        return snapshot.bucket
-    if isinstance(snapshot, BucketGrantSnapshot):
-        return snapshot.grant
-    return None if snapshot is None else snapshot.access_key
-
-
-def _plan_of(snapshot: Snapshot | None) -> Plan[Any]:
-    if isinstance(snapshot, RegionSnapshot):
-        return plan_region(snapshot)
-    if isinstance(snapshot, BucketSnapshot):
-        return plan_bucket(snapshot)
-    if isinstance(snapshot, BucketGrantSnapshot):
-        return plan_bucket_grant(snapshot)
-    if isinstance(snapshot, AccessKeySnapshot):
-        return plan_access_key(snapshot)
-    return Plan((), None)
