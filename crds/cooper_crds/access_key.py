@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
-from cooper_crds.conditions import Conditions
+from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.delivery import DELIVERY_RULE, DeliveryKind, OnceField, SealedKey, check_delivery
 from cooper_crds.fields import (
     AccessKeyId,
@@ -197,7 +197,7 @@ class AccessKeyStatus(Status):
         Field(
             description="What is true of the AccessKey. Ready: the key works and is delivered. Delivered: the Secret, "
             "or status.once, holds it. Revoked: every gateway refuses it. Rotated: a rotation has ended, or how it "
-            "stands. RolledOut: the workloads in restart run with what the Secret holds."
+            "stands. RolledOut: the workloads in restart run with what the Secret holds. " + ANNOTATIONS_KNOWN
         ),
     ] = []
     state: Annotated[

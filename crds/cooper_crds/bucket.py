@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from cooper_crds.actions import DEFAULT_ACTIONS
-from cooper_crds.conditions import Conditions
+from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.cors import CorsRules
 from cooper_crds.domains import MAX_DOMAINS, Domain, Domains
 from cooper_crds.fields import (
@@ -205,7 +205,7 @@ class BucketStatus(Status):
             "Secret; whether gateways are ready now says the Region. Provisioned: the bucket exists. "
             "CredentialsReady: the key works and is delivered. DomainsReady: every name in spec.domains is the "
             "bucket's, and it is Public. Revoked: every gateway refuses every key on it. Rotated and RolledOut: what "
-            "somebody has to mend for the key to be rotated, and workloads to be restarted."
+            "somebody has to mend for the key to be rotated, and workloads to be restarted. " + ANNOTATIONS_KNOWN
         ),
     ] = []
     bucket_name: Annotated[BucketName | None, Field(description="S3 name of the bucket, once provisioned.")] = None

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from cooper_crds.actions import DEFAULT_ACTIONS
-from cooper_crds.conditions import Conditions
+from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.fields import EachOnce, NamespaceName, PrefixSet, ResourceName, SharedActionSet
 from cooper_crds.meta import API_VERSION, Metadata, Model, Status
 
@@ -78,7 +78,8 @@ class BucketGrantStatus(Status):
     conditions: Annotated[
         Conditions,
         Field(
-            description="What is true of the BucketGrant. Ready: it is in force, and the Buckets it names are there."
+            description="What is true of the BucketGrant. Ready: it is in force, and the Buckets it names are there. "
+            + ANNOTATIONS_KNOWN
         ),
     ] = []
     namespaces: Annotated[

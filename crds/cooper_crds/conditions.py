@@ -25,6 +25,8 @@ OURS: Final = frozenset(
         "AnnotationsKnown",
     }
 )
+#: What a kind's conditions end with, in its description.
+ANNOTATIONS_KNOWN: Final = "AnnotationsKnown, only while that is False: some annotation under cooper.dev means nothing."
 #: Most conditions of a resource.
 MAX_CONDITIONS: Final = 32
 #: Longest message that Kubernetes' own Condition type allows.

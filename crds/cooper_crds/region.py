@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from cooper_crds.conditions import Conditions
+from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.domains import DomainSuffixes, lets
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
@@ -244,7 +244,7 @@ class RegionStatus(Status):
         Conditions,
         Field(
             description="What is true of the Region. Ready: its settings are recorded, and a gateway is there that is "
-            "ready and goes by them. GatewaysReady: so do all that are there."
+            "ready and goes by them. GatewaysReady: so do all that are there. " + ANNOTATIONS_KNOWN
         ),
     ] = []
     endpoint: Annotated[Endpoint | None, Field(description="The endpoint that Secrets of this Region carry.")] = None
