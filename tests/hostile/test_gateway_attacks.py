@@ -122,6 +122,10 @@ SIGNATURES: dict[str, tuple[str, Callable[[Field], Answer]]] = {
     "16 minutes early": ("RequestTimeTooSkewed", lambda f: signed(f, "GET", "/mine/a", shift=960)),
     "another service": ("AuthorizationHeaderMalformed", lambda f: signed(f, "GET", "/mine/a", service="ec2")),
     "host not signed": ("AccessDenied", lambda f: signed(f, "GET", "/mine/a", unsigned=("host",))),
+    "a header of the operator's not signed": (
+        "AccessDenied",
+        lambda f: altered(f, "GET", "/mine/a", lambda headers: headers.update({"x-cooper-content": "closed"})),
+    ),
     "date not signed": ("AccessDenied", lambda f: signed(f, "GET", "/mine/a", unsigned=("x-amz-date",))),
     "x-amz header added": (
         "AccessDenied",

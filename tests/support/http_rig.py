@@ -11,6 +11,7 @@ import uvloop
 
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.certificate import ServingCertificate
+from cooper_gateway.http.connection import S3Connection
 from cooper_gateway.http.errors import to_s3_error
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
@@ -121,6 +122,10 @@ class Rig:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
         return await asyncio.open_connection(sock=sock, limit=1 << 20)
+
+    def held(self) -> list[S3Connection]:
+        """The server's side of all connections."""
+        return list(self.server._context.connections)
 
     async def send(self, data: bytes) -> bytes:
         """All that comes back until the server closes."""

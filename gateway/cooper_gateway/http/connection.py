@@ -24,6 +24,8 @@ from cooper_gateway.protocol.errors import S3Error
 
 #: How long a client that does nothing has to answer the end of TLS when the worker stops.
 _GOODBYE_SECONDS: Final = 1.0
+#: Most pipelined requests that are answered before others have their turn.
+_AT_A_TIME: Final = 64
 
 
 class Phase(Enum):
@@ -127,8 +129,7 @@ class S3Connection(asyncio.Protocol):
             self._take_body(data)
         elif self._phase is Phase.ANSWER:
             self._input += data
-            if len(self._input) > self._limits.pipelined_bytes:
-                self._pause_reading()
+            self._keep_pace()
         elif self._phase is Phase.LINGER:
             self._drop(len(data))
 
@@ -187,7 +188,6 @@ class S3Connection(asyncio.Protocol):
         if keep_alive:
             self._phase = Phase.HEAD
             self._since = self._context.now
-            self._resume_reading()
             self._advance()
         elif raw is None or raw.ended:
             self._close()
@@ -280,16 +280,28 @@ class S3Connection(asyncio.Protocol):
         if self._advancing:
             return
         self._advancing = True
+        begun = 0
         try:
-            while self._phase is Phase.HEAD and self._input and not self.write_paused:
+            while self._phase is Phase.HEAD and self._input and not self.write_paused and begun < _AT_A_TIME:
                 if not self._begin_next():
                     break
+                begun += 1
         except S3Error as error:
             self._refuse(error)
         finally:
             self._advancing = False
-        if self._eof and self._phase is Phase.HEAD and not self.write_paused:
+        self._keep_pace()
+        if begun == _AT_A_TIME:
+            self._context.loop.call_soon(self._advance)  # other connections come in between
+        elif self._eof and self._phase is Phase.HEAD and not self.write_paused:
             self._close()
+
+    def _keep_pace(self) -> None:
+        """Read no more while many requests wait: for the answer to one, or for the client to take answers."""
+        if self._phase in (Phase.HEAD, Phase.ANSWER) and len(self._input) > self._limits.pipelined_bytes:
+            self._pause_reading()
+        elif self._phase is Phase.HEAD:
+            self._resume_reading()
 
     def _begin_next(self) -> bool:
         """Take one header section off the input and begin its request; False when it is not complete."""
@@ -320,9 +332,11 @@ class S3Connection(asyncio.Protocol):
         self._raw = raw
         exchange = self._exchange = Exchange(self, self._context, head, raw)
         exchange.start()
-        if self._phase is Phase.BODY and self._input:
-            data, self._input = self._input, b""
-            self._take_body(data)
+        if self._phase is Phase.BODY:
+            self._resume_reading()  # it was paused while this request waited
+            if self._input:
+                data, self._input = self._input, b""
+                self._take_body(data)
 
     def _take_body(self, data: bytes) -> None:
         raw = self._raw

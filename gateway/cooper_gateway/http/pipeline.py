@@ -40,6 +40,7 @@ from cooper_gateway.http.errors import is_fault, to_s3_error
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import check_declared
+from cooper_gateway.operations.markup import OWNER_ID
 from cooper_gateway.operations.registry import HANDLERS, NOW
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
@@ -57,6 +58,7 @@ AccessLog = Callable[[str], None]
 
 _ENCRYPTION: Final = "x-amz-server-side-encryption"
 _OURS: Final = "AES256"
+_EXPECTED_OWNERS: Final = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
 #: What reads or writes an object says, truthfully, how it is kept.
 _ENCRYPTED: Final = frozenset(
     {
@@ -118,6 +120,7 @@ class Pipeline:
                 _in_words(code, principal, route.action, request.bucket),
                 **_by_which_record(code, principal, bucket),
             )
+        _check_owner(request)
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
         body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
@@ -262,6 +265,16 @@ def _by_which_record(code: str, principal: Principal, bucket: BucketRecord | Non
     if code != REVOKED or bucket is None or bucket.api_access != "Revoked":
         return {}
     return {ACCESS_GENERATION: str(bucket.access_generation)}
+
+
+def _check_owner(request: Request) -> None:
+    """A client that names the owner it expects wants to be refused where another one's bucket has the name."""
+    for header in _EXPECTED_OWNERS:
+        expected = request.headers.get(header)
+        if expected is not None and expected != OWNER_ID:
+            raise S3Error(
+                "AccessDenied", f"{header} is not the owner of the bucket: of all buckets here that is {OWNER_ID}."
+            )
 
 
 def _fresh_region(directory: Directory, now: float) -> RegionRecord:

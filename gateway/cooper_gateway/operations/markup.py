@@ -9,10 +9,21 @@ from cooper_gateway.protocol.xml import NAMESPACE
 from cooper_gateway.protocol.xml import escape as text
 from cooper_gateway.storage.port import Checksum
 
-__all__ = ["OWNER", "checksum_elements", "checksum_values", "document", "iso_time", "name_text", "quoted", "text"]
+__all__ = [
+    "OWNER",
+    "OWNER_ID",
+    "checksum_elements",
+    "checksum_values",
+    "document",
+    "iso_time",
+    "name_text",
+    "quoted",
+    "text",
+]
 
 #: All objects of a gateway have one owner: who may do what is a matter of keys, not of accounts.
-OWNER: Final = "<Owner><ID>cooper</ID><DisplayName>cooper</DisplayName></Owner>"
+OWNER_ID: Final = "cooper"
+OWNER: Final = f"<Owner><ID>{OWNER_ID}</ID><DisplayName>{OWNER_ID}</DisplayName></Owner>"
 
 
 def name_text(name: bytes) -> str:

@@ -8,12 +8,17 @@ from functools import lru_cache
 from typing import Final
 
 _AMZ_DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_AMZ_DATE_LENGTH: Final = len("YYYYMMDDTHHMMSSZ")
+
+
+def parse_amz_date(text: str | None) -> int | None:
+    """Unix seconds of `YYYYMMDDTHHMMSSZ`, or None when it is not such a date."""
+    return None if text is None or len(text) != _AMZ_DATE_LENGTH else _parse_amz_date(text)
 
 
 @lru_cache(1024)  # many requests are signed in the same second
-def parse_amz_date(text: str | None) -> int | None:
-    """Unix seconds of `YYYYMMDDTHHMMSSZ`, or None when it is not such a date."""
-    match = _AMZ_DATE.fullmatch(text) if text else None
+def _parse_amz_date(text: str) -> int | None:
+    match = _AMZ_DATE.fullmatch(text)
     if match is None:
         return None
     try:

@@ -19,6 +19,10 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidAccessKeyId": (403, "No access key of that id exists here."),
     "InvalidArgument": (400, "An argument is invalid."),
     "InvalidBucketName": (400, "The bucket name is not valid."),
+    "InvalidChunkSizeError": (
+        403,
+        "The chunks of the aws-chunked body are too small: all but the last one should have 8 KiB or more.",
+    ),
     "InvalidDigest": (400, "The Content-MD5 or checksum that you sent is not valid."),
     "InvalidPart": (400, "A part could not be found, or its ETag does not match."),
     "InvalidPartNumber": (416, "The object has no part of that number."),

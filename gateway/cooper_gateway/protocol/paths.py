@@ -17,6 +17,8 @@ _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 #: A token (RFC 9110, 5.6.2): what may stand as a header's name.
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PUBLIC: Final = b"/public/"
+#: Most headers that a presigned request has in its query: as many as a request may have at all.
+_MAX_HOISTED: Final = 100
 #: Parameters that are never headers in disguise: those of the signature, and checksums, which SDKs compute over the
 #: empty body they have when they presign (Amazon S3 ignores them there too).
 _NEVER_HEADERS: Final = (
@@ -139,6 +141,7 @@ def _parameter(raw: bytes) -> str:
 
 
 def _restore_hoisted_headers(request: Request) -> None:
+    restored = 0
     for parameter, value in request.query.items():
         name = parameter.lower()
         if not name.startswith("x-amz-") or name.startswith(_NEVER_HEADERS):
@@ -150,4 +153,7 @@ def _restore_hoisted_headers(request: Request) -> None:
             raise S3Error("InvalidArgument", f"{name} is there both as a header and as a query parameter.")
         if "\r" in value or "\n" in value:
             raise S3Error("InvalidArgument", f"The query parameter {name} has a line break in it.")
+        restored += 1
+        if restored > _MAX_HOISTED:
+            raise S3Error("InvalidArgument", f"More than {_MAX_HOISTED} headers are in the query.")
         request.headers[name] = value.encode().decode("latin-1")

@@ -25,6 +25,8 @@ STREAMING_UNSIGNED_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 STREAMING: Final = frozenset({STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER})
 
+#: Headers that change what a request does: Amazon's, and those of the operator's own requests.
+_MUST_BE_SIGNED: Final = ("x-amz-", "x-cooper-")
 _NAMED_PAYLOADS: Final = STREAMING | {UNSIGNED_PAYLOAD}
 
 #: Most that a client's clock and ours may differ, in seconds.
@@ -32,7 +34,7 @@ MAX_SKEW: Final = 900
 #: "The maximum that you can set [X-Amz-Expires] is 604800 (seven days)"
 MAX_EXPIRES: Final = 604_800
 
-_MAX_HEAD: Final = 2048  # longest Authorization header without its signature
+_MAX_HEAD: Final = 2048  # longest Authorization header without its signature, and list of signed headers
 _HEADER_CODE: Final = "AuthorizationHeaderMalformed"
 _USE_SIGV4: Final = "is not supported here. Sign requests with AWS Signature Version 4 (AWS4-HMAC-SHA256)."
 _PRESIGN_WITH_SIGV4: Final = (
@@ -220,7 +222,7 @@ def _read_unusual(authorization: str) -> tuple[_Signer, str]:
 
 
 def _signer(scope: re.Match[str], signed_headers: str, code: str) -> _Signer:
-    if not _NAMES.fullmatch(signed_headers):
+    if len(signed_headers) > _MAX_HEAD or not _NAMES.fullmatch(signed_headers):
         raise S3Error(code, "SignedHeaders must be lower-case names of headers, joined by semicolons.")
     names = tuple(signed_headers.split(";"))
     if "host" not in names:
@@ -308,8 +310,10 @@ def _canonical_headers(request: Request, names: tuple[str, ...], *, presigned: b
     include in your request." (Signature calculations, Amazon S3 API Reference)
     """
     headers = request.headers
+    # Those that came out of the query (`parse_target` put them back) the signature covers there.
+    in_query = {parameter.lower() for parameter in request.query} if presigned else ()
     for name in headers:
-        if name.startswith("x-amz-") and name not in names and not (presigned and _is_in_query(name, request.query)):
+        if name.startswith(_MUST_BE_SIGNED) and name not in names and name not in in_query:
             raise S3Error("AccessDenied", f"The header {name} is there but was not signed. Sign every x-amz-* header.")
     lines: list[str] = []
     for name in names:
@@ -321,8 +325,3 @@ def _canonical_headers(request: Request, names: tuple[str, ...], *, presigned: b
             value = re.sub(" +", " ", value.strip(" \t"))
         lines.append(f"{name}:{value}\n")
     return "".join(lines)
-
-
-def _is_in_query(name: str, query: dict[str, str]) -> bool:
-    """Whether a header came out of the query (`parse_target` put it back), where the signature covers it."""
-    return any(parameter.lower() == name for parameter in query)

@@ -93,6 +93,70 @@ def test_pipelined_bytes_that_wait_are_bounded(loop: str) -> None:
     with_server(loop, test)
 
 
+def test_requests_that_wait_for_a_reader_are_bounded(loop: str) -> None:
+    """Answers that nobody takes: what is asked after them is not read in."""
+
+    async def test(rig: Rig) -> None:
+        _, writer = await rig.connect(receive_buffer=4096)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                while True:
+                    writer.write(GET * 10_000)
+                    await writer.drain()
+                    sent += len(GET) * 10_000
+        assert sent < 32 << 20, "everything was taken in"
+        (connection,) = rig.held()
+        assert connection.write_paused
+        assert len(connection._input) <= DEFAULT_LIMITS.pipelined_bytes + (512 << 10)
+        writer.transport.abort()
+
+    with_server(loop, test)
+
+
+def test_requests_that_waited_for_a_reader_are_all_answered(loop: str) -> None:
+    count = 30_000
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect(receive_buffer=4096)
+        writer.write(GET * count + b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await asyncio.sleep(0.5)
+        answers = await asyncio.wait_for(reader.read(-1), 25)
+        assert answers.count(b"HTTP/1.1 200 OK\r\n") == count + 1
+
+    with_server(loop, test)
+
+
+def test_a_body_that_waited_for_a_reader_is_read(loop: str) -> None:
+    """Its beginning had come when nothing more was read, its end had not."""
+    body = b"x" * (1 << 20)
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect(receive_buffer=4096)
+        writer.write(GET * 5_000 + put("/a", len(body), "Connection: close") + body)
+        await asyncio.sleep(0.5)
+        answers = await asyncio.wait_for(reader.read(-1), 25)
+        assert answers.endswith(f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode())
+
+    with_server(loop, test)
+
+
+def test_many_pipelined_requests_leave_others_their_turn(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        writer.write(GET * 2_000)
+        _other_reader, other = await rig.connect()
+        other.write(b"HEAD /other HTTP/1.1\r\nHost: x\r\n\r\n")
+        await eventually(lambda: "HEAD /other" in rig.pipeline.events)
+        assert rig.pipeline.events.index("HEAD /other") < 2_000, "it waited for all of them"
+        for _ in range(2_000):
+            await read_answer(reader)
+        writer.close()
+        other.close()
+
+    with_server(loop, test)
+
+
 @pytest.mark.parametrize(
     ("sent", "method", "connection", "length", "body"),
     [

@@ -109,7 +109,18 @@ WRONG = signed("GET", "/photos/cat", secret="wrong")
 DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
     "a stored object": (GET, {}, "200"),
     "presigned": (presigned("GET", "/photos/cat"), {}, "200"),
-    "an ignored header": (signed("GET", "/photos/cat", {"x-amz-expected-bucket-owner": "1"}), {}, "200"),
+    "an ignored header": (signed("GET", "/photos/cat", {"x-amz-storage-class": "GLACIER"}), {}, "200"),
+    "the owner that is expected": (signed("GET", "/photos/cat", {"x-amz-expected-bucket-owner": "cooper"}), {}, "200"),
+    "another owner is expected": (
+        signed("GET", "/photos/cat", {"x-amz-expected-bucket-owner": "111122223333"}),
+        {},
+        "AccessDenied",
+    ),
+    "another owner of a copy's source is expected": (
+        signed("GET", "/photos/cat", {"x-amz-source-expected-bucket-owner": "111122223333"}),
+        {},
+        "AccessDenied",
+    ),
     "a missing object": (signed("GET", "/photos/dog"), {}, "NoSuchKey"),
     "a missing object without ListBucket": (signed("GET", "/photos/dog"), {"the_key": READ_ONLY}, "AccessDenied"),
     "a wrong signature": (WRONG, {}, "SignatureDoesNotMatch"),
