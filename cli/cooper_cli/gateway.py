@@ -52,6 +52,19 @@ _KUBERNETES: Final = "kubernetes"
     metavar="SECONDS",
     help="How long requests in progress may go on when the gateway stops.",
 )
+@click.option(
+    "--access-log",
+    metavar="FILE|-",
+    help="Add a line of JSON for each request to this file; - is standard output.  [default: none]",
+)
+@click.option(
+    "--access-log-share",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    metavar="0..1",
+    help="Share of the requests that the access log tells of. All that were refused are told.",
+)
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
 def gateway(
     region: str,
@@ -67,6 +80,8 @@ def gateway(
     metrics_port: int,
     workers: int,
     drain: int,
+    access_log: str | None,
+    access_log_share: float,
     kek: Path | None,
 ) -> None:
     """Serve S3 for one Region.
@@ -91,6 +106,8 @@ def gateway(
         metrics_port=metrics_port,
         workers=workers,
         drain=drain,
+        access_log=access_log if access_log == "-" else str(Path(access_log).absolute()) if access_log else "",
+        access_log_share=access_log_share,
     )
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)

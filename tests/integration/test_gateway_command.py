@@ -1,11 +1,15 @@
 """`cooper gateway` as a user starts it: on a folder, on an API that answers by a script, and in vain."""
 
 import asyncio
+import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cooper_crds.actions import DEFAULT_ACTIONS
@@ -38,6 +42,42 @@ def test_on_a_folder(tmp_path: Path) -> None:
         assert answer(gateway.client(KEY)) == "ok"
         assert gateway.stop() == 0
     assert not (gateway.data / "records-mirror").exists()
+
+
+@pytest.mark.parametrize("where", ["file", "-"])
+def test_an_access_log_tells_of_every_request_and_no_secret(tmp_path: Path, where: str) -> None:
+    folder, kek, log = tmp_path / "records", tmp_path / "kek.json", tmp_path / "access.log"
+    folder.mkdir()
+    box = Keyring.load_or_create(str(kek), True)
+    for record in (region(), bucket(), KEY):
+        write_record(folder, record, box)
+    to = str(log) if where == "file" else "-"
+    with Gateway(tmp_path, "--records", str(folder), "--kek", str(kek), "--access-log", to) as gateway:
+        eventually("readiness", lambda: gateway.ready)
+        client = gateway.client(KEY)
+        client.put_object(Bucket="photos", Key="a b/\u00e4", Body=b"some bytes", Metadata={"secret": "of-the-owner"})
+        client.get_object(Bucket="photos", Key="a b/\u00e4")["Body"].read()
+        url = client.generate_presigned_url("get_object", Params={"Bucket": "photos", "Key": "none"})
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(url)
+        stranger = msgspec.structs.replace(KEY, secret_key="another")
+        assert answer(gateway.client(stranger)) == "SignatureDoesNotMatch"
+        errors = 'cooper_request_errors_total{code="NoSuchKey",operation="GetObject"} 1.0'
+        eventually("the metrics", lambda: errors in gateway.page("/metrics")[1])
+        assert gateway.stop() == 0
+    text = (log if where == "file" else gateway.log).read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    # Two workers write: neither waits for the other.
+    told = {(each["operation"], each["status"], each.get("error")): each for each in lines}
+    assert len(lines) == len(told) == 4
+    put, got = told["PutObject", 200, None], told["GetObject", 200, None]
+    assert put["key"] == "a b/\u00e4"
+    assert (got["bucket"], got["sent"], got["address"]) == ("photos", 10, "127.0.0.1")
+    assert put["accessKeyId"] == got["accessKeyId"] == told["GetObject", 404, "NoSuchKey"]["accessKeyId"]
+    (refused,) = (each for each in lines if each["status"] == 403)
+    assert (refused.get("accessKeyId"), refused["claimedAccessKeyId"]) == (None, KEY.access_key_id)
+    for secret in (KEY.secret_key, "of-the-owner", "Signature=", "another", "X-Amz"):
+        assert secret not in text.replace("SignatureDoesNotMatch", "")
 
 
 async def test_clocks_that_differ_are_no_readiness(tmp_path: Path, api: ScriptedApi) -> None:

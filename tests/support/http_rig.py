@@ -5,7 +5,7 @@ import hashlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import uvloop
 
@@ -13,6 +13,7 @@ from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.certificate import ServingCertificate
 from cooper_gateway.http.connection import S3Connection
 from cooper_gateway.http.errors import to_s3_error
+from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.server import S3Server, serve
@@ -105,8 +106,8 @@ class TinyPipeline:
     def explain(self, error: Exception, call: TinyCall | None, request_id: str) -> S3Error:
         return to_s3_error(error)
 
-    def observe(self, call: Any, request_id: str, status: int, seconds: float, received: int, sent: int) -> None:
-        self.observed.append((status, received, sent))
+    def observe(self, finished: Finished) -> None:
+        self.observed.append((finished.status, finished.received, finished.sent))
 
 
 @dataclass

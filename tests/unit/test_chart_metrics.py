@@ -10,8 +10,10 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from cooper_gateway.http.finished import Finished
 from cooper_gateway.processes import metrics
 from cooper_gateway.processes.measurements import Measurements
+from cooper_gateway.protocol.messages import Request
 from cooper_operator.cluster.port import Ref
 from cooper_operator.reconcile.telemetry import Telemetry
 
@@ -40,7 +42,8 @@ def gateway_page() -> str:
     child = Measurements(
         gauges=dict.fromkeys((*metrics._GAUGES, *metrics._LEAST), 0), counts=dict.fromkeys(metrics._COUNTS, 0)
     )
-    child.observe("GetObject", 200, 0.1, 1, 1)
+    request = Request("GET", b"/", b"", {}, operation="GetObject")
+    child.observe(Finished(request, "ABC", 404, "NoSuchKey", 0.1, 1, 1, ""))
     state = metrics.State(True, 1.0, {"worker": 1}, (1, 2))
     return metrics.render(metrics.GatewayCollector(lambda: {"worker-1": child}, lambda: state)).decode()
 

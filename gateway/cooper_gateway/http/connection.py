@@ -368,7 +368,7 @@ class S3Connection(asyncio.Protocol):
         raw.fail(error)
 
     def _refuse(self, error: S3Error) -> None:
-        self.write(refusal(error, self._context))
+        self.write(refusal(error, self._context, self.peer))
         self._linger()
 
     def _linger(self) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from cooper_gateway.http.body import RawBody
 from cooper_gateway.http.context import Context
 from cooper_gateway.http.errors import error_response
+from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.head import Head
 from cooper_gateway.http.rendering import UnsafeHeader, content_length, has_content, render_head
 from cooper_gateway.operations.call import Call
@@ -58,6 +59,7 @@ class Exchange:
         "_begun",
         "_call",
         "_context",
+        "_error_code",
         "_head",
         "_observed",
         "_raw",
@@ -82,6 +84,7 @@ class Exchange:
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
         self._status = CLIENT_LEFT
+        self._error_code = ""
         self._sent = 0  # bytes of the answer's body
         self._observed = False
         self.streaming = False
@@ -137,6 +140,7 @@ class Exchange:
         return self._error(explained)
 
     def _error(self, error: S3Error) -> Response:
+        self._error_code = error.code
         resource = self._request.path.decode("latin-1")
         return error_response(error, resource, self._request_id, self._context.host_id)
 
@@ -210,13 +214,18 @@ class Exchange:
         self._observed = True
         received = 0 if self._raw is None else self._raw.received
         seconds = time.perf_counter() - self._begun
-        self._context.pipeline.observe(self._call, self._request_id, self._status, seconds, received, self._sent)
+        request = self._request
+        self._context.pipeline.observe(
+            Finished(
+                request, self._request_id, self._status, self._error_code, seconds, received, self._sent, request.peer
+            )
+        )
 
 
-def refusal(error: S3Error, context: Context) -> bytes:
-    """The whole answer to bytes that never became a request."""
+def refusal(error: S3Error, context: Context, peer: str) -> bytes:
+    """The whole answer to bytes from `peer` that never became a request."""
     request_id = context.request_ids()
     response = error_response(error, "", request_id, context.host_id)
     assert isinstance(response.body, bytes)
-    context.pipeline.observe(None, request_id, error.status, 0.0, 0, len(response.body))
+    context.pipeline.observe(Finished(None, request_id, error.status, error.code, 0.0, 0, len(response.body), peer))
     return render_head(response, context.common, request_id, "close") + response.body

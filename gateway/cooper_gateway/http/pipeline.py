@@ -8,7 +8,7 @@ a byte of the body is asked for. What is raised on the way becomes an S3 error i
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cooper_crds.records import (
@@ -37,6 +37,7 @@ from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
 from cooper_gateway.http.addressing import locate
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.errors import is_fault, to_s3_error
+from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import check_declared
@@ -51,10 +52,8 @@ from cooper_gateway.storage.port import Store
 
 log = logging.getLogger(__name__)
 
-#: (operation, status, seconds, bytes of body in, bytes of body out); the operation is "-" for what never became one.
-Observer = Callable[[str, int, float, int, int], None]
-#: One line per request, without query, headers or anything secret.
-AccessLog = Callable[[str], None]
+#: Told of each request that is over.
+Observer = Callable[[Finished], None]
 
 _ENCRYPTION: Final = "x-amz-server-side-encryption"
 _OURS: Final = "AES256"
@@ -83,15 +82,13 @@ class Pipeline:
         store: Store,
         *,
         clock: Callable[[], float] = time.time,
-        observer: Observer | None = None,
-        access_log: AccessLog | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """`directory_source` returns the records as they are at the instant of the call; `clock` is Unix seconds."""
         self._directory_source = directory_source
         self._store = store
         self._clock = clock
-        self._observer = observer
-        self._access_log = access_log
+        self._observers = tuple(observers)
         self._signing_keys = SigningKeys()
 
     def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call:
@@ -104,13 +101,16 @@ class Pipeline:
         now = self._clock()
         region = _fresh_region(directory, now)
         route = match(request)
+        request.operation = route.operation
         claim = None
         signing_key = None
         principal: Principal = ANONYMOUS
         if not request.public_path:  # what comes so is anonymous, whatever credentials a browser sends along
             claim = parse_claim(request, now, region.tag if region.match_region else None)
         if claim is not None:
+            request.claimed_signer = claim.access_key_id
             key, signing_key = self._signer(claim, directory)
+            request.signer = claim.access_key_id
             principal = _holder(key, request, region)
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
@@ -138,6 +138,7 @@ class Pipeline:
         Nobody is asked who they are. A bucket without rules and one that is not there are answered alike.
         """
         directory = self._directory_source()
+        request.operation = "Preflight"
         locate(request, directory)
         _fresh_region(directory, self._clock())
         asked = cors.asked_for(request.headers)
@@ -215,20 +216,10 @@ class Pipeline:
             return to_s3_error(error)
         return to_s3_error(error, S3Error(DENIED, unknown_absence(call.principal)))
 
-    def observe(
-        self, call: Call | None, request_id: str, status: int, seconds: float, received: int, sent: int
-    ) -> None:
-        """Count one finished request. `received` and `sent` are bytes of the bodies."""
-        if self._observer is not None:
-            self._observer("-" if call is None else call.route.operation, status, seconds, received, sent)
-        if self._access_log is not None:
-            who, operation, bucket = "-", "-", "-"
-            if call is not None:
-                who = call.access_key_id or "anonymous"
-                operation, bucket = call.route.operation, call.request.bucket or "-"
-            self._access_log(
-                f"{request_id} {who} {operation} {bucket} {status} {received} {sent} {seconds * 1000:.3f}ms"
-            )
+    def observe(self, finished: Finished) -> None:
+        """Tell of one finished request."""
+        for observer in self._observers:
+            observer(finished)
 
     def _signer(self, claim: Claim, directory: Directory) -> tuple[KeyRecord, bytes]:
         """Who signed, and with which key. Its state is judged later: signature before state."""

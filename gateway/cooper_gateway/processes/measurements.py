@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from cooper_gateway.http.finished import Finished
+
 #: Upper bounds in seconds. The last bucket, without a bound, is implied.
 LATENCY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
@@ -26,6 +28,7 @@ class Measurements(msgspec.Struct):
     """Everything one child has counted. Gauges are of this instant; the rest only grows, also over restarts."""
 
     requests: dict[str, dict[int, int]] = {}  # operation -> status -> count
+    errors: dict[str, dict[str, int]] = {}  # operation -> S3's code -> count
     latencies: dict[str, Latency] = {}
     received: int = 0  # bytes of request bodies
     sent: int = 0  # bytes of response bodies
@@ -33,18 +36,22 @@ class Measurements(msgspec.Struct):
     gauges: dict[str, float] = {}
     trouble: str = ""  # what hinders this child right now, a clause; empty when nothing does
 
-    def observe(self, operation: str, status: int, seconds: float, received: int, sent: int) -> None:
+    def observe(self, finished: Finished) -> None:
         """Count one finished request."""
+        operation, status = finished.operation, finished.status
+        if finished.error:
+            codes = self.errors.setdefault(operation, {})
+            codes[finished.error] = codes.get(finished.error, 0) + 1
         statuses = self.requests.get(operation)
         if statuses is None:
             statuses = self.requests[operation] = {}
             self.latencies[operation] = Latency()
         statuses[status] = statuses.get(status, 0) + 1
         latency = self.latencies[operation]
-        latency.buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-        latency.seconds += seconds
-        self.received += received
-        self.sent += sent
+        latency.buckets[bisect_left(LATENCY_BOUNDS, finished.seconds)] += 1
+        latency.seconds += finished.seconds
+        self.received += finished.received
+        self.sent += finished.sent
 
 
 class MeasurementsFile:

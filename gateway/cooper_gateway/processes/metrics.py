@@ -1,6 +1,7 @@
 """What the gateway counts, in Prometheus' text form: children's files and the supervisor's own numbers together."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ _LEAST: Final = {
 }
 #: Counters that children keep, in the same way.
 _COUNTS: Final = {
+    "access_log_dropped": "Lines of the access log that were not written, since nobody took them.",
     "commits": "Transactions of the store's index, each synced once.",
     "committed_writes": "Writes in those transactions: over the commits, how many share a sync.",
     "records_relists": "Complete lists of records from the Kubernetes API.",
@@ -83,6 +85,12 @@ def _requests(children: Mapping[str, Measurements]) -> Iterator[Metric]:
     for (operation, status), count in _request_counts(children).items():
         counts.add_metric((operation, str(status)), count)
     yield counts
+    errors = CounterMetricFamily(
+        "cooper_request_errors", "Requests that were answered with an error, by its code.", labels=("operation", "code")
+    )
+    for (operation, code), count in _error_counts(children).items():
+        errors.add_metric((operation, code), count)
+    yield errors
     latencies = HistogramMetricFamily(
         "cooper_request_seconds", "Time from a request's head to the end of its answer.", labels=("operation",)
     )
@@ -94,6 +102,14 @@ def _requests(children: Mapping[str, Measurements]) -> Iterator[Metric]:
         ("cooper_sent_bytes", "Bytes of response bodies.", sum(child.sent for child in children.values())),
     ):
         yield CounterMetricFamily(name, help_text, value=total)
+
+
+def _error_counts(children: Mapping[str, Measurements]) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for child in children.values():
+        for operation, codes in child.errors.items():
+            counts.update({(operation, code): count for code, count in codes.items()})
+    return counts
 
 
 def _request_counts(children: Mapping[str, Measurements]) -> dict[tuple[str, int], int]:

@@ -134,18 +134,31 @@ class Supervisor:
 
     def _make_keepers(self, lock: StoreLock, sockets: Sequence[socket.socket]) -> list[Keeper]:
         boot_key = os.urandom(32)
+        log = self._access_log()
         held = lock.fileno()  # a child that outlives its supervisor, by however little, keeps the folder locked
         return [
             Keeper(Handover("committer", self._config, boot_key), [held]),
             Keeper(Handover("watcher", self._config, boot_key), [held]),
             *(
                 Keeper(
-                    Handover("worker", self._config, boot_key, index, len(sockets), listener.fileno()),
-                    [held, listener.fileno()],
+                    Handover("worker", self._config, boot_key, index, len(sockets), listener.fileno(), log),
+                    [held, listener.fileno(), *([] if log < 0 else [log])],
                 )
                 for index, listener in enumerate(sockets, 1)
             ),
         ]
+
+    def _access_log(self) -> int:
+        """The descriptor that the access log goes to; -1 where there is none. Raises GatewayStartError."""
+        path = self._config.access_log
+        if not path:
+            return -1
+        if path == "-":
+            return os.dup(sys.stdout.fileno())  # a child has something else there
+        try:
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise GatewayStartError(f"the access log {path} cannot be written: {error.strerror}") from None
 
     def _of(self, role: Role) -> list[Keeper]:
         return [keeper for keeper in self._keepers if keeper.role == role]

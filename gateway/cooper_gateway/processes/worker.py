@@ -15,6 +15,7 @@ from cooper_gateway.http.certificate import CertificateError, ServingCertificate
 from cooper_gateway.http.limits import DEFAULT_LIMITS
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.server import S3Server, serve
+from cooper_gateway.processes.access_log import AccessLog
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.descriptors import raise_limit, share
 from cooper_gateway.processes.errors import Refusal
@@ -42,7 +43,9 @@ async def _serve(child: Child) -> None:
     records = child.records()
     shares = share(raise_limit())
     store = EmbeddedStore(handover.config, child.keyring(), loop, shares.reading)
-    pipeline = Pipeline(records.refresh, store, observer=measurements.observe)
+    log = None if handover.access_log < 0 else AccessLog(handover.access_log, handover.config.access_log_share)
+    observers = [measurements.observe, *([] if log is None else [log.note])]
+    pipeline = Pipeline(records.refresh, store, observers=observers)
     most = DEFAULT_LIMITS.connections if certificate is None else DEFAULT_LIMITS.tls_connections
     limits = replace(DEFAULT_LIMITS, connections=min(most, shares.connections))
     listener = socket.socket(fileno=handover.listener)
@@ -50,11 +53,13 @@ async def _serve(child: Child) -> None:
     following = None if certificate is None else loop.create_task(certificate.follow())
     _settle_memory()
     child.ready()
-    await _until(stop, server, certificate, measurements, file)
+    await _until(stop, server, certificate, log, measurements, file)
     if following is not None:
         following.cancel()
     await server.stop(handover.config.drain)
     await store.close()
+    if log is not None:
+        log.close()
     file.save(measurements)
 
 
@@ -70,14 +75,18 @@ async def _until(
     stop: asyncio.Event,
     server: S3Server,
     certificate: ServingCertificate | None,
+    log: AccessLog | None,
     measurements: Measurements,
     file: MeasurementsFile,
 ) -> None:
     """Save the measurements each second until it is time to stop."""
+    before = measurements.counts.get("access_log_dropped", 0)  # by a predecessor
     while not stop.is_set():
         measurements.gauges["connections"] = server.connections
         if certificate is not None and certificate.expires_at is not None:
             measurements.gauges["certificate_expiration_timestamp_seconds"] = certificate.expires_at
+        if log is not None:
+            measurements.counts["access_log_dropped"] = before + log.dropped
         file.save(measurements)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SAVE_SECONDS)

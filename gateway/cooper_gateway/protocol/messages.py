@@ -48,6 +48,9 @@ class Request:
     secure: bool = False  # came over TLS
     #: Came as /public/<bucket>/<key>, or by a host name of the bucket's own: anonymous only, whatever else it carries.
     public_path: bool = False
+    operation: str = "-"  # S3's name of it, once that is known
+    claimed_signer: str = ""  # access key id that the request names
+    signer: str = ""  # the same, once the signature was found right
 
 
 @dataclass(slots=True)

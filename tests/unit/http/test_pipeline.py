@@ -1,6 +1,7 @@
 """The one way to every handler: what is checked, in which order, and what a client may learn from the answer."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
 from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, RegionRecord
 from cooper_gateway.http.body import RawBody
+from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.operations.registry import NOW as NOW_HANDLERS
@@ -422,16 +424,33 @@ async def test_refusals_are_not_logged(caplog: pytest.LogCaptureFixture) -> None
     assert not caplog.records
 
 
-async def test_observer_and_access_log_get_one_entry_per_request() -> None:
-    seen: list[Any] = []
-    lines: list[str] = []
-    gateway = Gateway(observer=lambda *entry: seen.append(entry), access_log=lines.append)
-    request = presigned("GET", "/photos/cat")
-    call = gateway.pipeline.admit(fresh(request), None, "ABC")
-    gateway.pipeline.observe(call, "ABC", 200, 0.5, 1, 2)
-    gateway.pipeline.observe(None, "DEF", 400, 0.0, 0, 3)
-    assert seen == [("GetObject", 200, 0.5, 1, 2), ("-", 400, 0.0, 0, 3)]
-    assert lines == [f"ABC {KEY_ID} GetObject photos 200 1 2 500.000ms", "DEF - - - 400 0 3 0.000ms"]
+#: What is known of a request when it was refused: operation, who is named, and who it was.
+KNOWN: dict[str, tuple[Request, tuple[str, str, str]]] = {
+    "allowed": (presigned("GET", "/photos/cat"), ("GetObject", KEY_ID, KEY_ID)),
+    "not allowed": (signed("GET", "/secrets/cat"), ("GetObject", KEY_ID, KEY_ID)),
+    "a wrong signature": (WRONG, ("GetObject", KEY_ID, "")),
+    "an unknown key": (signed("GET", "/photos/cat", key_id="AKIANOBODY"), ("GetObject", "AKIANOBODY", "")),
+    "anonymous": (Request("GET", b"/photos/cat", b"", {"host": "x"}), ("GetObject", "", "")),
+    "no operation": (signed("GET", "/photos?acl"), ("-", "", "")),
+}
+
+
+@pytest.mark.parametrize(("request_", "known"), KNOWN.values(), ids=KNOWN)
+async def test_what_is_known_of_a_request_is_kept_also_when_it_is_refused(
+    request_: Request, known: tuple[str, str, str]
+) -> None:
+    request = fresh(request_)
+    with contextlib.suppress(S3Error):
+        Gateway().pipeline.admit(request, None, "ABC")
+    assert (request.operation, request.claimed_signer, request.signer) == known
+
+
+def test_all_observers_are_told_of_a_finished_request() -> None:
+    one, other = list[Finished](), list[Finished]()
+    finished = Finished(None, "DEF", 400, "InvalidRequest", 0.0, 0, 3, "10.0.0.1")
+    Gateway(observers=[one.append, other.append]).pipeline.observe(finished)
+    assert one == other == [finished]
+    assert finished.operation == "-"
 
 
 def test_signing_keys_are_kept_only_when_they_proved_right_and_are_bounded() -> None:
