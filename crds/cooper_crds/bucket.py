@@ -82,7 +82,8 @@ class Quota(Model):
         ByteSize | None,
         size_between(0, MAX_QUOTA),
         Field(
-            description="How many bytes all objects may have together, as a quantity such as 10Gi. Default: no limit."
+            description="How many bytes all objects may have together, as a quantity such as 10Gi; parts of uploads in "
+            "progress count. Default: no limit."
         ),
     ] = None
     max_objects: Annotated[Count | None, Field(description="How many objects there may be. Default: no limit.")] = None

@@ -51,10 +51,11 @@ async def check_quota(call: Call, size: int) -> None:
     if quota == NO_QUOTA:
         return
     held = await call.store.usage(call.ref)
-    if not quota.forbids(held.objects, held.size, 1, size):
+    in_use = held.size + held.parts_size
+    if not quota.forbids(held.objects, in_use, 1, size):
         return
     replaced = await _size_of(call)
-    if replaced is None or quota.forbids(held.objects, held.size, 0, size - replaced):
+    if replaced is None or quota.forbids(held.objects, in_use, 0, size - replaced):
         raise S3Error("QuotaExceeded")
 
 

@@ -99,11 +99,14 @@ def create_upload(batch: Batch, request: CreateUpload) -> None:
 def put_part(batch: Batch, request: PutPart) -> None:
     """Store a part, or replace the one of its number."""
     batch.check_guard(request.guard, request.data_id, request.name)
-    _upload(batch, request)
+    row, _ = _upload(batch, request)
     key = entries.part_key(request.upload_id, request.number)
     old = batch.txn.get(key, db=batch.index.parts)
     dropped = None if old is None else entries.unpack(old)
     header = entries.unpack(request.part)
+    more = header.size - (0 if dropped is None else dropped.size)
+    _check_room_for_part(batch, row, request, more)
+    row.parts_size = max(0, row.parts_size + more)
     batch.txn.put(key, request.part, db=batch.index.parts)
     batch.keep_bytes(header, request.body)
     if dropped is not None:
@@ -120,7 +123,7 @@ def complete(batch: Batch, request: Complete) -> None:
     named = {piece.number: piece.segment_id for piece in pieces}
     if any(number not in parts or parts[number].segment_id != segment for number, segment in named.items()):
         raise Conflict
-    _make_object(batch, row, request, header, request.manifest)
+    _make_object(batch, row, request, header, request.manifest, freed=_size_of(parts))
     _forget_upload(batch, row, key, request.upload_id, parts)
     for number, part in parts.items():
         if number not in named:
@@ -193,12 +196,16 @@ def purge(batch: Batch, request: Purge) -> str:
     return MORE if left is None or _drop_objects(batch, request.data_id, row, left) else ""
 
 
-def _make_object(batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes) -> None:
+def _make_object(
+    batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes, *, freed: int = 0
+) -> None:
+    """`freed` are bytes of parts that go with it."""
     value = batch.get_name(row.objects_root, request.name)
     batch.check_conditions(request.data_id, request.name, value, request.conditions)
     old = None if value is None else entries.unpack(value)
     more = header.size - (0 if old is None else old.size)
-    if request.guard.quota.forbids(row.objects, row.size, old is None, more):
+    held = row.size + max(0, row.parts_size - freed)
+    if request.guard.quota.forbids(row.objects, held, old is None, more):
         raise Refused("QuotaExceeded")
     batch.put_name(row.objects_root, request.name, request.entry)
     batch.keep_bytes(header, body)
@@ -208,6 +215,21 @@ def _make_object(batch: Batch, row: BucketRow, request: Put | Complete, header: 
         row.size -= old.size
         batch.drop_bytes(request.data_id, old)
     row.size += header.size
+
+
+def _check_room_for_part(batch: Batch, row: BucketRow, request: PutPart, more: int) -> None:
+    """Raise Refused where the parts would not fit, were they completed now."""
+    quota = request.guard.quota
+    if quota.size is None:
+        return
+    value = batch.get_name(row.objects_root, request.name)
+    replaced = 0 if value is None else entries.unpack(value).size
+    if quota.forbids(row.objects, row.size - replaced + row.parts_size, 0, more):
+        raise Refused("QuotaExceeded")
+
+
+def _size_of(parts: dict[int, Header]) -> int:
+    return sum(part.size for part in parts.values())
 
 
 def _upload(batch: Batch, request: PutPart | Complete | Abort) -> tuple[BucketRow, bytes]:
@@ -231,6 +253,7 @@ def _parts(batch: Batch, upload_id: bytes) -> list[tuple[int, Header]]:
 def _forget_upload(batch: Batch, row: BucketRow, key: bytes, upload_id: bytes, parts: dict[int, Header]) -> None:
     batch.delete_name(row.uploads_root, key)
     row.uploads -= 1
+    row.parts_size = max(0, row.parts_size - _size_of(parts))  # a store of before has not counted all
     for number in parts:
         batch.txn.delete(entries.part_key(upload_id, number), db=batch.index.parts)
 

@@ -221,7 +221,7 @@ class EmbeddedStore:
             row = self._index.row(txn, bucket.data_id)
         if row is None:
             return Usage(0, 0, 0, closed=False)
-        return Usage(row.objects, row.size, row.uploads, row.state != State.OPEN)
+        return Usage(row.objects, row.size, row.uploads, row.state != State.OPEN, row.parts_size)
 
     async def close_bucket(
         self, bucket: BucketRef, guard: Guard | None, intent: bytes, *, with_content: bool = False

@@ -91,6 +91,7 @@ class BucketRow(msgspec.Struct, array_like=True):
     size: int = 0
     uploads: int = 0
     state: int = 0  # State
+    parts_size: int = 0  # bytes of the parts of uploads in progress
 
 
 class State(IntEnum):

@@ -71,12 +71,29 @@ def _check_conditions(conditions: Conditions, stored: Stored | None) -> None:
         raise ConditionFailed
 
 
-def _check_quota(state: MemoryBucket, name: bytes, size: int, guard: Guard) -> None:
-    """Raise Refused when the bucket would hold more than it may."""
+def _check_quota(state: MemoryBucket, name: bytes, size: int, guard: Guard, upload: Upload | None = None) -> None:
+    """Raise Refused when the bucket would hold more than it may, without the parts of an upload that becomes it."""
     old = state.objects.get(name)
     more = size - (0 if old is None else old.info.size)
-    if guard.quota.forbids(len(state.objects), state.size, old is None, more):
+    held = state.size + _parts_size(state) - (0 if upload is None else _size_of(upload))
+    if guard.quota.forbids(len(state.objects), held, old is None, more):
         raise Refused("QuotaExceeded")
+
+
+def _check_room_for_part(state: MemoryBucket, name: bytes, more: int, guard: Guard) -> None:
+    """Raise Refused where the parts would not fit, were they completed now."""
+    old = state.objects.get(name)
+    held = state.size - (0 if old is None else old.info.size) + _parts_size(state)
+    if guard.quota.forbids(len(state.objects), held, 0, more):
+        raise Refused("QuotaExceeded")
+
+
+def _parts_size(state: MemoryBucket) -> int:
+    return sum(map(_size_of, state.uploads.values()))
+
+
+def _size_of(upload: Upload) -> int:
+    return sum(part.size for part, _ in upload.parts.values())
 
 
 class MemoryStore:
@@ -216,7 +233,10 @@ class MemoryStore:
         guard: Guard,
     ) -> PartInfo:
         """Store a part."""
-        upload = self._upload(self._writable(bucket, guard, name), name, upload_id)
+        state = self._writable(bucket, guard, name)
+        upload = self._upload(state, name, upload_id)
+        before = upload.parts.get(number)
+        _check_room_for_part(state, name, segment.size - (0 if before is None else before[0].size), guard)
         part = PartInfo(number, segment.size, self._clock(), etag, checksum)
         upload.parts[number] = part, _data(segment)
         return part
@@ -254,7 +274,7 @@ class MemoryStore:
             raise EntityTooSmall
         _check_conditions(conditions, state.objects.get(name))
         sizes = tuple(part.size for part, _ in chosen)
-        _check_quota(state, name, sum(sizes), guard)
+        _check_quota(state, name, sum(sizes), guard, upload)
         info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes)
         state.set(name, Stored(info, b"".join(data for _, data in chosen)))
         del state.uploads[upload_id]
@@ -290,7 +310,7 @@ class MemoryStore:
     async def usage(self, bucket: BucketRef) -> Usage:
         """What the bucket holds."""
         state = self._state(bucket)
-        return Usage(len(state.objects), state.size, len(state.uploads), state.closed)
+        return Usage(len(state.objects), state.size, len(state.uploads), state.closed, _parts_size(state))
 
     async def close_bucket(
         self, bucket: BucketRef, guard: Guard | None, intent: bytes, *, with_content: bool = False

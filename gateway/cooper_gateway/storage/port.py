@@ -161,7 +161,10 @@ class Conditions(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Quota(msgspec.Struct, frozen=True, array_like=True):
-    """What a bucket may hold; None: no limit. Kept to inside the commit, where what it holds is known exactly."""
+    """What a bucket may hold; None: no limit. Kept to inside the commit, where what it holds is known exactly.
+
+    Parts of uploads in progress count, less the object that theirs takes the place of.
+    """
 
     objects: int | None = None
     size: int | None = None  # bytes
@@ -201,6 +204,7 @@ class Usage(msgspec.Struct, frozen=True):
     size: int
     uploads: int
     closed: bool
+    parts_size: int = 0  # bytes of the parts of uploads in progress
 
 
 class BucketRef(msgspec.Struct, frozen=True, array_like=True):

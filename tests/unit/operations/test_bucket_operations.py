@@ -95,7 +95,7 @@ async def test_the_operator_asks_by_the_data_even_when_the_record_is_gone():
     await rig.do("CreateMultipartUpload", "b")
     del rig.directory.buckets["photos"]
     usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
-    assert usage == {"objects": 1, "size": 5, "uploads": 1, "closed": False}
+    assert usage == {"objects": 1, "size": 5, "uploads": 1, "closed": False, "parts_size": 0}
     with pytest.raises(BucketNotEmpty):
         await rig.do("CloseBucket", headers=DATA_ID)
     rig.directory.buckets["photos"] = PHOTOS
@@ -109,7 +109,7 @@ async def test_the_operator_asks_by_the_data_even_when_the_record_is_gone():
     for _ in range(2):
         assert (await rig.do("DestroyBucket", headers=DATA_ID)).status == 204
     usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
-    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True}
+    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True, "parts_size": 0}
 
 
 async def test_a_bucket_is_closed_with_its_content_and_purged():
@@ -126,7 +126,7 @@ async def test_a_bucket_is_closed_with_its_content_and_purged():
     purged = json.loads((await rig.do("PurgeBucket", headers=DATA_ID)).body)
     assert purged == {"objectsBefore": 2, "objects": 0, "uploads": 0}
     usage = json.loads((await rig.do("GetUsage", headers=DATA_ID)).body)
-    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True}
+    assert usage == {"objects": 0, "size": 0, "uploads": 0, "closed": True, "parts_size": 0}
     assert json.loads((await rig.do("PurgeBucket", headers=DATA_ID)).body)["objectsBefore"] == 0
 
 

@@ -257,7 +257,7 @@ async def test_every_write_is_refused_to_a_revoked_key(store: Store, bucket: Buc
             await write
         assert refused.value.code == "KeyAccessRevoked", what
     assert await get(store, bucket, b"name") == b"x"
-    assert await store.usage(bucket) == Usage(1, 1, 1, False)
+    assert await store.usage(bucket) == Usage(1, 1, 1, False, 1)
 
 
 async def test_a_write_is_refused_on_an_object_that_the_key_may_not_touch(store: Store, bucket: BucketRef) -> None:
@@ -307,6 +307,50 @@ async def test_a_quota_is_kept_exactly(store: Store, bucket: BucketRef) -> None:
     await store.replace_attributes(bucket, b"a", SOME, ALWAYS, lower)
     await refused(put(store, bucket, b"a", b"12345", guard=lower))
     assert await store.usage(bucket) == Usage(2, 4, 0, False)
+
+
+async def test_parts_of_uploads_in_progress_count_for_the_quota(store: Store, bucket: BucketRef) -> None:
+    """At most 10 bytes. An upload in the place of an object has its room."""
+    held = Guard(GUARD.access_key_id, GUARD.action, quota=Quota(3, 10))
+
+    async def part(name: bytes, upload_id: str, number: int, size: int) -> None:
+        stored = await segment(store, bucket, b"x" * size)
+        await store.put_part(bucket, name, upload_id, number, stored, ETAG, None, held)
+
+    async def refused(write: Awaitable[object]) -> None:
+        before = await store.usage(bucket)
+        with pytest.raises(Refused) as error:
+            await write
+        assert error.value.code == "QuotaExceeded"
+        assert await store.usage(bucket) == before
+
+    await put(store, bucket, b"a", b"1234", guard=held)
+    new, _ = await upload(store, bucket, b"new", {})
+    over, _ = await upload(store, bucket, b"a", {})
+    await part(b"new", new, 1, 5)
+    await refused(part(b"new", new, 2, 2))
+    await refused(part(b"new", new, 1, 7))
+    await part(b"new", new, 1, 3)
+    await part(b"new", new, 1, 6)
+    assert await store.usage(bucket) == Usage(1, 4, 2, False, 6)
+    await refused(put(store, bucket, b"b", b"1", guard=held))
+    await refused(part(b"a", over, 1, 5))
+    await part(b"a", over, 1, 4)
+    await refused(part(b"a", over, 2, 1))
+    await store.complete_upload(bucket, b"a", over, [(1, ETAG)], "e-1", None, ALWAYS, held)
+    assert await store.usage(bucket) == Usage(1, 4, 1, False, 6)
+    await store.complete_upload(bucket, b"new", new, [(1, ETAG)], "e-1", None, ALWAYS, held)
+    assert await store.usage(bucket) == Usage(2, 10, 0, False, 0)
+
+
+async def test_parts_make_room_when_their_upload_is_aborted(store: Store, bucket: BucketRef) -> None:
+    held = Guard(GUARD.access_key_id, GUARD.action, quota=Quota(None, 10))
+    upload_id, _ = await upload(store, bucket, b"name", {1: b"x" * 6, 2: b"x" * 4})
+    with pytest.raises(Refused):
+        await put(store, bucket, b"a", b"1", guard=held)
+    await store.abort_upload(bucket, b"name", upload_id, GUARD)
+    assert await store.usage(bucket) == Usage(0, 0, 0, False, 0)
+    await put(store, bucket, b"a", b"x" * 10, guard=held)
 
 
 async def test_a_quota_is_not_exceeded_together(store: Store, bucket: BucketRef) -> None:
@@ -406,7 +450,7 @@ async def test_a_multipart_upload_becomes_an_object(store: Store, bucket: Bucket
     assert (await store.upload_info(bucket, b"big", upload_id)) == UploadInfo(b"big", 1234, SOME, "CRC32")
     assert [part.number for part in await store.list_parts(bucket, b"big", upload_id, 0, 100)] == [1, 2, 3, 9]
     assert [part.number for part in await store.list_parts(bucket, b"big", upload_id, 1, 2)] == [2, 3]
-    assert await store.usage(bucket) == Usage(0, 0, 1, False)
+    assert await store.usage(bucket) == Usage(0, 0, 1, False, 2 * PART + 3 + len(b"unnamed") + len(last))
     chosen = sorted(named)[:3]
     info = await store.complete_upload(bucket, b"big", upload_id, chosen, "etag-3", SUM, ALWAYS, GUARD)
     whole = first + second + last
@@ -453,7 +497,7 @@ async def test_a_completion_that_cannot_be_leaves_the_upload(store: Store, bucke
     ):
         with pytest.raises(error):
             await store.complete_upload(bucket, b"big", upload_id, parts, "e-1", None, condition, GUARD)
-    assert await store.usage(bucket) == Usage(0, 0, 1, False)
+    assert await store.usage(bucket) == Usage(0, 0, 1, False, len(b"smalllast"))
     assert len(await store.list_parts(bucket, b"big", upload_id, 0, 100)) == 2
 
 
@@ -478,7 +522,7 @@ async def test_an_upload_is_known_by_its_id_bucket_and_name(store: Store, bucket
         ):
             with pytest.raises(NoSuchUpload):
                 await call
-    assert await store.usage(bucket) == Usage(0, 0, 1, False)
+    assert await store.usage(bucket) == Usage(0, 0, 1, False, 1)
 
 
 async def test_an_aborted_upload_is_gone(store: Store, bucket: BucketRef) -> None:
