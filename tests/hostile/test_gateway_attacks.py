@@ -1,19 +1,18 @@
 """Attacks on a real gateway over raw sockets: the right error, nothing stored, nothing leaked, the process lives."""
 
 import json
-import re
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from support.attack_field import PUBLIC, SECRET, Field
 from support.raw_s3 import Answer, RawS3, amz_date, render
-from support.rig import REGION, Rig, access_key, bucket
 
-SECRET = b"another tenant's bytes"
-PUBLIC = b"anybody's bytes"
+pytestmark = pytest.mark.usefixtures("lives_and_holds_what_it_held")
+
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 CHUNKED = {"x-amz-decoded-content-length": "4", "content-encoding": "aws-chunked"}
 CHUNKED_BODY = b"4\r\nevil\r\n0\r\n\r\n"
@@ -26,51 +25,6 @@ OPERATIONS = (
     "x-cooper-purge",
     "x-cooper-intents",
 )
-
-
-class Field:
-    """A gateway with two tenants, `mine` and `theirs`, a public bucket, and a key that may only write to `mine`."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.mine, self.theirs = self._key("mine"), self._key("theirs")
-        self.writer, self.site = self._key("writer"), self._key("site")
-        self.stranger = RawS3(rig.port)
-        assert self.mine.ask("PUT", "/mine/a", body=b"mine").status == 200
-        assert self.theirs.ask("PUT", "/theirs/x", body=SECRET).status == 200
-        assert self.site.ask("PUT", "/site/pub", body=PUBLIC).status == 200
-        self.upload_id = self.writer.ask("POST", "/mine/parts?uploads", body=b"").element("UploadId")
-        self.before = self.holds()
-
-    def _key(self, name: str) -> RawS3:
-        env = self.rig.env(name)
-        return RawS3(self.rig.port, env["ACCESS_KEY"], env["SECRET_KEY"])
-
-    def holds(self) -> list[str]:
-        """Names and ETags of everything in the buckets, and the uploads in progress."""
-        found: list[str] = []
-        for key, name in ((self.mine, "mine"), (self.theirs, "theirs"), (self.site, "site")):
-            found += re.findall(r"<Key>.*?</ETag>", key.ask("GET", f"/{name}?list-type=2").raw.decode())
-            found += re.findall(r"<UploadId>.*?</UploadId>", key.ask("GET", f"/{name}?uploads").raw.decode())
-        return found
-
-
-@pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
-    rig = Rig(tmp_path_factory.mktemp("field"))
-    writer = access_key("writer", grants=[{"bucket": "mine", "actions": ["s3:PutObject"]}])
-    rig.apply("all.yaml", REGION, bucket("mine"), bucket("theirs"), bucket("site", visibility="Public"), writer)
-    with rig:
-        yield Field(rig)
-
-
-@pytest.fixture(autouse=True)
-def _lives_and_holds_what_it_held(field: Field) -> Iterator[None]:
-    before = field.rig.processes()
-    yield
-    assert field.rig.processes() == before
-    assert field.holds() == field.before
-    assert "Traceback" not in field.rig.log.read_text()
 
 
 def signed(field: Field, method: str, target: str, body: bytes | None = None, **how: object) -> Answer:

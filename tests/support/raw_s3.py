@@ -20,7 +20,7 @@ class Answer:
     @property
     def status(self) -> int:
         """Of the first answer; 0 when there was none."""
-        found = re.match(rb"HTTP/1\.1 (\d{3}) ", self.raw)
+        found = re.match(rb"HTTP/1\.[01] (\d{3}) ", self.raw)
         return int(found[1]) if found else 0
 
     @property
