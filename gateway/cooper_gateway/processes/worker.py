@@ -85,8 +85,7 @@ async def _until(
         measurements.gauges["connections"] = server.connections
         if certificate is not None and certificate.expires_at is not None:
             measurements.gauges["certificate_expiration_timestamp_seconds"] = certificate.expires_at
-        if log is not None:
-            measurements.counts["access_log_dropped"] = before + log.dropped
+        measurements.counts["access_log_dropped"] = before + (0 if log is None else log.dropped)
         file.save(measurements)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SAVE_SECONDS)
