@@ -25,7 +25,7 @@ from cooper_operator.reconcile.reconciler import Reconciler
 from cooper_operator.reconcile.records_index import RecordsIndex
 from cooper_operator.reconcile.relations import Relations
 from cooper_operator.reconcile.sweep import Sweeper
-from cooper_operator.reconcile.system_key import system_key
+from cooper_operator.reconcile.system_key import issue_system_key, kept_key
 from cooper_operator.reconcile.telemetry import Telemetry
 from cooper_operator.reconcile.usage import UsageSchedule
 
@@ -137,14 +137,12 @@ class Operator:
         return self._queue is not None and self._queue.idle
 
     async def _run(self) -> None:
-        self._index.fill(
-            [(each.name, each.record) for each in await self._insist("reading records", self._cluster.list_records)]
-        )
+        records = await self._insist("reading records", self._cluster.list_records)
+        self._index.fill([(each.name, each.record) for each in records])
+        kept = kept_key(records) if self._keep_key else None
         self._system_key.use(
-            await self._insist(
-                "writing the system key",
-                lambda: system_key(self._cluster, self._new_secret, keep=self._keep_key),
-            )
+            kept
+            or await self._insist("writing the system key", lambda: issue_system_key(self._cluster, self._new_secret))
         )
         self._queue = queue = Queue(self._reconcile, concurrency=self._concurrency)
         self._telemetry.follow_queue(lambda: queue.depth, lambda: queue.age)
