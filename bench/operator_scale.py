@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -275,22 +274,21 @@ async def _main(sizes: list[int], bare: int, rest: float, workers: int, home: Pa
     system = System(kubectl, kubeconfig, home, "bench", cluster.gateway_address, ("--workers", str(workers)))
     api = KubernetesApi(Connection(from_kubeconfig(kubeconfig)))
     rows: list[Row] = []
-    pace, sampled = Pace(), AsyncExitStack()
+    pace = Pace()
     try:
-        await sampled.enter_async_context(pace.sampled())
-        await system.start()
-        scale = Scale(system, api, cluster, pace)
-        await scale.begin()
-        for size in sizes:
-            rows.append(await scale.grow(size, min(bare, size)))
-            print(_table(rows), flush=True)
-            if output is not None:
-                output.with_suffix(".json").write_text(json.dumps([asdict(row) for row in rows], indent=2))
-                _draw(rows, output)
-        if rest:
-            print(f"\nwritten in {rest:.0f} s at rest: {dict(await scale.at_rest(rest))}")
+        async with pace.sampled():
+            await system.start()
+            scale = Scale(system, api, cluster, pace)
+            await scale.begin()
+            for size in sizes:
+                rows.append(await scale.grow(size, min(bare, size)))
+                print(_table(rows), flush=True)
+                if output is not None:
+                    output.with_suffix(".json").write_text(json.dumps([asdict(row) for row in rows], indent=2))
+                    _draw(rows, output)
+            if rest:
+                print(f"\nwritten in {rest:.0f} s at rest: {dict(await scale.at_rest(rest))}")
     finally:
-        await sampled.aclose()
         await api.close()
         system.abandon()
 

@@ -106,7 +106,7 @@ def gateway(
         metrics_port=metrics_port,
         workers=workers,
         drain=drain,
-        access_log=access_log if access_log == "-" else str(Path(access_log).absolute()) if access_log else "",
+        access_log=_log_file(access_log),
         access_log_share=access_log_share,
     )
     try:
@@ -119,6 +119,13 @@ def gateway(
         raise click.ClickException(str(error) + option_for(error, config)) from error
     except OSError as error:
         raise click.ClickException(f"the gateway cannot run: {error}") from error
+
+
+def _log_file(access_log: str | None) -> str:
+    """Other processes write it: they have the path whole."""
+    if not access_log or access_log == "-":
+        return access_log or ""
+    return str(Path(access_log).absolute())
 
 
 def _folder(records: str) -> Path:
