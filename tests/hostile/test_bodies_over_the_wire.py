@@ -1,6 +1,5 @@
 """Bodies that lie, sent to a real gateway: chunks, lengths, XML. The right error, and nothing is stored."""
 
-import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -8,7 +7,7 @@ import pytest
 
 from support import s3_signing
 from support.attack_field import SECRET, Field
-from support.raw_s3 import Answer, RawS3, amz_date, render
+from support.raw_s3 import Answer, RawS3, render
 
 pytestmark = pytest.mark.usefixtures("lives_and_holds_what_it_held")
 
@@ -18,13 +17,6 @@ PIECES = [b"a" * 9000, b"b" * 9000, b"c" * 100]
 SIZE = sum(map(len, PIECES))
 
 
-def signing_key(key: RawS3) -> bytes:
-    result = f"AWS4{key.secret}".encode()
-    for part in (amz_date()[:8], key.region, "s3", "aws4_request"):
-        result = hmac.digest(result, part.encode(), "sha256")
-    return result
-
-
 def chunked(key: RawS3, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str], list[bytes]]:
     """The headers of an upload in signed chunks, and the chunks with the final one."""
     monkeypatch.setattr(s3_signing, "REGION", key.region)
@@ -32,7 +24,7 @@ def chunked(key: RawS3, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str]
     fields = key.sign("PUT", "/mine/evil", headers, SIGNED)
     seed = fields["authorization"].rpartition("Signature=")[2]
     at = datetime.strptime(fields["x-amz-date"], "%Y%m%dT%H%M%S%z").timestamp()
-    return fields, s3_signing.chunked(PIECES, seed=seed, at=at, signing_key=signing_key(key))
+    return fields, s3_signing.chunked(PIECES, seed=seed, at=at, signing_key=s3_signing.key(at, key.secret, key.region))
 
 
 def sent(key: RawS3, fields: dict[str, str], chunks: Sequence[bytes]) -> Answer:

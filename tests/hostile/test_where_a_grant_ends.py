@@ -3,6 +3,7 @@
 import pytest
 
 from support.attack_field import Field
+from support.raw_s3 import RawS3
 
 pytestmark = pytest.mark.usefixtures("lives_and_holds_what_it_held")
 
@@ -112,5 +113,5 @@ def test_a_key_makes_no_other_key_and_no_right(
 )
 def test_there_is_no_default_credential(field: Field, key_id: str, secret: str) -> None:
     """CVE-2026-72920"""
-    answer = type(field.mine)(field.rig.port, key_id, secret).ask("GET", "/")
+    answer = RawS3(field.rig.port, key_id, secret).ask("GET", "/")
     assert answer.code == "InvalidAccessKeyId", answer.raw
