@@ -132,7 +132,7 @@ def test_a_damaged_mirror_is_ignored_told_and_made_anew(
     if damage == "folder":
         path.mkdir()
     elif damage != "gone":
-        path.write_bytes(content[:10] if damage == "cut" else content[:-1] + b"?")
+        path.write_bytes(content[:10] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
     bench.boot()
     assert bench.table.refresh().key(KEY) is None
     assert bench.verified() == 0.0  # there is a stamp, but nothing that it speaks of
