@@ -1,4 +1,4 @@
-"""Host names of a Bucket's own, and under which suffixes a Region lets a namespace have some.
+"""Host names of a Bucket's own, under which suffixes a Region lets a namespace have some, and the Region's own domain.
 
 Names are compared by whole labels. Both judges of a manifest take the same ones: lower case, other scripts as punycode
 only, no final period, and nothing that a client could take for an IP address.
@@ -20,6 +20,8 @@ MAX_SUFFIXES: Final = 32
 MAX_NAMESPACES: Final = 64
 #: Longest domain: its record's name has to fit into a file's.
 MAX_DOMAIN: Final = 200
+#: Longest domain below which every bucket has its name: a host name has 253 characters, a bucket's name 63.
+MAX_VIRTUAL_HOSTS: Final = 189
 
 # RFC 1123, 2.1: a label begins and ends with a letter or digit, and has at most 63 octets (RFC 1035, 2.3.4). "If the
 # last part is a number the host is an IPv4 address" (WHATWG URL, ends in a number): it begins with a letter here.
@@ -82,6 +84,13 @@ Domains = Annotated[
         "condition DomainsReady. That the name leads to the gateway is for its DNS.",
     ),
     EachOnce(),
+]
+
+VirtualHosts = Annotated[
+    str,
+    Field(max_length=MAX_VIRTUAL_HOSTS),
+    AfterValidator(_suffix),
+    text(SUFFIX_PATTERN, _NO_SUFFIX, MAX_VIRTUAL_HOSTS),
 ]
 
 

@@ -130,6 +130,7 @@ class RegionRecord(
     tag: str  # the SigV4 region
     list_objects_v1: bool = True
     match_region: bool = False
+    virtual_hosts: str = ""  # domain below which each bucket has a host name; empty: there is none
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     max_record_age: float = 86400.0  # seconds

@@ -1,12 +1,13 @@
 """Region: one S3 gateway, and the settings of what it serves."""
 
 import re
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
-from cooper_crds.domains import DomainSuffixes, lets
+from cooper_crds.domains import DomainSuffixes, VirtualHosts, is_under, lets
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     BucketName,
@@ -31,6 +32,38 @@ MAX_RECORD_AGE: Final = 720 * 3600.0
 MAX_METADATA_SIZE: Final = 8 << 10
 _TEMPLATE: Final = r"^([a-z0-9.-]|\{name\}|\{namespace\})+$"
 _NO_TEMPLATE: Final = "must consist of lowercase letters, digits, hyphens, periods, {name} and {namespace}"
+#: What is said of a Region whose own names, or those that it lets Buckets have, would be its buckets'.
+NO_ENDPOINT_BELOW: Final = (
+    "endpoints must not lie below features.virtualHosts, where each name is a bucket's: that name itself may be one"
+)
+NO_SUFFIX_BELOW: Final = (
+    "domainSuffixes must not lie at or below features.virtualHosts: no Bucket can have a domain of its own there"
+)
+
+
+def _endpoint_below(name: str) -> str:
+    """In CEL: whether an endpoint lies below virtualHosts."""
+    at, host, domain = (
+        f"self.endpoints.{name}",
+        f"url(self.endpoints.{name}).getHostname()",
+        "self.features.virtualHosts",
+    )
+    ends = f"({host}.lowerAscii().endsWith('.' + {domain}) || {host}.lowerAscii().endsWith('.' + {domain} + '.'))"
+    return f"(has({at}) && isURL({at}) && {ends})"
+
+
+_WITHOUT_VIRTUAL_HOSTS: Final = "!has(self.features) || !has(self.features.virtualHosts) || "
+_ENDPOINTS_RULE: Final[dict[str, Any]] = {
+    "rule": f"{_WITHOUT_VIRTUAL_HOSTS}!has(self.endpoints) || "
+    f"!({_endpoint_below('internal')} || {_endpoint_below('public')})",
+    "message": NO_ENDPOINT_BELOW,
+}
+_SUFFIXES_RULE: Final[dict[str, Any]] = {
+    "rule": f"{_WITHOUT_VIRTUAL_HOSTS}!has(self.domainSuffixes) || "
+    "self.domainSuffixes.all(each, each.suffix != self.features.virtualHosts && "
+    "!each.suffix.endsWith('.' + self.features.virtualHosts))",
+    "message": NO_SUFFIX_BELOW,
+}
 
 
 class Endpoints(Model):
@@ -92,6 +125,15 @@ class Features(Model):
             "accepted in a signature."
         ),
     ] = False
+    virtual_hosts: Annotated[
+        VirtualHosts | None,
+        Field(
+            description="Domain below which each bucket has a host name, such as s3.example.com: at "
+            "<bucket>.s3.example.com the path is the object's name alone (virtual-hosted style), beside the path style "
+            "that Secrets' endpoints keep. DNS has to lead *.s3.example.com to the gateway, and over TLS the "
+            "certificate has to be for that. No Bucket can have a domain of its own there. Default: there is none."
+        ),
+    ] = None
 
 
 class Limits(Model):
@@ -126,6 +168,8 @@ class Adoption(Model):
 
 class RegionSpec(Model):
     """What a Region is to be."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [_ENDPOINTS_RULE, _SUFFIXES_RULE]})
 
     tag: Annotated[
         RegionTag,
@@ -220,6 +264,18 @@ class RegionSpec(Model):
             raise ValueError("must contain {name}")
         return value
 
+    @model_validator(mode="after")
+    def _virtual_hosts_are_free(self) -> Self:
+        domain = self.features.virtual_hosts
+        if domain is None:
+            return self
+        endpoints = (each for each in (self.endpoints.internal, self.endpoints.public) if each)
+        if any(host_of(each).endswith(f".{domain}") for each in endpoints):
+            raise ValueError(NO_ENDPOINT_BELOW)
+        if any(is_under(each.suffix, domain) for each in self.domain_suffixes or ()):
+            raise ValueError(NO_SUFFIX_BELOW)
+        return self
+
     def bucket_name(self, namespace: str, name: str) -> str:
         """S3 name of a Bucket that names none. It may be no valid bucket name: see names.bucket_name_problem."""
         # Neither DNS names nor the template's other text hold braces, so the order of replacing does not matter.
@@ -232,6 +288,11 @@ class RegionSpec(Model):
     def lets_have(self, domain: str, namespace: str) -> bool:
         """Whether Buckets of a namespace may have this host name."""
         return lets(self.domain_suffixes or (), domain, namespace)
+
+
+def host_of(endpoint: str) -> str:
+    """The host of an endpoint's URL, in lower case and without the final period of a full name."""
+    return (urlsplit(endpoint).hostname or "").removesuffix(".")
 
 
 class RegionStatus(Status):

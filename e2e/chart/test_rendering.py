@@ -96,6 +96,12 @@ VALUES: dict[str, dict[str, Any]] = {
     "TLS that the operator makes for other names": {
         "gateway": {"tls": {"mode": "generated", "dnsNames": ["*.s3.example.com", "10.0.0.1"]}}
     },
+    "buckets with host names": {
+        "gateway": {"tls": {"mode": "generated"}},
+        "region": {"spec": {"features": {"virtualHosts": "s3.example.com"}}},
+        "ingress": {"enabled": True, "host": "s3.example.com", "tlsSecret": "tls"},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["s3.example.com"]},
+    },
     "TLS that something before the gateway ends": {"region": {"internalEndpoint": "https://s3.example.com"}},
     "TLS before the gateway, as the Region's spec says": {
         "region": {"spec": {"endpoints": {"internal": "https://s3.example.com"}}}
@@ -507,6 +513,19 @@ def test_cert_manager_is_asked_for_every_name(charts: Helm) -> None:
     }
     annotations = _found(objects, "Ingress", "release-cooper-gateway")["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
+
+
+def test_names_of_all_buckets_are_led_to_the_gateway_and_certified(charts: Helm) -> None:
+    objects = charts.rendered(VALUES["buckets with host names"])
+    every = ["s3.example.com", "*.s3.example.com"]
+    ingress = _found(objects, "Ingress", "release-cooper-gateway")["spec"]
+    assert [each["host"] for each in ingress["rules"]] == ingress["tls"][0]["hosts"] == every
+    assert ingress["rules"][0]["http"] == ingress["rules"][1]["http"]
+    assert _found(objects, "HTTPRoute", "release-cooper-gateway")["spec"]["hostnames"] == every
+    made = [each for each in _arguments(objects, "Deployment", "operator") if each.startswith("--tls-generate=")]
+    assert made == [f"--tls-generate={host}" for host in (*_SERVICE_NAMES, *every)]
+    plain = charts.rendered(VALUES["TLS by cert-manager"])
+    assert len(_found(plain, "Ingress", "release-cooper-gateway")["spec"]["rules"]) == 1
 
 
 def test_an_ingress_says_otherwise_where_it_is_told_to(charts: Helm) -> None:

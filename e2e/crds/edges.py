@@ -268,6 +268,7 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
         {"a": "b"},
     ),
     "suffix": (*_HOSTS, None, 1, ["a"]),
+    "virtualHosts": (*_HOSTS, "a." * 94 + "b", "a." * 94 + "bb", "cooper", "s3.cooper", None, 1, ["a"]),
     "namespaces": ([], None, ["a"], ["a", "b"], ["a", "a"], ["A"], ["a.b"], [""], ["*"], [None], "a", ["a" * 64]),
     "domainSuffixes": (
         [],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cooper_crds.networks import NO_NETWORK
+from cooper_crds.region import NO_ENDPOINT_BELOW, NO_SUFFIX_BELOW
 from cooper_crds.sealing import SHARED_BY_ALL
 from cooper_crds.secret_profiles import OTHER_PROFILES, PROFILES
 from e2e.crds.samples import RECIPIENT
@@ -126,6 +127,17 @@ _TAKEN: Final = "secretKeys must name no key that another profile in secretProfi
 
 _GRANTING: Final = {"region": "local", "grants": [{"bucket": "photos"}]}
 
+
+def _region(domain: str | None, suffixes: Sequence[str] = (), **endpoints: str) -> dict[str, Any]:
+    """A Region's spec with this domain for its buckets."""
+    spec: dict[str, Any] = {
+        "tag": "a",
+        "endpoints": endpoints,
+        "domainSuffixes": [{"suffix": each} for each in suffixes],
+    }
+    return spec if domain is None else {**spec, "features": {"virtualHosts": domain}}
+
+
 _BUCKET_NAMES: Final = {
     "must not be reserved": Values(["public"], ["publik", "public-1"]),
     "must not have two periods in a row": Values(["a..b", "a...b"], ["a.b", "a.b.c"]),
@@ -143,6 +155,27 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
     ),
     ("Bucket", "", "cannot be changed, added or removed once the bucket is provisioned"): Changes(
         _ANY_CHANGE, _NO_CHANGE, _PROVISIONED
+    ),
+    ("Region", "spec", NO_ENDPOINT_BELOW): Values(
+        [
+            _region("b.c", internal="http://a.b.c"),
+            _region("b.c", internal="http://A.B.C:80"),
+            _region("b.c", internal="https://a.b.c."),
+            _region("b.c", internal="http://d", public="https://e.a.b.c:443"),
+            _region("c", public="https://b.c"),
+        ],
+        [
+            _region("b.c", internal="http://b.c"),
+            _region("b.c", internal="http://B.c.:80", public="https://ab.c"),
+            _region("b.c", internal="http://c", public="https://[2001:db8::1]"),
+            _region("b.c", internal="http://a.b.c..", public="http://192.0.2.7"),
+            _region("b.c"),
+            _region(None, internal="http://a.b.c"),
+        ],
+    ),
+    ("Region", "spec", NO_SUFFIX_BELOW): Values(
+        [_region("b.c", ["b.c"]), _region("b.c", ["d", "a.b.c"]), _region("c", ["e.a.b.c"])],
+        [_region("b.c", ["c", "ab.c", "b.c.d"]), _region("b.c"), _region(None, ["b.c", "a.b.c"])],
     ),
     ("Region", "spec.limits.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
     ("Region", "spec.limits.maxMetadataSize", "must be from 0 to 8Ki"): Values(

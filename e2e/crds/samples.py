@@ -49,7 +49,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "endpoints": {"internal": "http://s3.cooper:9000", "public": "https://[2001:db8::1]:443"},
             "caBundle": CERTIFICATE,
             "service": {"name": "gateway", "port": "http", "scheme": "https"},
-            "features": {"listObjectsV1": False, "matchRegion": True},
+            "features": {"listObjectsV1": False, "matchRegion": True, "virtualHosts": "s3.example.net"},
             "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
             "adoptions": [{"bucketName": "my-photos", "namespace": "films"}],
             "domainSuffixes": [{"suffix": "example.com", "namespaces": ["films"]}],

@@ -96,16 +96,19 @@ def test_the_lines_that_ask_as_a_browser(tmp_path: Path) -> None:
         assert "Access-Control-Allow-Origin: https://app.example.com\n" in answer
 
 
-def test_the_lines_about_a_host_name_of_its_own(tmp_path: Path) -> None:
-    manifests, (line,) = blocks("docs/domains.md", "yaml"), blocks("docs/domains.md")
+def test_the_lines_about_host_names(tmp_path: Path) -> None:
+    (suffixes, site, domain), (line, below) = blocks("docs/domains.md", "yaml"), blocks("docs/domains.md")
     rig = Rig(tmp_path)
-    rig.apply("all.yaml", *manifests)
+    rig.apply("all.yaml", suffixes, site)
     with rig:
         rig.client("site").put_object(Bucket="site", Key="hello.txt", Body=b"hello")
         rig.wait_condition("Bucket", "site", "DomainsReady", status="True", reason="DomainsClaimed")
         asked = f". {rig.credentials_file('site')}\n{line}"
         answer = eventually("the domain", lambda: found if "hello" in (found := shell(asked, tmp_path)) else None)
         assert answer.startswith("HTTP/1.1 200 ")
+        rig.apply("all.yaml", domain, site)
+        asked = f". {rig.credentials_file('site')}\n{below.replace(':9000', f':{rig.port}')}"
+        eventually("its name", lambda: shell(asked, tmp_path).startswith("HTTP/1.1 200 "))
 
 
 def shape(table: str) -> list[list[str]]:

@@ -4,7 +4,16 @@ import re
 from pathlib import Path
 
 from support.raw_s3 import RawS3
-from support.rig import REGION, Rig, access_key, bucket
+from support.rig import Rig, access_key, bucket
+
+#: Below it each bucket has a host name.
+DOMAIN = "s3.test"
+_REGION = f"""
+apiVersion: cooper.dev/v1alpha1
+kind: Region
+metadata: {{name: local}}
+spec: {{tag: local, default: true, features: {{virtualHosts: {DOMAIN}}}}}
+"""
 
 SECRET = b"another tenant's bytes"
 PUBLIC = b"anybody's bytes"
@@ -52,5 +61,7 @@ def make_rig(home: Path) -> Rig:
             }
         ],
     )
-    rig.apply("all.yaml", REGION, bucket("mine"), bucket("theirs"), bucket("site", visibility="Public"), writer, narrow)
+    rig.apply(
+        "all.yaml", _REGION, bucket("mine"), bucket("theirs"), bucket("site", visibility="Public"), writer, narrow
+    )
     return rig

@@ -52,10 +52,11 @@ def signed(
     secret: str = SECRET,
     key_id: str = KEY_ID,
     region: str = REGION,
+    host: str = HOST,
 ) -> Request:
     """A request signed in the header by botocore's S3SigV4Auth."""
-    sent = {"Host": HOST, "X-Amz-Content-SHA256": payload} | (headers or {})
-    made = AWSRequest(method, f"http://{HOST}{target}", headers=sent)
+    sent = {"Host": host, "X-Amz-Content-SHA256": payload} | (headers or {})
+    made = AWSRequest(method, f"http://{host}{target}", headers=sent)
 
     class Signer(auth.S3SigV4Auth):
         def payload(self, request: AWSRequest) -> str:
@@ -74,9 +75,10 @@ def presigned(
     at: float = NOW,
     secret: str = SECRET,
     region: str = REGION,
+    host: str = HOST,
 ) -> Request:
     """A request signed in the query by botocore's S3SigV4QueryAuth."""
-    made = AWSRequest(method, f"http://{HOST}{target}", headers={"Host": HOST} | (headers or {}))
+    made = AWSRequest(method, f"http://{host}{target}", headers={"Host": host} | (headers or {}))
     _sign(auth.S3SigV4QueryAuth(Credentials(KEY_ID, secret), "s3", region, expires=expires), made, at)
     parts = urlsplit(made.url)
     return request(method, f"{parts.path}?{parts.query}", _lower(made.headers))

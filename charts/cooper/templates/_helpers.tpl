@@ -37,6 +37,11 @@
 {{- mergeOverwrite $endpoints (dig "endpoints" (dict) (default (dict) .Values.region.spec)) | toJson -}}
 {{- end -}}
 
+{{/* Below which each bucket has a host name; nothing where the Region names none. */}}
+{{- define "cooper.virtualHosts" -}}
+{{- dig "features" "virtualHosts" "" (default (dict) .Values.region.spec) -}}
+{{- end -}}
+
 {{- define "cooper.tlsNames" -}}
 {{- $names := .Values.gateway.tls.dnsNames -}}
 {{- if not $names -}}
@@ -47,6 +52,7 @@
 {{- $names = append $names (lower (urlParse $endpoint).hostname) -}}
 {{- end -}}
 {{- if .Values.ingress.enabled -}}{{- $names = append $names .Values.ingress.host -}}{{- end -}}
+{{- with include "cooper.virtualHosts" . -}}{{- $names = concat $names (list . (printf "*.%s" .)) -}}{{- end -}}
 {{- end -}}
 {{- $names | compact | uniq | toJson -}}
 {{- end -}}

@@ -110,7 +110,8 @@ async def complete_multipart_upload(call: Call) -> Response:
     info = await _complete(call, wanted, composed_etag(wanted))
     bucket = call.record.name
     scheme = "https" if call.request.secure else "http"
-    location = f"{scheme}://{call.request.headers.get('host', '')}/{bucket}/{quote(call.name, safe='/')}"
+    path = quote(call.name, safe="/") if call.request.bucket_in_host else f"{bucket}/{quote(call.name, safe='/')}"
+    location = f"{scheme}://{call.request.headers.get('host', '')}/{path}"
     return document(
         "CompleteMultipartUploadResult",
         f"<Location>{text(location)}</Location><Bucket>{text(bucket)}</Bucket><Key>{shown(call.name, False)}</Key>"

@@ -48,6 +48,7 @@ class Request:
     secure: bool = False  # came over TLS
     #: Came as /public/<bucket>/<key>, or by a host name of the bucket's own: anonymous only, whatever else it carries.
     public_path: bool = False
+    bucket_in_host: bool = False  # the path is the object's name alone
     operation: str = "-"  # S3's name of it, once that is known
     claimed_signer: str = ""  # access key id that the request names
     signer: str = ""  # the same, once the signature was found right

@@ -38,22 +38,22 @@ _NEVER_HEADERS: Final = (
 )
 
 
-def parse_target(request: Request, own_bucket: str | None = None) -> None:
+def parse_target(request: Request, host_bucket: str | None = None, *, anonymous: bool = False) -> None:
     """Fill in bucket, name, query and public_path from the raw path and query. Raises S3Error.
 
-    `own_bucket`: the bucket that the request came to by a host name of its own, where the path is an object's name.
-    In a presigned request, x-amz-* query parameters that SDKs moved there from the headers become headers again.
+    `host_bucket`: the bucket that the Host names, where the path is an object's name; `anonymous`: for public reads
+    only. In a presigned request, x-amz-* query parameters that SDKs moved there from the headers become headers again.
     """
     path = request.path
     if b"%" in path and _BAD_ESCAPE.search(path):
         raise S3Error("InvalidURI", "The path has an incomplete %-escape.")
-    public = own_bucket is not None or path.startswith(_PUBLIC)
+    public = anonymous if host_bucket is not None else path.startswith(_PUBLIC)
     request.public_path = public
-    if own_bucket is None:
+    if host_bucket is None:
         bucket, _, name = path[len(_PUBLIC) if public else 1 :].partition(b"/")
         request.bucket = _bucket(bucket) if bucket or name or public or path != b"/" else None
     else:
-        request.bucket, name = own_bucket, path[1:]
+        request.bucket, request.bucket_in_host, name = host_bucket, True, path[1:]
     request.name = decode_name(name) if name else None
     request.query = parse_query(request.query_string) if request.query_string else {}
     if "X-Amz-Signature" in request.query and not public:
@@ -116,16 +116,21 @@ def check_name(name: bytes) -> bytes:
     return name
 
 
+def check_bucket(name: str) -> str:
+    """Return `name` if it can be a bucket's. Raises S3Error InvalidBucketName."""
+    problem = bucket_name_problem(name)
+    if problem is not None:
+        raise S3Error("InvalidBucketName", f"The bucket name is not valid: {problem}.")
+    return name
+
+
 @lru_cache(1024)  # checked at every request; a name that is not valid raises and is not kept
 def _bucket(raw: bytes) -> str:
     try:
         name = (unquote_to_bytes(raw) if b"%" in raw else raw).decode("ascii")
     except UnicodeDecodeError:
         raise S3Error("InvalidBucketName") from None
-    problem = bucket_name_problem(name)
-    if problem is not None:
-        raise S3Error("InvalidBucketName", f"The bucket name is not valid: {problem}.")
-    return name
+    return check_bucket(name)
 
 
 def _parameter(raw: bytes) -> str:

@@ -7,13 +7,13 @@ Whose a name is that is taken is told to nobody.
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from cooper_crds.bucket import BucketStatus
 from cooper_crds.conditions import Condition, drop_conditions
+from cooper_crds.domains import is_under
 from cooper_crds.names import domain_record_name
 from cooper_crds.records import BucketRecord, DomainRecord
-from cooper_crds.region import Region
+from cooper_crds.region import Region, host_of
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.plan import Say, conditions
 from cooper_operator.plan.reasons import (
@@ -125,22 +125,22 @@ def _problem(snapshot: BucketSnapshot, home: Home, domain: str) -> tuple[Reason,
 
 
 def _is_of_gateways(domain: str, region: Region, endpoint: str) -> bool:
-    """Whether clients reach a Region's gateways themselves by this name: that of an endpoint, or of their Service.
+    """Whether clients reach a Region's gateways themselves by this name: that of an endpoint, of their Service, or one
+    of those that all its buckets have.
 
     That is `<service>.<namespace>.svc`, alone or before a cluster's domain, whichever namespace it be; and the short
     `<service>.<namespace>` of the namespace that an endpoint tells: any other of two parts is a name like others."""
     endpoints, service = region.spec.endpoints, region.spec.service.name or region.metadata.name
-    hosts = [_host(each) for each in (endpoints.internal, endpoints.public, endpoint) if each]
+    virtual_hosts = region.spec.features.virtual_hosts
+    if virtual_hosts is not None and is_under(domain, virtual_hosts):
+        return True
+    hosts = [host_of(each) for each in (endpoints.internal, endpoints.public, endpoint) if each]
     short = {".".join(each.split(".")[:2]) for each in hosts if _is_of_service(each, service)}
     return domain in hosts or domain in short or _is_of_service(domain, service)
 
 
 def _is_of_service(host: str, service: str) -> bool:
     return host.split(".")[::2][:2] == [service, "svc"]
-
-
-def _host(url: str) -> str:
-    return (urlsplit(url).hostname or "").removesuffix(".")
 
 
 def _say(record: BucketRecord, asked: list[str], problems: list[tuple[Reason, str]]) -> Say | None:

@@ -52,6 +52,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         tag=spec.tag,
         list_objects_v1=spec.features.list_objects_v1,
         match_region=spec.features.match_region,
+        virtual_hosts=spec.features.virtual_hosts or "",
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
         max_record_age=spec.max_record_age,

@@ -115,6 +115,33 @@ MISTAKES = [
         "must have at least 1 items",
     ),
     ("Region", {"domainSuffixes": [{"suffix": "a.b"}] * 2}, "spec.domainSuffixes", "names a.b more than once"),
+    *(("Region", {"features": {"virtualHosts": each}}, "spec.features.virtualHosts", "must be the end of host names")
+        for each in ("*.s3.example.com", ".example.com", "example.com.", "Example.com", "example.com:9000", "10.0.0.1")
+    ),
+    (
+        "Region",
+        {"features": {"virtualHosts": "a" * 63 + ".a" * 63 + "b"}},
+        "spec.features.virtualHosts",
+        "must have at most 189 characters",
+    ),
+    *(
+        (
+            "Region",
+            {"features": {"virtualHosts": "b.c"}, "endpoints": {of: host}},
+            "spec",
+            "endpoints must not lie below features.virtualHosts",
+        )
+        for of, host in (("internal", "http://A.b.c:9000"), ("public", "https://d.a.b.c."))
+    ),
+    *(
+        (
+            "Region",
+            {"features": {"virtualHosts": "b.c"}, "domainSuffixes": [{"suffix": "d"}, {"suffix": each}]},
+            "spec",
+            "domainSuffixes must not lie at or below features.virtualHosts",
+        )
+        for each in ("b.c", "a.b.c")
+    ),
     ("Bucket", {"allowedContentTypes": ["a/b"] * 2}, "spec.allowedContentTypes", "names a/b more than once"),
     ("Bucket", {"maxObjectSize": True}, "spec.maxObjectSize", "must be a whole number (got true)"),
     ("Bucket", {"credentials": []}, "spec.credentials", "must be a mapping (got a list)"),

@@ -102,6 +102,11 @@ def code(answer: Response | S3Error) -> str:
     return answer.code if isinstance(answer, S3Error) else str(answer.status)
 
 
+def sent_to(host: str, request: Request) -> Request:
+    """The same, to another host."""
+    return Request(request.method, request.path, request.query_string, {**request.headers, "host": host})
+
+
 REVOKED = replace(KEY, state="Revoked")
 READ_ONLY = replace(KEY, grants=tuple(replace(grant, actions=(GET_OBJECT,)) for grant in KEY.grants))
 GET = signed("GET", "/photos/cat")
@@ -183,6 +188,37 @@ DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
         {},
         "AccessDenied",
     ),
+    **{
+        f"by its host name: {what}": (request, {"settings": RegionRecord("eu", REGION, virtual_hosts="s3.test")}, code)
+        for what, request, code in (
+            ("signed", signed("GET", "/cat", host="photos.s3.test"), "200"),
+            ("capitals, a port and a period", signed("GET", "/cat", host="Photos.S3.test.:9000"), "200"),
+            ("presigned", presigned("GET", "/cat", host="photos.s3.test"), "200"),
+            ("a listing", signed("GET", "/?list-type=2", host="photos.s3.test"), "200"),
+            ("a bucket's head", signed("HEAD", "/", host="photos.s3.test"), "200"),
+            ("what is public", unsigned("GET", "/cat", host="shared.s3.test"), "200"),
+            ("a stranger, private bucket", unsigned("GET", "/cat", host="photos.s3.test"), "AccessDenied"),
+            ("a stranger, no such bucket", unsigned("GET", "/cat", host="nowhere.s3.test"), "AccessDenied"),
+            ("a stranger lists", unsigned("GET", "/", host="shared.s3.test"), "AccessDenied"),
+            ("another's", signed("GET", "/cat", host="secrets.s3.test"), "AccessDenied"),
+            ("no such bucket", signed("GET", "/cat", host="nowhere.s3.test"), "AccessDenied"),
+            ("no such object", signed("GET", "/dog", host="photos.s3.test"), "NoSuchKey"),
+            ("the path begins with the bucket too", signed("GET", "/photos/cat", host="photos.s3.test"), "NoSuchKey"),
+            ("the public path is a name", signed("GET", "/public/shared/cat", host="photos.s3.test"), "NoSuchKey"),
+            ("no name of a bucket", signed("GET", "/cat", host="p.s3.test"), "InvalidBucketName"),
+            ("signed for another", sent_to("secrets.s3.test", signed("GET", "/cat", host="photos.s3.test")), "SIG"),
+            (
+                "presigned for another",
+                sent_to("shared.s3.test", presigned("GET", "/cat", host="photos.s3.test")),
+                "SIG",
+            ),
+            ("signed for the path", sent_to("photos.s3.test", signed("GET", "/cat", host="s3.test")), "SIG"),
+            ("the domain itself is for paths", signed("GET", "/photos/cat", host="s3.test"), "200"),
+            ("one below another domain", signed("GET", "/photos/cat", host="secrets.s3.test.org"), "200"),
+        )
+        for code in ("SignatureDoesNotMatch" if code == "SIG" else code,)
+    },
+    "a host name where the Region has none": (signed("GET", "/photos/cat", host="secrets.s3.test"), {}, "200"),
     "a bucket's own domain": (unsigned("GET", "/cat", host="shared.example.com"), {}, "200"),
     "a bucket's own domain, HEAD, port and capitals": (
         unsigned("HEAD", "/cat", host="Shared.Example.com:9000"),

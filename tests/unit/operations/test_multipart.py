@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from cooper_crds.records import RegionRecord
+from cooper_gateway.operations.registry import HANDLERS
 from cooper_gateway.protocol.checksums import ALGORITHMS
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import (
@@ -77,6 +78,14 @@ async def test_the_life_of_an_upload():
     again = await complete(rig, upload_id, host="s3.example")
     assert again.body == response.body
     assert element(await rig.do("ListMultipartUploads"), "UploadId") is None
+
+
+async def test_where_the_object_is_when_the_host_names_the_bucket():
+    rig = Rig()
+    body, query = ALL, {"uploadId": await upload(rig)}
+    call = rig.call("CompleteMultipartUpload", "big", body, query=query, headers={"host": "photos.s3.example"})
+    call.request.bucket_in_host = True
+    assert element(await HANDLERS["CompleteMultipartUpload"](call), "Location") == "http://photos.s3.example/big"
 
 
 @pytest.mark.parametrize(("number", "start", "end"), [(1, 0, 5), (2, 5, 11), (3, 11, 14)])
