@@ -156,7 +156,9 @@ def test_what_is_not_utf_8(body):
         (f"<Object><Key>{'k' * 1025}</Key></Object>", "KeyTooLongError"),
         (f"<Object><Key>{'ü' * 513}</Key></Object>", "KeyTooLongError"),
         ("<Object><Key>a</Key><VersionId>3</VersionId></Object>", "NotImplemented"),
-        ("<Object><Key>a</Key><ETag>x</ETag></Object>", "NotImplemented"),
+        ("<Object><Key>a</Key><LastModifiedTime>x</LastModifiedTime></Object>", "NotImplemented"),
+        ("<Object><Key>a</Key><ETag> </ETag></Object>", "MalformedXML"),
+        ("<Object><Key>a</Key><ETag>x</ETag></Object><Object><Key>a</Key><ETag>y</ETag></Object>", "MalformedXML"),
         ("<Object><Key>a</Key><Size>3</Size></Object>", "NotImplemented"),
     ],
 )

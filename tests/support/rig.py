@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from clients.aws import clean_env, read_env
 
+_PORTS = random.SystemRandom()
 KEY_REFUSED = frozenset({"KeyAccessRevoked", "InvalidAccessKeyId"})
 """What one is told whose key is over: that it is revoked while its record is there, and soon that there is no such key.
 
@@ -53,10 +55,19 @@ def access_key(name: str, **spec: object) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on right now.
+
+    Drawn from below those that the system gives to connections on their way out: one of those may be taken at any time,
+    and tests that run beside each other are given the same ones.
+    """
+    while True:
+        port = _PORTS.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(what: str, check: Callable[[], Any], seconds: float = 20, pause: float = 0.01) -> Any:

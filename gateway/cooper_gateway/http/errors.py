@@ -1,11 +1,12 @@
 """From what went wrong to what the client reads: one table from a store's facts to S3's codes, one rendering."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape
 
 from cooper_gateway.protocol.errors import S3Error
-from cooper_gateway.protocol.messages import Response
+from cooper_gateway.protocol.messages import Request, Response
 from cooper_gateway.storage.port import (
     BucketClosed,
     BucketNotEmpty,
@@ -64,11 +65,28 @@ def is_fault(error: Exception) -> bool:
     return not isinstance(error, (S3Error, StoreError)) or isinstance(error, (StoreFailed, Damaged, StoreFull))
 
 
-def error_response(error: S3Error, resource: str, request_id: str, host_id: str) -> Response:
-    """The error as S3 XML. `resource` is the raw, still percent-encoded path."""
+def subject(error: S3Error, request: Request) -> dict[str, str]:
+    """What of the request an error is about, as S3 names it; what the error says itself counts more."""
+    match error.code:
+        case "NoSuchKey" if request.name is not None:
+            about = {"Key": request.name.decode(errors="replace")}
+        case "NoSuchBucket" | "InvalidBucketName" if request.bucket is not None:
+            about = {"BucketName": request.bucket}
+        case "NoSuchUpload":
+            about = {"UploadId": request.query.get("uploadId", "")}
+        case _:
+            about = {}
+    return about | error.details
+
+
+def error_response(
+    error: S3Error, resource: str, request_id: str, host_id: str, about: Mapping[str, str] | None = None
+) -> Response:
+    """The error as S3 XML. `resource` is the raw, still percent-encoded path; `about` are elements that tell more."""
+    details = "".join(f"<{name}>{_text(value)}</{name}>" for name, value in (about or {}).items())
     document = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{error.code}</Code><Message>{_text(error.message)}</Message>"
+        f"<Error><Code>{error.code}</Code><Message>{_text(error.message)}</Message>{details}"
         f"<Resource>{_text(resource)}</Resource><RequestId>{request_id}</RequestId><HostId>{host_id}</HostId></Error>"
     )
     headers = {"Content-Type": "application/xml", **error.headers}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cooper_gateway.http.body import RawBody
 from cooper_gateway.http.context import Context
-from cooper_gateway.http.errors import error_response
+from cooper_gateway.http.errors import error_response, subject
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.head import Head
 from cooper_gateway.http.rendering import UnsafeHeader, content_length, has_content, render_head
@@ -142,7 +142,8 @@ class Exchange:
     def _error(self, error: S3Error) -> Response:
         self._error_code = error.code
         resource = self._request.path.decode("latin-1")
-        return error_response(error, resource, self._request_id, self._context.host_id)
+        about = subject(error, self._request)
+        return error_response(error, resource, self._request_id, self._context.host_id, about)
 
     def _send(self, response: Response, body: bytes) -> None:
         keep_alive = self._may_keep_alive()

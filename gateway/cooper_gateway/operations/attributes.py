@@ -1,6 +1,8 @@
 """What a client says of an object besides its bytes: read from a request's headers, and shown in a response's."""
 
 import re
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
 from typing import Final
 
 from cooper_gateway.protocol.errors import S3Error
@@ -19,6 +21,10 @@ STORED_HEADERS: Final = {
 DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
 METADATA_PREFIX: Final = "x-amz-meta-"
 
+#: A header is never folded: no value has so many characters.
+_ONE_LINE: Final = 1 << 20
+#: An encoded word that says it is base64 and is not: a reader would leave out what it does not know.
+_BROKEN_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[bB]\?(?![A-Za-z0-9+/]*={0,2}\?=)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -27,6 +33,30 @@ def check_value(name: str, value: str) -> str:
     if _CONTROL.search(value):
         raise S3Error("InvalidArgument", f"{name} holds a control character.")
     return value
+
+
+def decoded_words(value: str) -> str:
+    """Metadata as it is kept: encoded words (RFC 2047) as the text that they stand for, in UTF-8.
+
+    "the provided Unicode string is examined for non-US-ASCII characters. Values of such headers are character decoded
+    as per RFC 2047 before storing and encoded as per RFC 2047 to make them mail-safe before returning." (Amazon S3 User
+    Guide, working with object metadata). What is no such word, or of a charset that is not known, stays as it came.
+    """
+    if "=?" not in value or not value.isascii() or _BROKEN_WORD.search(value):
+        return value
+    try:
+        return str(make_header(decode_header(value))).encode().decode("latin-1")
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+
+
+def encoded_words(value: str) -> str:
+    """Metadata as it is told: what is UTF-8 and not ASCII in encoded words; other bytes as they came."""
+    try:
+        text = value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+    return Header(text, "utf-8", maxlinelen=_ONE_LINE).encode(linesep="", maxlinelen=_ONE_LINE)
 
 
 def _stored_encoding(value: str) -> str:
@@ -60,7 +90,7 @@ def read_attributes(headers: dict[str, str], max_metadata_size: int) -> Attribut
             if kept:
                 stored[name] = check_value(name, kept)
         elif name.startswith(METADATA_PREFIX):
-            key = name[len(METADATA_PREFIX) :]
+            key, value = name[len(METADATA_PREFIX) :], decoded_words(value)
             size += len(key) + len(value)  # header text is Latin-1: one character is one byte
             metadata[key] = check_value(name, value)
     if size > max_metadata_size:
@@ -78,5 +108,5 @@ def attribute_headers(attributes: Attributes) -> dict[str, str]:
     for name, value in stored.items():
         headers[STORED_HEADERS[name]] = value
     for name, value in attributes.metadata.items():
-        headers[METADATA_PREFIX + name] = value
+        headers[METADATA_PREFIX + name] = value if value.isascii() else encoded_words(value)
     return headers

@@ -8,7 +8,7 @@ from cooper_gateway.operations.copy_source import Source, open_source
 from cooper_gateway.operations.limits import check_quota, check_type, too_large
 from cooper_gateway.operations.markup import checksum_elements, document, iso_time, quoted
 from cooper_gateway.operations.receive import copy_bytes, requested_algorithm
-from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
+from cooper_gateway.operations.write_conditions import condition_failed, write_conditions
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.storage.port import Attributes, Checksum, ConditionFailed, Conditions, ObjectInfo
@@ -85,8 +85,7 @@ async def _copy(
             return await call.store.replace_attributes(call.ref, call.name, attributes, conditions, source.guard)
         return await _rewrite(call, source, attributes, algorithm, conditions)
     except ConditionFailed:
-        await raise_if_missing(call, conditions)
-        raise
+        raise await condition_failed(call, call.name, conditions) from None
 
 
 async def copy_object(call: Call) -> Response:

@@ -46,7 +46,8 @@ def _check_conditions(call: Call, info: ObjectInfo) -> bool:
     """
     headers = call.request.headers
     if evaluate_conditions(headers, info.etag, info.modified, _PREFIX) is not None:
-        raise S3Error("PreconditionFailed", "A condition on the copy source did not hold.")
+        failed = ", ".join(_PREFIX + name for name in _CONDITIONS if _PREFIX + name in headers)
+        raise S3Error("PreconditionFailed", "A condition on the copy source did not hold.", {"Condition": failed})
     return any(_PREFIX + name in headers for name in _CONDITIONS)
 
 
@@ -55,10 +56,14 @@ async def _open(call: Call, record: BucketRecord, name: bytes) -> OpenObject:
     try:
         return await call.store.open(bucket_ref(record.data_id, record.name), name)
     except BucketClosed:
-        raise S3Error("NoSuchBucket", "The bucket of the copy source does not exist.") from None
+        raise S3Error(
+            "NoSuchBucket", "The bucket of the copy source does not exist.", {"BucketName": record.name}
+        ) from None
     except NoSuchName:
         if may_know_absence(call.principal, record, name):
-            raise S3Error("NoSuchKey", "The copy source does not exist.") from None
+            raise S3Error(
+                "NoSuchKey", "The copy source does not exist.", {"Key": name.decode(errors="replace")}
+            ) from None
         raise S3Error("AccessDenied", unknown_absence(call.principal)) from None
 
 

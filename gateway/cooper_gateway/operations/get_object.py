@@ -120,7 +120,8 @@ def decide(call: Call, info: ObjectInfo) -> tuple[Response, tuple[int, int]]:
     headers = entity_headers(info)
     verdict = evaluate_conditions(request.headers, info.etag, info.modified)
     if verdict == 412:
-        raise S3Error("PreconditionFailed")
+        failed = "If-Match" if "if-match" in request.headers else "If-Unmodified-Since"
+        raise S3Error("PreconditionFailed", None, {"Condition": failed})
     if verdict == 304:
         return _not_modified(headers), _EMPTY
     span = _wanted(request, info, headers) if "range" in request.headers or request.query else None

@@ -9,7 +9,7 @@ from cooper_gateway.storage.port import PartInfo, UploadEntry, UploadInfo
 _INITIATOR = OWNER.replace("Owner>", "Initiator>")
 
 
-def _algorithm(info: UploadInfo) -> str:
+def _algorithm(info: UploadInfo | UploadEntry) -> str:
     if info.checksum_algorithm is None:
         return ""
     return (
@@ -52,7 +52,8 @@ async def list_parts(call: Call) -> Response:
 def _upload(entry: UploadEntry, url: bool) -> str:
     return (
         f"<Upload><Key>{shown(entry.name, url)}</Key><UploadId>{text(entry.upload_id)}</UploadId>{_INITIATOR}{OWNER}"
-        f"<StorageClass>STANDARD</StorageClass><Initiated>{iso_time(entry.initiated)}</Initiated></Upload>"
+        f"<StorageClass>STANDARD</StorageClass><Initiated>{iso_time(entry.initiated)}</Initiated>"
+        f"{_algorithm(entry)}</Upload>"
     )
 
 

@@ -5,7 +5,7 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.get_object import checksum_headers
 from cooper_gateway.operations.limits import check_quota, check_type, declared_size
 from cooper_gateway.operations.receive import receive
-from cooper_gateway.operations.write_conditions import raise_if_missing, write_conditions
+from cooper_gateway.operations.write_conditions import condition_failed, write_conditions
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.storage.port import ConditionFailed
 
@@ -26,8 +26,7 @@ async def put_object(call: Call) -> Response:
             ref, call.name, body.segment, body.etag, attributes, body.checksum, conditions, call.guard
         )
     except ConditionFailed:
-        await raise_if_missing(call, conditions)
-        raise
+        raise await condition_failed(call, call.name, conditions) from None
     finally:
         writer.abort()
     return Response(headers={"ETag": f'"{info.etag}"', **checksum_headers(info)})

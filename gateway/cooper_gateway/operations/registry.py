@@ -12,6 +12,7 @@ from cooper_gateway.operations import (
     list_objects,
     list_uploads,
     multipart,
+    object_attributes,
     operate,
     put_object,
 )
@@ -35,6 +36,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "PurgeBucket": operate.purge_bucket,
     "GetObject": get_object.get_object,
     "HeadObject": get_object.head_object,
+    "GetObjectAttributes": object_attributes.get_object_attributes,
     "PutObject": put_object.put_object,
     "CopyObject": copy_object.copy_object,
     "DeleteObject": delete_objects.delete_object,

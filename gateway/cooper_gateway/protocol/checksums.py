@@ -87,6 +87,7 @@ ALGORITHMS: Final[dict[str, Algorithm]] = {
 }
 _BY_HEADER: Final = {algorithm.header: algorithm for algorithm in ALGORITHMS.values()}
 _PREFIX: Final = "x-amz-checksum-"
+_WRONG_MD5: Final = "The Content-MD5 that you sent does not match the body that arrived."
 #: Headers of that prefix that carry no value of a checksum.
 _NOT_VALUES: Final = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"})
 
@@ -181,6 +182,13 @@ def content_md5(headers: Mapping[str, str]) -> bytes | None:
     return digest
 
 
+def check_md5(headers: Mapping[str, str], body: bytes) -> None:
+    """Compare a whole body with its Content-MD5, if there is one. Raises S3Error InvalidDigest, BadDigest."""
+    expected = content_md5(headers)
+    if expected is not None and expected != hashlib.md5(body, usedforsecurity=False).digest():
+        raise S3Error("BadDigest", _WRONG_MD5)
+
+
 class Checksummer:
     """Computes the MD5 (for the ETag) and the declared checksum of one body, and compares.
 
@@ -205,7 +213,7 @@ class Checksummer:
     def verify(self, trailers: Mapping[str, str]) -> None:
         """Compare with what was declared. Raises S3Error BadDigest, XAmzContentChecksumMismatch, InvalidRequest."""
         if self._expected_md5 is not None and self._expected_md5 != self._md5.digest():
-            raise S3Error("BadDigest", "The Content-MD5 that you sent does not match the body that arrived.")
+            raise S3Error("BadDigest", _WRONG_MD5)
         declared = self._declared
         if declared is None:
             return

@@ -1,5 +1,6 @@
 """S3 errors: one table of codes with their HTTP status and default message. Rendering is `http/errors.py`'s."""
 
+from collections.abc import Mapping
 from typing import Final
 
 #: code -> (HTTP status, what a user should know). The usual codes are from the S3 API Reference, "Error responses".
@@ -29,6 +30,10 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidPartOrder": (400, "Parts must be listed in ascending order of their numbers."),
     "InvalidRange": (416, "The range cannot be satisfied."),
     "InvalidRequest": (400, "The request is invalid."),
+    "InvalidToken": (
+        400,
+        "There are no temporary credentials here: leave out the session token (AWS_SESSION_TOKEN).",
+    ),
     "InvalidURI": (400, "The path could not be understood."),
     "KeyAccessRevoked": (403, "Access by this key, or API access to this bucket, has been revoked."),
     "KeyTooLongError": (400, "The object key is longer than 1,024 bytes."),
@@ -65,10 +70,14 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 class S3Error(Exception):
     """A request that ends in an error: a code of the table, and a message that says what to do."""
 
-    def __init__(self, code: str, message: str | None = None, **headers: str) -> None:
+    def __init__(
+        self, code: str, message: str | None = None, details: Mapping[str, str] | None = None, /, **headers: str
+    ) -> None:
+        """`details`: elements of S3's own that tell more, such as Key or Condition."""
         status, default = CODES[code]
         super().__init__(message or default)
         self.code = code
         self.status = status
         self.message = message or default
+        self.details = dict(details or {})
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}

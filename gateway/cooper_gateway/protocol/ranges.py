@@ -37,6 +37,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         raise S3Error(
             "InvalidRange",
             f"The range {header:.64} lies outside of the object's {size} bytes.",
+            {"RangeRequested": (header or "")[:64], "ActualObjectSize": str(size)},
             Content_Range=f"bytes */{size}",
         )
     return start, end

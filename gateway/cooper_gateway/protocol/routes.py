@@ -47,6 +47,7 @@ ROUTES: Final = (
     Route("PurgeBucket", "POST", "bucket", OPERATE, ("x-cooper-purge",)),
     Route("GetObject", "GET", "object", GET_OBJECT),
     Route("HeadObject", "HEAD", "object", GET_OBJECT),
+    Route("GetObjectAttributes", "GET", "object", GET_OBJECT, ("attributes",)),
     Route("PutObject", "PUT", "object", PUT_OBJECT),
     Route("CopyObject", "PUT", "object", PUT_OBJECT, header="x-amz-copy-source"),
     Route("DeleteObject", "DELETE", "object", DELETE_OBJECT),
@@ -62,7 +63,7 @@ ROUTES: Final = (
 #: Sub-resources of S3 that Cooper does not serve. Most are asked for by name alone (`?acl`), some with a value.
 NOT_SERVED: Final = frozenset(
     {
-        "abac", "accelerate", "acl", "analytics", "annotation", "attributes", "cors", "encryption",
+        "abac", "accelerate", "acl", "analytics", "annotation", "cors", "encryption",
         "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging", "metadataAnnotationTable",
         "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics",
         "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock",
@@ -98,6 +99,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "PurgeBucket": (),
     "GetObject": ("partNumber", *_RESPONSE_OVERRIDES),
     "HeadObject": ("partNumber", *_RESPONSE_OVERRIDES),
+    "GetObjectAttributes": (),
     "PutObject": (),
     "CopyObject": (),
     "DeleteObject": (),
@@ -126,6 +128,7 @@ _PROMISES: Final = {
     "x-amz-object-lock-retain-until-date": "object lock",
     "x-amz-object-lock-legal-hold": "object lock",
     "x-amz-tagging": "object tagging",
+    "x-amz-website-redirect-location": "redirects of websites",
     "x-amz-write-offset-bytes": "appending to objects",
     "x-amz-if-match-size": "deleting on conditions",
     "x-amz-if-match-last-modified-time": "deleting on conditions",

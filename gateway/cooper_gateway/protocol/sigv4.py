@@ -50,6 +50,7 @@ _SCOPE: Final = re.compile(_CREDENTIAL)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
+_OF_SESSION: Final = "x-amz-security-token"
 _QUERY_SIGNATURE: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
 _QUERY_REQUIRED: Final = (*_QUERY_SIGNATURE, "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders")
 
@@ -103,6 +104,8 @@ def parse_claim(request: Request, now: float, region: str | None = None) -> Clai
         if "AWSAccessKeyId" in query:
             raise S3Error("InvalidRequest", _PRESIGN_WITH_SIGV4)
         return None
+    if _OF_SESSION in request.headers:
+        raise S3Error("InvalidToken")
     if in_query or "AWSAccessKeyId" in query:
         raise S3Error(
             "InvalidArgument", "Only one way of signing is allowed: the Authorization header or the query, not both."
@@ -166,6 +169,8 @@ def _header_claim(request: Request, authorization: str, now: float, region: str 
 def _query_claim(request: Request, now: float, region: str | None) -> Claim:
     code = "AuthorizationQueryParametersError"
     query = request.query
+    if "X-Amz-Security-Token" in query or _OF_SESSION in request.headers:
+        raise S3Error("InvalidToken")
     missing = [name for name in _QUERY_REQUIRED if name not in query]
     if missing:
         raise S3Error(code, f"A presigned request also needs the query parameters {', '.join(missing)}.")

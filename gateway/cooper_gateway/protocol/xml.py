@@ -39,6 +39,7 @@ class DeleteRequest:
 
     names: list[bytes]  # in the client's order; repeated ones stay
     quiet: bool = False
+    etags: dict[bytes, str] = field(default_factory=dict[bytes, str])  # what an object must have to be deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +138,18 @@ class _Reader:
         self._text.clear()
 
 
-#: Elements of Delete/Object that make a deletion conditional.
-_CONDITIONS: Final = frozenset({"ETag", "LastModifiedTime", "Size"})
+#: Elements of Delete/Object that make a deletion conditional, and that only directory buckets have.
+_CONDITIONS: Final = frozenset({"LastModifiedTime", "Size"})
 
 
 def read_delete(body: bytes) -> DeleteRequest:
     """Read the body of DeleteObjects. Raises S3Error MalformedXML, NotImplemented, KeyTooLongError."""
-    reader = _Reader("Delete", {"Quiet"}, "Object", {"Key", "VersionId"} | _CONDITIONS, MAX_DELETES)
+    reader = _Reader("Delete", {"Quiet"}, "Object", {"Key", "VersionId", "ETag"} | _CONDITIONS, MAX_DELETES)
     reader.read(body)
     if not reader.rows:
         raise S3Error("MalformedXML", f"Delete must name 1 to {MAX_DELETES} objects, this names none.")
     names: list[bytes] = []
+    etags: dict[bytes, str] = {}
     for row in reader.rows:
         conditions = row.keys() & _CONDITIONS
         if conditions:
@@ -156,8 +158,14 @@ def read_delete(body: bytes) -> DeleteRequest:
             raise S3Error("NotImplemented", "There are no object versions here; leave out VersionId.")
         if not row.get("Key"):
             raise S3Error("MalformedXML", "Every Delete/Object needs a Key.")
-        names.append(check_name(row["Key"].encode()))
-    return DeleteRequest(names, reader.leaves.get("Quiet", "").strip().lower() == "true")
+        name = check_name(row["Key"].encode())
+        if "ETag" in row:
+            etag = row["ETag"].strip().strip('"')
+            if not etag or etags.setdefault(name, etag) != etag:
+                raise S3Error("MalformedXML", "The ETag of a Delete/Object is empty, or the object is named with two.")
+            etags[name] = etag
+        names.append(name)
+    return DeleteRequest(names, reader.leaves.get("Quiet", "").strip().lower() == "true", etags)
 
 
 _PART_CHECKSUMS: Final = {f"Checksum{name}": name for name in ALGORITHMS}

@@ -6,7 +6,15 @@ from typing import Any, Final
 from cooper_gateway.storage import entries
 from cooper_gateway.storage.batch import Batch
 from cooper_gateway.storage.entries import BucketRow, Header, State
-from cooper_gateway.storage.port import BucketClosed, BucketNotEmpty, NoSuchName, NoSuchUpload, Refused, StoreFailed
+from cooper_gateway.storage.port import (
+    BucketClosed,
+    BucketNotEmpty,
+    ConditionFailed,
+    NoSuchName,
+    NoSuchUpload,
+    Refused,
+    StoreFailed,
+)
 from cooper_gateway.storage.wire import (
     Abort,
     Close,
@@ -71,14 +79,17 @@ def replace(batch: Batch, request: Replace) -> None:
 
 
 def delete(batch: Batch, request: Delete) -> None:
-    """Delete the names that exist."""
+    """Delete the names that exist. Conditions hold for each of them, or nothing is deleted."""
     batch.check_guard(request.guard, request.data_id, *request.names)
     if batch.any_row(request.data_id) is None:
+        if request.conditions.if_match is not None:
+            raise ConditionFailed
         return
     row = batch.row(request.data_id)
     found: dict[bytes, Header] = {}
     for name in request.names:
         value = batch.get_name(row.objects_root, name)
+        batch.check_conditions(request.data_id, name, value, request.conditions)
         if value is not None:
             found[name] = entries.unpack(value)
     for name, header in found.items():

@@ -22,6 +22,7 @@ from cooper_gateway.storage.open_files import OpenFiles
 from cooper_gateway.storage.open_object import StoredObject
 from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.port import (
+    NO_CONDITIONS,
     Attributes,
     BucketClosed,
     BucketRef,
@@ -153,9 +154,11 @@ class EmbeddedStore:
 
         return await _repeated(attempt)
 
-    async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
+    async def delete(
+        self, bucket: BucketRef, names: Sequence[bytes], guard: Guard, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
         """Delete what is there of `names`, in one commit."""
-        await self._client.ask(wire.Delete(0, bucket.data_id, list(names), guard))
+        await self._client.ask(wire.Delete(0, bucket.data_id, list(names), guard, conditions))
 
     async def create_upload(self, bucket: BucketRef, upload: UploadInfo, guard: Guard) -> str:
         """Begin a multipart upload."""

@@ -7,6 +7,7 @@ bound to as associated data.
 import os
 import struct
 import time
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -80,6 +81,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
     size: int
     segment_id: bytes
     directory_id: bytes  # NO_DIRECTORY: inline
+    checksum: Checksum | None = None
 
 
 class BucketRow(msgspec.Struct, array_like=True):
@@ -204,9 +206,13 @@ def open_result(sealer: BucketSealer, key: bytes, value: bytes | memoryview) -> 
     return _result(sealer.open_record(_after_format(value), b"c" + key))
 
 
-def object_info(header: Header, record: ObjectRecord, part_sizes: tuple[int, ...] = ()) -> ObjectInfo:
-    """An object as the port tells it."""
-    return ObjectInfo(header.size, header.modified, record.etag, record.attributes, record.checksum, part_sizes)
+def object_info(header: Header, record: ObjectRecord, pieces: Sequence[Piece] = ()) -> ObjectInfo:
+    """An object as the port tells it; `pieces` are those of one that is made of parts."""
+    if not pieces:
+        return ObjectInfo(header.size, header.modified, record.etag, record.attributes, record.checksum)
+    sizes = tuple(piece.size for piece in pieces)
+    checksums = tuple(piece.checksum for piece in pieces)
+    return ObjectInfo(header.size, header.modified, record.etag, record.attributes, record.checksum, sizes, checksums)
 
 
 def _after_format(value: bytes | memoryview) -> bytes | memoryview:

@@ -43,12 +43,13 @@ def page_of_uploads(
     txn: lmdb.Transaction,
     index: Index,
     row: BucketRow,
+    sealer: BucketSealer,
     prefix: bytes,
     delimiter: bytes,
     after: tuple[bytes, str],
     limit: int,
 ) -> UploadListing:
-    """Uploads after (name, upload id), in that order."""
+    """Uploads after (name, upload id), in that order. Raises ValueError where one is damaged."""
     found: list[UploadEntry] = []
     prefixes: list[bytes] = []
     last: tuple[bytes, str] | None = None
@@ -64,7 +65,10 @@ def page_of_uploads(
             last = (key, "")
         else:
             name, upload_id = key[: -entries.ID - 1], key[-entries.ID :].hex()
-            found.append(UploadEntry(name, upload_id, entries.upload_initiated(value)))
+            upload = entries.open_upload(sealer, key, value)
+            found.append(
+                UploadEntry(name, upload_id, upload.initiated, upload.checksum_algorithm, upload.checksum_kind)
+            )
             last = (name, upload_id)
     return UploadListing(found, prefixes, None)
 

@@ -22,6 +22,7 @@ from cooper_gateway.storage.memory_objects import (
     Upload,
 )
 from cooper_gateway.storage.port import (
+    NO_CONDITIONS,
     Attributes,
     BucketClosed,
     BucketNotEmpty,
@@ -59,6 +60,10 @@ COMPLETION_KEPT = 86_400_000
 
 def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _upload_entry(upload_id: str, upload: UploadInfo) -> UploadEntry:
+    return UploadEntry(upload.name, upload_id, upload.initiated, upload.checksum_algorithm, upload.checksum_kind)
 
 
 def _check_conditions(conditions: Conditions, stored: Stored | None) -> None:
@@ -204,9 +209,13 @@ class MemoryStore:
         state.set(name, Stored(info, stored.data))
         return info
 
-    async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
+    async def delete(
+        self, bucket: BucketRef, names: Sequence[bytes], guard: Guard, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
         """Delete what is there of `names`."""
         state = self._writable(bucket, guard, *names)
+        for name in names:
+            _check_conditions(conditions, state.objects.get(name))
         for name in names:
             state.remove(name)
 
@@ -275,7 +284,8 @@ class MemoryStore:
         _check_conditions(conditions, state.objects.get(name))
         sizes = tuple(part.size for part, _ in chosen)
         _check_quota(state, name, sum(sizes), guard, upload)
-        info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes)
+        checksums = tuple(part.checksum for part, _ in chosen)
+        info = ObjectInfo(sum(sizes), self._clock(), etag, upload.info.attributes, checksum, sizes, checksums)
         state.set(name, Stored(info, b"".join(data for _, data in chosen)))
         del state.uploads[upload_id]
         state.completed[upload_id] = Completed(name, tuple(parts), info, info.modified)
@@ -304,7 +314,7 @@ class MemoryStore:
             if not page or page[-1] != item:
                 page.append(item)
         resume = (page[limit - 1][0], page[limit - 1][1] or "") if 0 < limit < len(page) else None
-        entries = [UploadEntry(name, i, state.uploads[i].info.initiated) for name, i in page[:limit] if i is not None]
+        entries = [_upload_entry(i, state.uploads[i].info) for _, i in page[:limit] if i is not None]
         return UploadListing(entries, [name for name, i in page[:limit] if i is None], resume)
 
     async def usage(self, bucket: BucketRef) -> Usage:

@@ -142,7 +142,7 @@ class Uploads:
             await self._client.ask(request)
         except NoSuchUpload:
             return self._completed(bucket, key, asked)
-        return entries.object_info(header, record, sizes)
+        return entries.object_info(header, record, pieces)
 
     async def abort(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
         """Drop an upload. Raises NoSuchUpload."""
@@ -154,9 +154,13 @@ class Uploads:
         """Uploads in progress."""
         with self._index.read() as txn:
             row = self._row(txn, bucket)
-            if row is None:
+            if row is None or not row.uploads:
                 return UploadListing([], [], None)
-            return listing.page_of_uploads(txn, self._index, row, prefix, delimiter, after, limit)
+            sealer = self._keys.get(bucket.data_id)
+            try:
+                return listing.page_of_uploads(txn, self._index, row, sealer, prefix, delimiter, after, limit)
+            except ValueError as error:
+                raise Damaged(f"an upload of bucket {bucket.name}: {error}") from None
 
     def _row(self, txn: lmdb.Transaction, bucket: BucketRef) -> BucketRow | None:
         row = self._index.row(txn, bucket.data_id)
@@ -225,7 +229,7 @@ def _choose(stored: list[tuple[int, Header, PartRecord]], parts: Sequence[tuple[
         header, record = known.get(number, (None, None))
         if header is None or record is None or record.etag != etag:
             raise InvalidPart(f"part {number}")
-        pieces.append(Piece(number, header.size, header.segment_id, header.directory_id))
+        pieces.append(Piece(number, header.size, header.segment_id, header.directory_id, record.checksum))
     if not pieces:
         raise InvalidPart("no parts")
     # S3 User Guide, multipart upload limits: "5 MiB to 5 GiB. There is no minimum size limit on the last part".

@@ -97,6 +97,7 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     attributes: Attributes = Attributes()
     checksum: Checksum | None = None
     part_sizes: tuple[int, ...] = ()  # empty unless made by a multipart upload
+    part_checksums: tuple[Checksum | None, ...] = ()  # as many as there are sizes, or none: not kept in earlier times
 
 
 class ListEntry(msgspec.Struct, frozen=True):
@@ -123,6 +124,8 @@ class UploadEntry(msgspec.Struct, frozen=True):
     name: bytes
     upload_id: str
     initiated: int
+    checksum_algorithm: str | None = None
+    checksum_kind: Literal["FULL_OBJECT", "COMPOSITE"] = "COMPOSITE"
 
 
 class UploadListing(msgspec.Struct, frozen=True):
@@ -158,6 +161,9 @@ class Conditions(msgspec.Struct, frozen=True, array_like=True):
 
     if_match: str | None = None
     if_none_match: str | None = None  # S3 knows only `*` on writes
+
+
+NO_CONDITIONS: Final = Conditions()
 
 
 class Quota(msgspec.Struct, frozen=True, array_like=True):
@@ -306,8 +312,13 @@ class Store(Protocol):
         """Give an object new attributes and a new modification time without rewriting its bytes (copy onto itself)."""
         ...
 
-    async def delete(self, bucket: BucketRef, names: Sequence[bytes], guard: Guard) -> None:
-        """Delete, idempotently, in one commit."""
+    async def delete(
+        self, bucket: BucketRef, names: Sequence[bytes], guard: Guard, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Delete, idempotently, in one commit. With conditions, which hold for each name: all of them or none.
+
+        Raises ConditionFailed, also where there is no object.
+        """
         ...
 
     async def create_upload(self, bucket: BucketRef, upload: UploadInfo, guard: Guard) -> str:
@@ -351,7 +362,8 @@ class Store(Protocol):
     ) -> ObjectInfo:
         """Make the object of the parts named (number, ETag), in order; other parts are dropped. No bytes are rewritten.
 
-        Idempotent: repeated within a day it returns the same answer. Raises InvalidPart, EntityTooSmall, NoSuchUpload.
+        Idempotent: repeated within a day it returns the same answer, checksums of parts aside. Raises InvalidPart,
+        EntityTooSmall, NoSuchUpload.
         """
         ...
 

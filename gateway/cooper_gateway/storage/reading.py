@@ -140,8 +140,7 @@ class Reader:
                 return found, entries.object_info(header, found.record), [source]
             pieces = self._pieces(txn, bucket, name, found)
             sources = [self._source(txn, bucket, name, found.sealer, piece) for piece in pieces]
-        sizes = tuple(piece.size for piece in pieces)
-        return found, entries.object_info(header, found.record, sizes), sources
+        return found, entries.object_info(header, found.record, pieces), sources
 
     def _source(
         self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, sealer: BucketSealer, piece: Piece
@@ -153,10 +152,8 @@ class Reader:
         return Source(piece.size, piece.segment_id, data=data)
 
     def _info(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, found: Found) -> ObjectInfo:
-        sizes: tuple[int, ...] = ()
-        if found.header.kind == Kind.MULTI:
-            sizes = tuple(piece.size for piece in self._pieces(txn, bucket, name, found))
-        return entries.object_info(found.header, found.record, sizes)
+        pieces = self._pieces(txn, bucket, name, found) if found.header.kind == Kind.MULTI else ()
+        return entries.object_info(found.header, found.record, pieces)
 
     def _pieces(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, found: Found) -> list[Piece]:
         value: Value = txn.get(found.header.segment_id, db=self._index.bodies) or b""

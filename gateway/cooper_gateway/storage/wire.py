@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from cooper_gateway.storage.port import Conditions, Guard
+from cooper_gateway.storage.port import NO_CONDITIONS, Conditions, Guard
 
 #: Bytes of the largest packet. Linux' default limit for a socket's buffer is 212,992.
 PACKET: Final = 96 * 1024
@@ -49,10 +49,11 @@ class Replace(_Request, tag=3):
 
 
 class Delete(_Request, tag=4):
-    """Delete names, those that exist."""
+    """Delete names, those that exist; none where the conditions do not hold for one."""
 
     names: list[bytes]
     guard: Guard
+    conditions: Conditions = NO_CONDITIONS
 
 
 class CreateUpload(_Request, tag=5):

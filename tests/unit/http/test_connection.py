@@ -48,7 +48,7 @@ async def sent_until_it_waits(writer: asyncio.StreamWriter, seconds: float) -> i
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -105,7 +105,7 @@ def test_requests_that_wait_for_a_reader_are_bounded(loop: str) -> None:
         _, writer = await rig.connect(receive_buffer=4096)
         assert await sent_until_it_waits(writer, 2) < 32 << 20, "everything was taken in"
         (connection,) = rig.held()
-        assert connection.write_paused
+        await eventually(lambda: connection.write_paused)  # a slow machine has not answered so much by then
         assert len(connection._input) <= DEFAULT_LIMITS.pipelined_bytes + (512 << 10)
         writer.transport.abort()
 

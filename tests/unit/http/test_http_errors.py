@@ -4,8 +4,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cooper_gateway.http.errors import STORE_CODES, error_response, is_fault, to_s3_error
+from cooper_gateway.http.errors import STORE_CODES, error_response, is_fault, subject, to_s3_error
 from cooper_gateway.protocol.errors import CODES, S3Error
+from cooper_gateway.protocol.messages import Request
 from cooper_gateway.storage import port
 from cooper_gateway.storage.port import NoSuchName, Overloaded, Refused, StoreError, StoreFailed, StoreFull
 
@@ -80,3 +81,23 @@ def test_what_passes_says_when_to_try_again(code: str, header: bool) -> None:
 def test_headers_of_the_error_are_kept() -> None:
     response = error_response(S3Error("InvalidRange", Content_Range="bytes */5"), "/", "1", "1")
     assert (response.status, response.headers["Content-Range"]) == (416, "bytes */5")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (S3Error("NoSuchKey"), {"Key": "a<b"}),
+        (S3Error("NoSuchKey", None, {"Key": "the source"}), {"Key": "the source"}),
+        (S3Error("NoSuchBucket"), {"BucketName": "photos"}),
+        (S3Error("NoSuchUpload"), {"UploadId": "u&1"}),
+        (S3Error("PreconditionFailed", None, {"Condition": "If-Match"}), {"Condition": "If-Match"}),
+        (S3Error("AccessDenied"), {}),
+    ],
+)
+def test_an_error_names_what_it_is_about(error: S3Error, told: dict[str, str]) -> None:
+    request = Request("GET", b"/photos/a%3Cb", b"", {}, "photos", b"a<b", {"uploadId": "u&1"})
+    response = error_response(error, "/photos/a%3Cb", "id", "host", subject(error, request))
+    assert isinstance(response.body, bytes)
+    found = {each.tag: each.text for each in ElementTree.fromstring(response.body)}
+    usual = {"Code", "Message", "Resource", "RequestId", "HostId"}
+    assert {name: text for name, text in found.items() if name not in usual} == told

@@ -27,13 +27,61 @@ async def test_delete_is_204_whether_or_not_it_was_there():
         await rig.get("a")
 
 
-async def test_a_conditional_delete_is_refused_and_deletes_nothing():
+@pytest.mark.parametrize(
+    ("name", "headers", "code"),
+    [
+        ("a", {"if-match": '"x"'}, "PreconditionFailed"),
+        ("a", {"if-none-match": "*"}, "NotImplemented"),
+        ("missing", {"if-match": "*"}, "NoSuchKey"),
+        ("missing", {"if-match": '"x"'}, "NoSuchKey"),
+    ],
+)
+async def test_a_conditional_delete_that_does_not_hold_deletes_nothing(name: str, headers: dict[str, str], code: str):
     rig = Rig()
     await rig.put("a", b"1")
     with pytest.raises(S3Error) as caught:
-        await rig.do("DeleteObject", "a", headers={"if-match": '"x"'})
-    assert caught.value.code == "NotImplemented"
+        await rig.do("DeleteObject", name, headers=headers)
+    assert caught.value.code == code
     assert await content(await rig.get("a")) == b"1"
+
+
+@pytest.mark.parametrize("wanted", ["*", '"c4ca4238a0b923820dcc509a6f75849b"', "c4ca4238a0b923820dcc509a6f75849b"])
+async def test_a_conditional_delete_that_holds(wanted: str):
+    rig = Rig()
+    await rig.put("a", b"1")
+    assert (await rig.do("DeleteObject", "a", headers={"if-match": wanted})).status == 204
+    with pytest.raises(NoSuchName):
+        await rig.get("a")
+
+
+async def test_no_etag_is_guessed_by_a_key_that_may_not_read():
+    rig = Rig()
+    await rig.put("a", b"1")
+    grant = Grant(PHOTOS.name, PHOTOS.data_id, (DELETE_OBJECT,))
+    deleter = Rig(rig.store, rig.directory, KeyHolder(msgspec.structs.replace(key_for(), grants=(grant,))))
+    with pytest.raises(S3Error) as caught:
+        await deleter.do("DeleteObject", "a", headers={"if-match": '"x"'})
+    assert caught.value.code == "AccessDenied"
+    batch = await deleter.do("DeleteObjects", None, b"<Delete><Object><Key>a</Key><ETag>x</ETag></Object></Delete>")
+    assert elements(batch, "Code") == ["AccessDenied"]
+    assert (await deleter.do("DeleteObject", "a", headers={"if-match": "*"})).status == 204
+
+
+async def test_of_many_each_is_deleted_if_it_has_the_etag_that_is_named():
+    rig = Rig()
+    for name in ("a", "b", "c"):
+        await rig.put(name, b"1")
+    rows = "".join(
+        f"<Object><Key>{name}</Key>{f'<ETag>{etag}</ETag>' if etag else ''}</Object>"
+        for name, etag in (("a", "c4ca4238a0b923820dcc509a6f75849b"), ("b", "other"), ("c", ""), ("none", "x"))
+    )
+    response = await rig.do("DeleteObjects", None, f"<Delete>{rows}</Delete>".encode())
+    assert elements(response, "Deleted") == ["<Key>a</Key>", "<Key>c</Key>"]
+    assert [error.partition("<Message>")[0] for error in elements(response, "Error")] == [
+        "<Key>b</Key><Code>PreconditionFailed</Code>",
+        "<Key>none</Key><Code>NoSuchKey</Code>",
+    ]
+    assert elements(await rig.do("ListObjectsV2"), "Key") == ["b"]
 
 
 @pytest.mark.parametrize("quiet", [False, True])

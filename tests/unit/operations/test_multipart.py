@@ -9,7 +9,6 @@ from cooper_gateway.operations.registry import HANDLERS
 from cooper_gateway.protocol.checksums import ALGORITHMS
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import (
-    ConditionFailed,
     EntityTooSmall,
     InvalidPart,
     NoSuchName,
@@ -189,11 +188,13 @@ async def test_conditions_are_decided_at_the_completion():
     rig = Rig()
     upload_id = await upload(rig)
     await rig.put("big", b"other")
-    with pytest.raises(ConditionFailed):
+    with pytest.raises(S3Error) as caught:
         await complete(rig, upload_id, if_none_match="*")
+    assert (caught.value.code, caught.value.details) == ("PreconditionFailed", {"Condition": "If-None-Match"})
     await rig.do("DeleteObject", "big")
-    with pytest.raises(NoSuchName):
+    with pytest.raises(S3Error) as caught:
         await complete(rig, upload_id, if_match="*")
+    assert caught.value.code == "NoSuchKey"
     await complete(rig, upload_id, if_none_match="*")
 
 
@@ -348,3 +349,34 @@ async def test_uploads_in_pages(limit):
         assert rolled == [f"<Prefix>{prefix}</Prefix>" for prefix in prefixes]
     only = await rig.do("ListMultipartUploads", query={"key-marker": "a", "prefix": ""})
     assert elements(only, "Key") == ["b/1", "b/1", "b/2", "c"]
+
+
+async def test_a_completion_names_the_checksums_that_its_parts_have_and_no_others():
+    rig = Rig()
+    upload_id = await upload(rig, x_amz_checksum_algorithm="CRC32")
+    right = digest("CRC32", PARTS[0])
+    for extra in (f"<ChecksumCRC32>{digest('CRC32', b'x')}</ChecksumCRC32>", "<ChecksumSHA1>eA==</ChecksumSHA1>"):
+        with pytest.raises(InvalidPart):
+            await complete(rig, upload_id, document((1, ETAGS[0]), extra=extra))
+    await complete(rig, upload_id, document((1, ETAGS[0]), extra=f"<ChecksumCRC32>{right}</ChecksumCRC32>"))
+
+
+async def test_a_completion_is_compared_with_its_content_md5():
+    rig = Rig()
+    upload_id = await upload(rig)
+    with pytest.raises(S3Error) as caught:
+        await complete(rig, upload_id, content_md5=base64.b64encode(hashlib.md5(b"other").digest()).decode())
+    assert caught.value.code == "BadDigest"
+    await complete(rig, upload_id, content_md5=base64.b64encode(hashlib.md5(ALL).digest()).decode())
+
+
+async def test_an_upload_that_is_none_is_told_before_the_etags_are_looked_at():
+    with pytest.raises(NoSuchUpload):
+        await complete(Rig(), "0" * 32, document((1, "no-md5")))
+
+
+async def test_a_listing_of_uploads_tells_how_they_are_checked():
+    rig = Rig()
+    await create(rig, x_amz_checksum_algorithm="CRC32C", x_amz_checksum_type="FULL_OBJECT")
+    listing = await rig.do("ListMultipartUploads")
+    assert (element(listing, "ChecksumAlgorithm"), element(listing, "ChecksumType")) == ("CRC32C", "FULL_OBJECT")

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterator
 
+import msgspec
 import pytest
 
 from cooper_gateway.storage.embedded import EmbeddedStore
@@ -226,6 +227,21 @@ async def test_conditions_are_decided_by_what_is_there(
     with pytest.raises(ConditionFailed):
         await put(store, bucket, b"name", b"new", conditions)
     assert (await store.usage(bucket)).objects == exists
+
+
+async def test_a_conditional_delete_deletes_all_or_nothing(store: Store, bucket: BucketRef) -> None:
+    with pytest.raises(ConditionFailed):  # before the bucket was ever written to
+        await store.delete(bucket, [b"a"], GUARD, Conditions(if_match="*"))
+    await put(store, bucket, b"a", b"1")
+    await put(store, bucket, b"b", b"2")
+    etag = (await store.open(bucket, b"a")).info.etag
+    for names, wanted in (([b"a"], "other"), ([b"missing"], "*"), ([b"a", b"missing"], "*"), ([b"a", b"b"], etag)):
+        with pytest.raises(ConditionFailed):
+            await store.delete(bucket, names, GUARD, Conditions(if_match=wanted))
+        assert (await store.usage(bucket)).objects == 2
+    await store.delete(bucket, [b"a"], GUARD, Conditions(if_match=etag))
+    await store.delete(bucket, [b"b"], GUARD, Conditions(if_match="*"))
+    assert await store.usage(bucket) == Usage(0, 0, 0, False)
 
 
 async def test_only_one_of_many_wins_a_race(store: Store, bucket: BucketRef) -> None:
@@ -456,6 +472,7 @@ async def test_a_multipart_upload_becomes_an_object(store: Store, bucket: Bucket
     whole = first + second + last
     assert (info.size, info.etag, info.attributes, info.checksum) == (len(whole), "etag-3", SOME, SUM)
     assert info.part_sizes == (PART, PART + 3, 7)
+    assert [each.algorithm for each in info.part_checksums if each is not None] == ["CRC32"] * 3
     assert await get(store, bucket, b"big") == whole
     assert await get(store, bucket, b"big", PART - 2, PART + 2) == whole[PART - 2 : PART + 2]
     assert await get(store, bucket, b"big", len(whole) - 9, len(whole)) == whole[-9:]
@@ -463,7 +480,7 @@ async def test_a_multipart_upload_becomes_an_object(store: Store, bucket: Bucket
     peeked = store.peek(bucket, b"big")
     assert peeked is None or peeked == (info, None)
     again = await store.complete_upload(bucket, b"big", upload_id, chosen, "etag-3", SUM, ALWAYS, GUARD)
-    assert again == info
+    assert again == msgspec.structs.replace(info, part_checksums=again.part_checksums)
     for name, parts in ((b"big", chosen[:1]), (b"other", chosen)):
         with pytest.raises(NoSuchUpload):
             await store.complete_upload(bucket, name, upload_id, parts, "etag-3", SUM, ALWAYS, GUARD)
