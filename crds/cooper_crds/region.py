@@ -42,14 +42,12 @@ NO_SUFFIX_BELOW: Final = (
 
 
 def _endpoint_below(name: str) -> str:
-    """In CEL: whether an endpoint lies below virtualHosts."""
-    at, host, domain = (
-        f"self.endpoints.{name}",
-        f"url(self.endpoints.{name}).getHostname()",
-        "self.features.virtualHosts",
-    )
-    ends = f"({host}.lowerAscii().endsWith('.' + {domain}) || {host}.lowerAscii().endsWith('.' + {domain} + '.'))"
-    return f"(has({at}) && isURL({at}) && {ends})"
+    """In CEL: whether an endpoint lies below virtualHosts. An endpoint is a scheme, a host and perhaps a port, and what
+    a host ends with stands before a colon. (Of what url() gives an API server does not know how long it can be, and
+    takes no rule that might cost as much.)"""
+    at, domain = f"self.endpoints.{name}", "self.features.virtualHosts"
+    ends = (f"({at}.lowerAscii() + ':').contains('.' + {domain} + '{end}')" for end in (":", ".:"))
+    return f"(has({at}) && ({' || '.join(ends)}))"
 
 
 _WITHOUT_VIRTUAL_HOSTS: Final = "!has(self.features) || !has(self.features.virtualHosts) || "
