@@ -336,6 +336,8 @@ RoundedSize = Annotated[
 ]
 #: How many. To an API server 2.0 is the same number as 2.
 Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+#: How many a second, at most.
+PerSecond = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)]
 #: Seconds; written as a duration.
 Duration = Annotated[
     float,

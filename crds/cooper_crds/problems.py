@@ -145,6 +145,7 @@ _REASONS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "too_short": _must("have at least {min_length} items"),
     "too_long": _must("have at most {max_length} items"),
     "greater_than_equal": _must("be at least {ge}"),
+    "less_than_equal": _must("be at most {le}"),
     "invalid_key": lambda _: "field names must be strings",
 }
 

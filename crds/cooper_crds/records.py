@@ -121,6 +121,13 @@ class DomainRecord(
     version: int = RECORD_VERSION
 
 
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What each key may do in a second, at each replica. None: as much as it likes."""
+
+    requests: int | None = None
+    bytes: int | None = None  # of bodies, in both directions
+
+
 class RegionRecord(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag="region", tag_field="kind"
 ):
@@ -133,6 +140,7 @@ class RegionRecord(
     virtual_hosts: str = ""  # domain below which each bucket has a host name; empty: there is none
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
+    rates: Rates | None = None  # None: there are none
     max_record_age: float = 86400.0  # seconds
     trusted_proxies: tuple[str, ...] = ()  # CIDRs of those that are believed about where a request comes from
     longer_age_until: float = 0.0  # Unix seconds: who has not read this record may go by a longer age until then

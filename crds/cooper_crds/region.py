@@ -17,6 +17,7 @@ from cooper_crds.fields import (
     EachOnce,
     Endpoint,
     NamespaceName,
+    PerSecond,
     PortName,
     RegionTag,
     ServiceName,
@@ -30,6 +31,8 @@ from cooper_crds.patterns import WORDS
 MIN_RECORD_AGE: Final = 30.0
 MAX_RECORD_AGE: Final = 720 * 3600.0
 MAX_METADATA_SIZE: Final = 8 << 10
+#: Most bytes a second that a key can be limited to.
+MAX_BYTES_PER_SECOND: Final = 1 << 50
 _TEMPLATE: Final = r"^([a-z0-9.-]|\{name\}|\{namespace\})+$"
 _NO_TEMPLATE: Final = "must consist of lowercase letters, digits, hyphens, periods, {name} and {namespace}"
 #: What is said of a Region whose own names, or those that it lets Buckets have, would be its buckets'.
@@ -153,6 +156,24 @@ class Limits(Model):
             json_schema_extra={"default": "2Ki"},
         ),
     ] = 2 << 10
+    requests_per_second: Annotated[
+        PerSecond | None,
+        Field(
+            description="How many requests a second each access key may make of each replica of the gateway; those of "
+            "one second at once. What is more is answered with 503 SlowDown and Retry-After. Requests without a key, "
+            "and those that are refused, do not count. Default: no limit."
+        ),
+    ] = None
+    bytes_per_second: Annotated[
+        ByteSize | None,
+        size_between(1, MAX_BYTES_PER_SECOND),
+        Field(
+            description="How many bytes of bodies a second, sent and received, each access key may move through each "
+            "replica of the gateway, as a quantity such as 50Mi. What has begun is never cut or slowed; what it was "
+            "more than allowed has to pass before the key's next request is taken, with 503 SlowDown and Retry-After "
+            "until then. Default: no limit."
+        ),
+    ] = None
 
 
 class Adoption(Model):

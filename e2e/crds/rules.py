@@ -178,6 +178,9 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
         [_region("b.c", ["c", "ab.c", "b.c.d"]), _region("b.c"), _region(None, ["b.c", "a.b.c"])],
     ),
     ("Region", "spec.limits.maxObjectSize", "must be from 1 to 5Ti"): _SIZE,
+    ("Region", "spec.limits.bytesPerSecond", "must be from 1 to 1Pi"): Values(
+        [0, -1, (1 << 50) + 1, "0", "1.1Pi", "1025Ti", "9" * 19], [1, 1 << 50, "0.5", "1Pi", "1024Ti", "50Mi", "1k"]
+    ),
     ("Region", "spec.limits.maxMetadataSize", "must be from 0 to 8Ki"): Values(
         [-1, 8193, "8193", "8192.5", "9Ki", "8.1Ki", "1Pi"], [0, 8192, "0", "0.5", "8192", "8Ki", "8k"]
     ),

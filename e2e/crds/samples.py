@@ -50,7 +50,12 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "caBundle": CERTIFICATE,
             "service": {"name": "gateway", "port": "http", "scheme": "https"},
             "features": {"listObjectsV1": False, "matchRegion": True, "virtualHosts": "s3.example.net"},
-            "limits": {"maxObjectSize": "5Gi", "maxMetadataSize": "4Ki"},
+            "limits": {
+                "maxObjectSize": "5Gi",
+                "maxMetadataSize": "4Ki",
+                "requestsPerSecond": 100,
+                "bytesPerSecond": "50Mi",
+            },
             "adoptions": [{"bucketName": "my-photos", "namespace": "films"}],
             "domainSuffixes": [{"suffix": "example.com", "namespaces": ["films"]}],
             "trustedProxies": ["10.0.0.0/8", "2001:db8::/32"],

@@ -160,8 +160,12 @@ def test_the_domain_comes_and_goes_with_the_regions_settings(tmp_path: Path) -> 
             request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
             return lambda: rig.raw(request).rpartition(b"\r\n\r\n")[2]
 
+        def claims() -> list[str]:
+            return [each.name for each in (rig.data / "state" / "records").glob("domain-*")]
+
         rig.wait_condition("Bucket", "films", "DomainsReady")
         eventually("its own domain", lambda: says(own)() == b"films")
+        assert claims() == [f"domain-{own}.json"]
         assert b"InvalidBucketName" in says(f"shown.{DOMAIN}")()
 
         # All names below the domain are buckets' now: that of `films` too, and none is a Bucket's own any more.
@@ -172,7 +176,7 @@ def test_the_domain_comes_and_goes_with_the_regions_settings(tmp_path: Path) -> 
         refused = rig.wait_condition("Bucket", "films", "DomainsReady", status="False", reason="DomainNotAllowed")
         assert "of the gateways themselves" in refused["message"]
         assert says(own)() == b"films"
-        assert not list((rig.data / "records").glob("domain-*"))
+        assert claims() == []
 
         # Hosts mean nothing again, and the name is the Bucket's own once more.
         apply(rig, domain=None, **open_to_all)

@@ -28,6 +28,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 class TinyCall:
     request: Request
     body: Body
+    spending: None = None
 
 
 @dataclass

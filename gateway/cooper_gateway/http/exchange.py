@@ -169,6 +169,8 @@ class Exchange:
         keep_alive = self._may_keep_alive()
         try:
             left = content_length(response)
+            if self._call is not None and self._call.spending is not None:
+                self._call.spending.announce(left)
             wire.write(self._render(response, keep_alive))
             self._status = response.status
             self.streaming = True
@@ -216,6 +218,8 @@ class Exchange:
         received = 0 if self._raw is None else self._raw.received
         seconds = time.perf_counter() - self._begun
         request = self._request
+        if self._call is not None and self._call.spending is not None:
+            self._call.spending.settle(received + self._sent)
         self._context.pipeline.observe(
             Finished(
                 request, self._request_id, self._status, self._error_code, seconds, received, self._sent, request.peer

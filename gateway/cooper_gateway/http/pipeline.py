@@ -1,9 +1,11 @@
 """The one way from a framed request to an answer: every operation and every form of authentication goes through here.
 
-    host and target → records fresh enough → route → signature → key → authorise → limits from the headers → handler
+    host and target → records fresh enough → route → signature → key → authorise → limits from the headers
+        → what the key may spend → handler
 
-The signature is verified before anything about the key's or the bucket's state is told; the limits are checked before
-a byte of the body is asked for. What is raised on the way becomes an S3 error in `explain`.
+The signature is verified before anything about the key's or the bucket's state is told, and nobody but its holder
+spends what a key may. The limits are checked before a byte of the body is asked for. What is raised on the way becomes
+an S3 error in `explain`.
 """
 
 import logging
@@ -39,6 +41,7 @@ from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
 from cooper_gateway.http.errors import is_fault, to_s3_error
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.signing_keys import SigningKeys
+from cooper_gateway.http.spending import Tolls
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import check_declared
 from cooper_gateway.operations.markup import OWNER_ID
@@ -83,6 +86,7 @@ class Pipeline:
         *,
         clock: Callable[[], float] = time.time,
         observers: Sequence[Observer] = (),
+        tolls: Tolls | None = None,
     ) -> None:
         """`directory_source` returns the records as they are at the instant of the call; `clock` is Unix seconds."""
         self._directory_source = directory_source
@@ -90,6 +94,7 @@ class Pipeline:
         self._clock = clock
         self._observers = tuple(observers)
         self._signing_keys = SigningKeys()
+        self._tolls = tolls or Tolls()
 
     def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call:
         """Everything that the head alone decides; nothing of the body was read. Raises S3Error.
@@ -130,6 +135,10 @@ class Pipeline:
             if request.headers.get(_ENCRYPTION, _OURS) != _OURS:
                 raise S3Error("NotImplemented", f"Objects are encrypted with Cooper's keys: {_ENCRYPTION} is {_OURS}.")
             check_declared(call)
+        if region.rates is not None and isinstance(principal, KeyHolder):
+            call.spending = self._tolls.admit(request, principal, region.rates, directory)
+            if call.spending is not None and body.size:
+                call.spending.announce(body.size)
         return call
 
     def preflight(self, request: Request) -> Response:

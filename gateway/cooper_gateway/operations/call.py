@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 from uuid import UUID
 
 from cooper_crds.records import BucketRecord, RegionRecord
@@ -13,6 +14,18 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.routes import Route
 from cooper_gateway.storage.port import NO_QUOTA, BucketRef, Guard, Quota, Store
+
+
+class Spending(Protocol):
+    """Counts the bytes of a request."""
+
+    def announce(self, count: int) -> None:
+        """So many bytes are about to move."""
+        ...
+
+    def settle(self, moved: int) -> None:
+        """So many bytes have moved, and no more will."""
+        ...
 
 
 @lru_cache(maxsize=4096)
@@ -35,6 +48,7 @@ class Call:
     body: Body
     request_id: str
     now: float  # Unix seconds
+    spending: Spending | None = None  # where its bytes are counted for its key
 
     @property
     def record(self) -> BucketRecord:

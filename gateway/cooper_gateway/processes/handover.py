@@ -23,6 +23,7 @@ class Handover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int = 1  # how many workers there are
     listener: int = -1  # number of the inherited listening socket
     access_log: int = -1  # number of the inherited descriptor that the access log goes to; -1: there is none
+    meters: int = -1  # number of the inherited descriptor of the memory that workers share; -1: there is none
 
     def __repr__(self) -> str:  # the boot key must not get into a traceback
         return f"Handover({self.name})"

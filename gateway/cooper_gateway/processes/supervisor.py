@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from cooper_gateway.access.meters import room
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.http.certificate import CertificateError, ServingCertificate
 from cooper_gateway.processes import health
@@ -134,15 +135,15 @@ class Supervisor:
 
     def _make_keepers(self, lock: StoreLock, sockets: Sequence[socket.socket]) -> list[Keeper]:
         boot_key = os.urandom(32)
-        log = self._access_log()
+        log, meters = self._access_log(), self._meters(len(sockets))
         held = lock.fileno()  # a child that outlives its supervisor, by however little, keeps the folder locked
         return [
             Keeper(Handover("committer", self._config, boot_key), [held]),
             Keeper(Handover("watcher", self._config, boot_key), [held]),
             *(
                 Keeper(
-                    Handover("worker", self._config, boot_key, index, len(sockets), listener.fileno(), log),
-                    [held, listener.fileno(), *([] if log < 0 else [log])],
+                    Handover("worker", self._config, boot_key, index, len(sockets), listener.fileno(), log, meters),
+                    [held, listener.fileno(), meters, *([] if log < 0 else [log])],
                 )
                 for index, listener in enumerate(sockets, 1)
             ),
@@ -159,6 +160,14 @@ class Supervisor:
             return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise GatewayStartError(f"the access log {path} cannot be written: {error.strerror}") from None
+
+    def _meters(self, workers: int) -> int:
+        """The descriptor of the memory in which workers tell one another what keys have spent. It is none until it is
+        written to, lies on no file system that could be full, and outlives a worker."""
+        made = os.memfd_create("cooper meters")
+        self._stack.callback(os.close, made)
+        os.ftruncate(made, room(workers))
+        return made
 
     def _of(self, role: Role) -> list[Keeper]:
         return [keeper for keeper in self._keepers if keeper.role == role]

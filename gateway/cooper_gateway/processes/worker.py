@@ -15,6 +15,7 @@ from cooper_gateway.http.certificate import CertificateError, ServingCertificate
 from cooper_gateway.http.limits import DEFAULT_LIMITS
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.server import S3Server, serve
+from cooper_gateway.http.spending import Tolls
 from cooper_gateway.processes.access_log import AccessLog
 from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.descriptors import raise_limit, share
@@ -45,7 +46,7 @@ async def _serve(child: Child) -> None:
     store = EmbeddedStore(handover.config, child.keyring(), loop, shares.reading)
     log = None if handover.access_log < 0 else AccessLog(handover.access_log, handover.config.access_log_share)
     observers = [measurements.observe, *([] if log is None else [log.note])]
-    pipeline = Pipeline(records.refresh, store, observers=observers)
+    pipeline = Pipeline(records.refresh, store, observers=observers, tolls=Tolls(child.meters()))
     most = DEFAULT_LIMITS.connections if certificate is None else DEFAULT_LIMITS.tls_connections
     limits = replace(DEFAULT_LIMITS, connections=min(most, shares.connections))
     listener = socket.socket(fileno=handover.listener)

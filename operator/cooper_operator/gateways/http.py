@@ -11,13 +11,14 @@ from urllib.parse import quote
 
 import msgspec
 
+from cooper_crds.probes import PROBE, probe_mark
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
 from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
 from cooper_operator.gateways.probe import Probed, answers_again, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
-from cooper_operator.gateways.sign import query_string, sign
+from cooper_operator.gateways.sign import amz_date, query_string, sign
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 from cooper_operator.gateways.tls import tls_of
 from cooper_operator.gateways.verdicts import (
@@ -250,19 +251,27 @@ class HttpGateways:
 
         async def ask(connection: Connection, timeout: float) -> Response:
             if connection.host not in signed:
+                now = self._clock()
                 signed[connection.host] = sign(
                     method,
                     path,
                     query,
-                    {"host": connection.host, **headers},
+                    {"host": connection.host, **headers, **self._mark(key, now)},
                     access_key_id=key.access_key_id,
                     secret_key=key.secret_key,
                     region=region.tag,
-                    now=self._clock(),
+                    now=now,
                 )
             return await connection.request(method, target, signed[connection.host], timeout)
 
         return ask
+
+    def _mark(self, key: KeyRecord, now: float) -> dict[str, str]:
+        """What has gateways answer a question with somebody's key whatever that is used for."""
+        system_key = self._system_key()
+        if key.system or system_key is None:
+            return {}
+        return {PROBE: probe_mark(system_key, key.access_key_id, amz_date(now))}
 
     def _replicas_of(self, region: RegionRecord, roster: Roster) -> dict[Address, Replica]:
         """Connections to all replicas. One that is no longer listed, or is to be spoken to otherwise, is gone, and its

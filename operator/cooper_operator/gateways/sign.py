@@ -27,6 +27,11 @@ def _canonical_query(query: Mapping[str, str]) -> str:
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
+def amz_date(now: float) -> str:
+    """A time in Unix seconds as a signed request says it."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def sign(
     method: str,
     path: str,
@@ -43,7 +48,7 @@ def sign(
 
     `path` is already percent-encoded. `now` is Unix seconds. `payload` is the body's SHA-256 in hex.
     """
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = amz_date(now)
     date = stamp[:8]
     signed = dict(headers) | {"x-amz-content-sha256": payload, "x-amz-date": stamp}
     names = ";".join(sorted(signed))

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cooper_crds.names import region_record_name
-from cooper_crds.records import RegionRecord
-from cooper_crds.region import MAX_RECORD_AGE, Region, RegionStatus
+from cooper_crds.records import Rates, RegionRecord
+from cooper_crds.region import MAX_RECORD_AGE, Limits, Region, RegionStatus
 from cooper_crds.stored import StoredRecord
 from cooper_operator.plan import region_gateways
 from cooper_operator.plan.plan import Plan, Say, conditions, until_blocked
@@ -55,6 +55,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         virtual_hosts=spec.features.virtual_hosts or "",
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
+        rates=_rates(spec.limits),
         max_record_age=spec.max_record_age,
         trusted_proxies=tuple(spec.trusted_proxies or ()),
         service=spec.service.name or region.metadata.name,
@@ -62,6 +63,12 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         tls_name=tls_name,
         ca_bundle=spec.ca_bundle or "" if tls_name else "",
     )
+
+
+def _rates(limits: Limits) -> Rates | None:
+    if limits.requests_per_second is None and limits.bytes_per_second is None:
+        return None
+    return Rates(limits.requests_per_second, limits.bytes_per_second)
 
 
 def endpoint_of(region: Region, default_endpoint: str) -> str:

@@ -115,6 +115,12 @@ MISTAKES = [
         "must have at least 1 items",
     ),
     ("Region", {"domainSuffixes": [{"suffix": "a.b"}] * 2}, "spec.domainSuffixes", "names a.b more than once"),
+    ("Region", {"limits": {"requestsPerSecond": 0}}, "spec.limits.requestsPerSecond", "must be at least 1"),
+    ("Region", {"limits": {"requestsPerSecond": 1_000_001}}, "spec.limits.requestsPerSecond", "must be at most"),
+    ("Region", {"limits": {"requestsPerSecond": 0.5}}, "spec.limits.requestsPerSecond", "must be a whole number"),
+    ("Region", {"limits": {"requestsPerSecond": "10"}}, "spec.limits.requestsPerSecond", "must be a whole number"),
+    ("Region", {"limits": {"bytesPerSecond": 0}}, "spec.limits.bytesPerSecond", "must be from 1 to 1Pi (got 0)"),
+    ("Region", {"limits": {"bytesPerSecond": "2Pi"}}, "spec.limits.bytesPerSecond", "must be from 1 to 1Pi"),
     *(("Region", {"features": {"virtualHosts": each}}, "spec.features.virtualHosts", "must be the end of host names")
         for each in ("*.s3.example.com", ".example.com", "example.com.", "Example.com", "example.com:9000", "10.0.0.1")
     ),

@@ -4,7 +4,18 @@ import json
 
 import pytest
 
-from cooper_crds.records import CorsRule, DomainRecord, Owner, Record, RecordError, decode, dump_file, encode, load_file
+from cooper_crds.records import (
+    CorsRule,
+    DomainRecord,
+    Owner,
+    Rates,
+    Record,
+    RecordError,
+    decode,
+    dump_file,
+    encode,
+    load_file,
+)
 from support.records_fixtures import SmallBox, bucket, key, region
 
 #: As they were written before the fields in the second column were there.
@@ -13,6 +24,8 @@ EARLIER = [
     (key(), ("revokedAt",)),
     (region(), ("service", "servicePort", "longerAgeUntil")),
     (region(), ("tlsName", "caBundle")),
+    (region(), ("virtualHosts",)),
+    (region(), ("rates",)),
     (bucket(), ("cors",)),
 ]
 
@@ -38,6 +51,7 @@ def test_record_that_was_written_before_a_field_was_there_is_read(record: Record
         bucket(cors=(CorsRule(("https://a",), ("GET", "PUT"), ("content-type",), ("ETag",), 600),)),
         DomainRecord("photos.example.com", "photos", "d", Owner("default", "photos", "u"), "local"),
         region(service="gateway", service_port="http", longer_age_until=1_800_000_000.5, tls_name="s3", ca_bundle="x"),
+        region(virtual_hosts="s3.example.com", rates=Rates(100, None)),
     ],
 )
 def test_record_comes_back_as_it_was(record: Record) -> None:

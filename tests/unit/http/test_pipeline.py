@@ -10,17 +10,19 @@ import msgspec
 import pytest
 
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
-from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, RegionRecord
+from cooper_crds.probes import probe_mark
+from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, Rates, RegionRecord
 from cooper_gateway.http.body import RawBody
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.pipeline import Pipeline
 from cooper_gateway.http.signing_keys import SigningKeys
+from cooper_gateway.http.spending import Tolls
 from cooper_gateway.operations.registry import NOW as NOW_HANDLERS
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
 from cooper_gateway.protocol.sigv4 import parse_claim
 from cooper_gateway.storage.memory import MemoryStore
-from support.s3_signing import KEY_ID, NOW, REGION, SECRET, presigned, signed
+from support.s3_signing import KEY_ID, NOW, REGION, SECRET, amz_date, presigned, signed
 
 OWNER = Owner("team", "photos", "uid-1")
 PHOTOS = BucketRecord("photos", "00000000-0000-4000-8000-000000000001", OWNER, max_object_size=1000)
@@ -522,3 +524,139 @@ async def test_a_bucket_that_is_refused_to_every_key_says_by_which_record(
     with pytest.raises(S3Error) as refused:
         gateway.pipeline.admit(fresh(GET), None, "1")
     assert (refused.value.code, refused.value.headers) == ("KeyAccessRevoked", said)
+
+
+# What keys may spend in a second
+
+
+class Paced:
+    """A gateway with limits, whose seconds pass when they are told to."""
+
+    def __init__(self, rates: Rates | None) -> None:
+        self.seconds = 1000.0
+        self.gateway = Gateway(tolls=Tolls(clock=lambda: self.seconds))
+        self.limit(rates)
+
+    def limit(self, rates: Rates | None) -> None:
+        self.gateway.records.settings = RegionRecord("eu", REGION, rates=rates)
+
+    async def codes(self, *requests: Request) -> list[str]:
+        """What they are answered with; a body has three bytes."""
+        return [code(await self.gateway.answer(each, b"cat")) for each in requests]
+
+
+LIST = signed("GET", "/photos?list-type=2")
+
+
+async def test_more_than_a_key_may_ask_is_told_to_slow_down() -> None:
+    paced = Paced(Rates(requests=2))
+    assert await paced.codes(LIST, LIST, LIST) == ["200", "200", "SlowDown"]
+    refused = await paced.gateway.answer(LIST)
+    assert isinstance(refused, S3Error)
+    assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
+    assert "2 requests a second" in refused.message
+    paced.seconds += 0.6
+    assert await paced.codes(LIST, LIST) == ["200", "SlowDown"]
+    paced.limit(Rates(requests=1))
+    assert await paced.codes(LIST, LIST) == ["200", "SlowDown"]
+    paced.limit(None)
+    assert await paced.codes(*[LIST] * 9) == ["200"] * 9
+
+
+async def test_only_what_its_holder_asks_and_may_counts_for_a_key() -> None:
+    paced = Paced(Rates(requests=1))
+    refused = [
+        WRONG,
+        unsigned("GET", "/photos/cat"),
+        unsigned("GET", "/shared/dog"),
+        signed("GET", "/secrets/cat"),
+        signed("DELETE", "/photos/cat"),
+        signed("PUT", "/photos/cat", {"Content-Length": "1001"}),
+        signed("GET", "/photos?acl"),
+        signed("PUT", "/photos/cat", {"Content-Length": "3", "x-amz-expected-bucket-owner": "1"}),
+    ]
+    assert "200" not in await paced.codes(*refused)
+    assert await paced.codes(LIST, LIST) == ["200", "SlowDown"]
+    # And who may not is told so, whatever was spent.
+    told = await paced.codes(*refused)
+    assert told == ["SignatureDoesNotMatch", *["AccessDenied"] * 4, "EntityTooLarge", "NotImplemented", "AccessDenied"]
+    paced.gateway.records.the_key = REVOKED
+    assert await paced.codes(LIST) == ["KeyAccessRevoked"]
+
+
+async def test_strangers_have_no_key_and_no_limit() -> None:
+    paced = Paced(Rates(1, 1))
+    assert set(await paced.codes(*[unsigned("GET", "/shared/dog")] * 9)) == {"AccessDenied"}
+    assert set(await paced.codes(*[unsigned("GET", "/public/shared/dog")] * 9)) == {"AccessDenied"}
+
+
+async def test_an_upload_counts_from_its_head_on_and_is_refused_by_it() -> None:
+    class NoBody(RawBody):
+        async def next(self) -> bytes | None:
+            raise AssertionError("the body was read")
+
+    paced = Paced(Rates(bytes=100))
+    put = signed("PUT", "/photos/cat", {"Content-Length": "500"})
+    call = paced.gateway.pipeline.admit(fresh(put), NoBody(None), "1")
+    with pytest.raises(S3Error) as refused:
+        paced.gateway.pipeline.admit(fresh(put), NoBody(None), "2")
+    assert (refused.value.code, refused.value.headers) == ("SlowDown", {"Retry-After": "4"})
+    assert "100 bytes a second" in refused.value.message
+    assert await paced.codes(LIST) == ["SlowDown"]
+    # What never came is given back.
+    assert call.spending is not None
+    call.spending.settle(50)
+    assert await paced.codes(LIST) == ["200"]
+
+
+async def test_what_is_sent_is_announced_and_settled() -> None:
+    paced = Paced(Rates(bytes=100))
+    call = paced.gateway.pipeline.admit(fresh(LIST), None, "1")
+    assert call.spending is not None
+    call.spending.announce(1 << 30)
+    assert await paced.codes(LIST) == ["SlowDown"]
+    call.spending.settle(150)
+    assert await paced.codes(LIST) == ["SlowDown"]
+    paced.seconds += 0.5
+    assert await paced.codes(LIST) == ["200"]
+    paced.limit(Rates(requests=1000))
+    assert paced.gateway.pipeline.admit(fresh(LIST), None, "1").spending is None
+
+
+SYSTEM = replace(KEY, access_key_id="AKIASYSTEM", secret_key="the operator's own", system=True, grants=())
+
+
+def probing(by: KeyRecord, key_id: str = KEY_ID, at: float = NOW, **more: Any) -> Request:
+    mark = probe_mark(by, key_id, amz_date(at))
+    return signed("GET", "/", {"x-cooper-probe": mark}, **more)
+
+
+async def test_the_operator_asks_with_anybodys_key_whatever_that_has_spent() -> None:
+    paced = Paced(Rates(1, 1))
+    records = paced.gateway.records
+    keys = {each.access_key_id: each for each in (KEY, SYSTEM)}
+    records.key = keys.get  # type: ignore[method-assign, assignment]
+    assert await paced.codes(*[probing(SYSTEM)] * 9) == ["200"] * 9
+    assert await paced.codes(LIST, LIST) == ["200", "SlowDown"]
+    assert await paced.codes(probing(SYSTEM)) == ["200"]
+    operates = signed("GET", "/?x-cooper-intents=", key_id="AKIASYSTEM", secret=SYSTEM.secret_key)
+    assert "SlowDown" not in await paced.codes(*[operates] * 9)
+
+    # Nobody else makes such a mark, and none is good for another key or time.
+    forged = replace(SYSTEM, secret_key=SECRET)
+    theirs = replace(KEY, system=False)
+    for wrong in (
+        probing(forged),
+        probing(theirs),
+        probing(SYSTEM, key_id="AKIAOTHER"),
+        probing(SYSTEM, at=NOW - 1),
+        signed("GET", "/", {"x-cooper-probe": "AKIASYSTEM"}),
+        signed("GET", "/", {"x-cooper-probe": "AKIANOBODY 00"}),
+        signed("GET", "/", {"x-cooper-probe": ""}),
+    ):
+        assert await paced.codes(wrong) == ["SlowDown"], wrong.headers
+    unsigned_mark = fresh(signed("GET", "/"))
+    unsigned_mark.headers["x-cooper-probe"] = probe_mark(SYSTEM, KEY_ID, amz_date())
+    assert await paced.codes(unsigned_mark) == ["AccessDenied"]
+    keys["AKIASYSTEM"] = replace(SYSTEM, state="Revoked")
+    assert await paced.codes(probing(SYSTEM)) == ["SlowDown"]
