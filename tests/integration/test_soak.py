@@ -1,0 +1,149 @@
+"""64 clients at once, killed connections, revoked and rotated keys: nothing goes wrong, nothing leaks.
+
+`make soak` has ten minutes of it from a new seed, `make test` some seconds. SOAK_SEED and SOAK_SECONDS choose others.
+"""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import uvloop
+
+from support.process_tree import anonymous_memory, descriptors, tree_of
+from support.raw_s3 import RawS3
+from support.rig import REGION, Rig, bucket, eventually
+from support.soak_load import BUCKET, Client, Fault, Tally, Team
+
+CLIENTS, TEAMS, WORKERS = 64, 8, 3
+MIB = 1 << 20
+#: How much the processes may have grown from the first tenth to the last, and how many descriptors they may keep: what
+#: is kept for reuse is not as much everywhere at any time, and a leak is there once for each of ten thousands.
+GROWTH = 64 * MIB
+KEPT = 24
+#: Seconds until a revocation is in force, on a machine that has a load of its own.
+IN_FORCE = 5.0
+
+
+@dataclass
+class Gauge:
+    """What the processes take, once a second."""
+
+    pid: int
+    samples: list[tuple[float, int, int]] = field(default_factory=list[tuple[float, int, int]])
+
+    async def watch(self) -> None:
+        while True:
+            taken = await asyncio.to_thread(self.look)
+            self.samples.append((time.monotonic(), *taken))
+            await asyncio.sleep(1)
+
+    def look(self) -> tuple[int, int]:
+        """Bytes and descriptors of all processes."""
+        tree = tree_of(self.pid)
+        return sum(map(anonymous_memory, tree)), sum(map(descriptors, tree))
+
+    def growth(self) -> dict[str, float]:
+        """Of the memory, from the second tenth of the time to the last, in MiB."""
+        tenth = max(1, len(self.samples) // 10)
+        first, last = self.samples[tenth : 2 * tenth] or self.samples, self.samples[-tenth:]
+        before, after = (median(memory for _, memory, _ in part) / MIB for part in (first, last))
+        return {"before": round(before), "after": round(after), "grown": round(after - before)}
+
+
+async def withdraw(teams: list[Team], dice: random.Random, until: Callable[[], bool], pause: float) -> None:
+    """Revoke and rotate keys, one after the other."""
+    while not until():
+        team = dice.choice(teams)
+        await (team.revoke() if dice.randrange(3) else team.rotate())
+        await asyncio.sleep(dice.uniform(0, pause))
+
+
+async def load(rig: Rig, seconds: float, seed: int, tally: Tally, gauge: Gauge) -> None:
+    loop, dice = asyncio.get_running_loop(), random.Random(seed)
+    teams = [Team(rig, number, tally) for number in range(TEAMS)]
+    for team in teams:
+        await team.issue()
+    end = loop.time() + seconds
+    watching = asyncio.create_task(gauge.watch())
+    withdrawing = asyncio.create_task(withdraw(teams, dice, lambda: loop.time() > end, pause=min(4.0, seconds / 10)))
+    clients = [Client(number, teams[number % TEAMS], tally, seed) for number in range(CLIENTS)]
+    # Who waits for a key is to get one: they end after the last withdrawal.
+    over = lambda: loop.time() > end and withdrawing.done()  # noqa: E731
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            group.create_task(client.run(over))
+    watching.cancel()
+    try:
+        await withdrawing
+    except Fault as fault:
+        tally.faults.append(str(fault))
+
+
+def files(rig: Rig) -> list[Path]:
+    return [path for path in (rig.data / "segments").rglob("*") if path.is_file()]
+
+
+def left_over(rig: Rig) -> list[str]:
+    """Names and uploads in the bucket."""
+    env = rig.env(BUCKET)
+    owner = RawS3(rig.port, env["ACCESS_KEY"], env["SECRET_KEY"])
+    answers = [owner.ask("GET", f"/{BUCKET}?list-type=2"), owner.ask("GET", f"/{BUCKET}?uploads")]
+    return [answer.raw.decode() for answer in answers if b"<Key>" in answer.raw or answer.status != 200]
+
+
+def run(home: Path, seconds: float, seed: int) -> tuple[Tally, dict[str, Any]]:
+    """What was counted, and the figures."""
+    rig, tally = Rig(home, "--workers", str(WORKERS)), Tally()
+    rig.apply("all.yaml", REGION, bucket(BUCKET))
+    with rig:
+        assert rig.process is not None
+        gauge = Gauge(rig.process.pid)
+        assert left_over(rig) == []
+        before, began = gauge.look(), time.monotonic()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(load(rig, seconds, seed, tally, gauge))
+        took = time.monotonic() - began
+        if not tally.faults:
+            assert left_over(rig) == []
+            eventually("the garbage collected", lambda: not files(rig), 60, pause=0.2)
+            eventually("descriptors as before", lambda: gauge.look()[1] <= before[1] + KEPT, 60, pause=0.5)
+        after, log = gauge.look(), rig.log.read_text()
+    counted = sum(tally.operations.values())
+    figures = {
+        "seed": seed,
+        "seconds": round(took),
+        "operations": counted,
+        "of each kind": dict(tally.operations.most_common()),
+        "errors that clients caused": dict(tally.caused.most_common()),
+        "faults": len(tally.faults),
+        "withdrawals": dict(tally.withdrawals),
+        "longest that a revoked key was allowed, s": round(max(tally.still_allowed, default=0.0), 2),
+        "MiB sent and received": [tally.sent // MIB, tally.received // MIB],
+        "memory under load, MiB": gauge.growth(),
+        "descriptors before and after": [before[1], after[1]],
+        "tracebacks": log.count("Traceback"),
+    }
+    return tally, figures
+
+
+def test_mixed_load_with_withdrawn_keys_and_killed_connections(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    soak = pytestconfig.getoption("--soak")
+    seed = int(os.environ.get("SOAK_SEED", time.time_ns() if soak else 1))
+    seconds = float(os.environ.get("SOAK_SECONDS", 600 if soak else 6))
+    print(f"seed {seed}")
+    tally, figures = run(tmp_path, seconds, seed)
+    print(json.dumps(figures, indent=1))
+    assert tally.faults == []
+    assert figures["tracebacks"] == 0, (tmp_path / "cooper.log").read_text()[-10_000:]
+    assert tally.withdrawals["revocations"] > 0
+    assert figures["memory under load, MiB"]["grown"] * MIB < GROWTH
+    assert max(tally.still_allowed, default=0.0) < IN_FORCE
+    assert figures["operations"] > 10 * seconds
