@@ -25,6 +25,8 @@ METADATA_PREFIX: Final = "x-amz-meta-"
 _ONE_LINE: Final = 1 << 20
 #: An encoded word that says it is base64 and is not: a reader would leave out what it does not know.
 _BROKEN_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[bB]\?(?![A-Za-z0-9+/]*={0,2}\?=)")
+#: Longest value in which encoded words are looked for. What has many beginnings of them and no end is read from each.
+_LONGEST_WORDS: Final = 8 << 10
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -42,7 +44,7 @@ def decoded_words(value: str) -> str:
     as per RFC 2047 before storing and encoded as per RFC 2047 to make them mail-safe before returning." (Amazon S3 User
     Guide, working with object metadata). What is no such word, or of a charset that is not known, stays as it came.
     """
-    if "=?" not in value or not value.isascii() or _BROKEN_WORD.search(value):
+    if "=?" not in value or len(value) > _LONGEST_WORDS or not value.isascii() or _BROKEN_WORD.search(value):
         return value
     try:
         return str(make_header(decode_header(value))).encode().decode("latin-1")

@@ -222,6 +222,13 @@ async def test_metadata_that_is_not_ascii_is_told_in_encoded_words(sent: str, to
         assert (await rig.do("HeadObject", name)).headers["x-amz-meta-city"] == told
 
 
+async def test_encoded_words_without_end_are_not_read():
+    """A request of nothing else would keep the worker from its other clients."""
+    with pytest.raises(S3Error) as caught:
+        await Rig().put("a", headers={"x-amz-meta-a": "=?UTF-8?Q?a?=" * 700})
+    assert caught.value.code == "MetadataTooLarge"
+
+
 async def test_encoded_words_hide_no_control_characters():
     with pytest.raises(S3Error) as caught:
         await Rig().put("a", headers={"x-amz-meta-a": "=?UTF-8?Q?=0D=0AX-Evil:_1?="})
