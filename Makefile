@@ -8,7 +8,7 @@ CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_AC
 IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e image cluster cluster-down demo up test check format bench soak bench-operator generate lock clean
+.PHONY: help e2e image cluster cluster-down demo up test check format bench soak fuzz mutations bench-operator generate lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -78,6 +78,12 @@ bench-operator: $(STAMP) ## measure how fast keys become Ready on a real API ser
 soak: $(STAMP) ## the long runs of the tests
 	@$(BIN)/python -m pytest tests -q -s --soak
 	@$(IN_TREE) $(BIN)/python -m e2e -s --soak
+
+fuzz: $(STAMP) ## of these, only the readers of what strangers send
+	@$(BIN)/python -m pytest tests/property/test_hostile_bytes.py -n 2 -q --soak
+
+mutations: $(STAMP) ## of these, only the gateway without one of its checks, each of them
+	@$(BIN)/python -m pytest tests/mutations -n 2 -q --soak
 
 # Resolve again from pyproject.toml. The locks pin versions and hashes and name no registry. What the image is made with
 # is part of what the tests run with.

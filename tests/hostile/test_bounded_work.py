@@ -10,8 +10,10 @@ import pytest
 
 from cooper_crds.records import CorsRule
 from cooper_gateway.access import cors
+from cooper_gateway.http.chunked import ChunkedDecoder
 from cooper_gateway.http.head import parse_head
 from cooper_gateway.http.limits import DEFAULT_LIMITS
+from cooper_gateway.operations.attributes import read_attributes
 from cooper_gateway.protocol import dates, paths, ranges, xml
 from cooper_gateway.protocol.chunked import ChunkedReader
 from cooper_gateway.protocol.errors import S3Error
@@ -46,6 +48,7 @@ FILLINGS = (
     "+",
     "a=",
     " =",
+    "=?a?q?",
 )
 
 
@@ -94,6 +97,10 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
     "the path": (lambda text: signing.request("GET", "/photos/" + text), ("", "%")),
     "the bucket": (lambda text: signing.request("GET", "/" + text), ("",)),
     "the query": (lambda text: signing.request("GET", "/photos?" + text), ("", "prefix=")),
+    "metadata": (
+        lambda text: read_attributes({"x-amz-meta-a": text}, 2048),
+        ("", "=?utf-8?q?", "=?utf-8?b?", "=?idna?q?", "=?punycode?q?"),
+    ),
     "a copy's source": (paths.parse_copy_source, ("", "/photos/", "photos/a?versionId=")),
     "a trailer": (_trailer, ("", "x-amz-checksum-crc32:", "x-amz-checksum-crc32: a")),
     "the head": (
@@ -166,6 +173,15 @@ def test_chunks_of_a_byte_are_refused_before_they_are_many():
     with pytest.raises(S3Error) as caught:
         reader.feed(b"1\r\na\r\n" * 40_000)
     assert caught.value.code == "InvalidChunkSizeError"
+
+
+@pytest.mark.parametrize("begin", [b"", b"5;", b"0\r\n", b"0\r\na:"])
+def test_a_line_of_http_chunks_that_never_ends_is_not_collected(begin):
+    decoder = ChunkedDecoder()
+    decoder.feed(begin)
+    with pytest.raises(S3Error, match="too long"):
+        for _ in range(100):
+            decoder.feed(b"a" * 100)
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 128), (512, 4000), (64 << 10, 40)])

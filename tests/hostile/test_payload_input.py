@@ -193,6 +193,7 @@ def test_chunk_headers_that_are_none(line):
         ([CRC, ("x-amz-meta-a", "1")], CRC[0], "InvalidRequest"),
         ([("x-amz-checksum-sha1", "x")], CRC[0], "InvalidRequest"),
         ([CRC], "x-amz-meta-a", "InvalidRequest"),
+        ([("x-amz-meta-a", "1")], "x-amz-meta-a", "InvalidRequest"),
         ([CRC], "x-amz-checksum-crc32,authorization", "InvalidRequest"),
         ([CRC, ("x-amz-trailer-signature", "0" * 64)], CRC[0], "InvalidRequest"),
         ([(CRC[0], "AA\r")], CRC[0], "InvalidRequest"),
@@ -205,6 +206,25 @@ def test_chunk_headers_that_are_none(line):
 def test_trailers(trailers, announced, code):
     request = upload(STREAMING_UNSIGNED_TRAILER, trailer=announced)
     assert outcome(request, b"".join(signing.chunked(CHUNKS, trailers=trailers))) == code
+
+
+def test_data_that_is_longer_than_its_chunk():
+    """What is over would be left out, and what was stored were not what was sent."""
+    body = b"".join(signing.chunked(CHUNKS))
+    assert outcome(upload(STREAMING_UNSIGNED_TRAILER), body) == "stored"
+    for more in (b"a", b"\n", b"0"):
+        assert (
+            outcome(upload(STREAMING_UNSIGNED_TRAILER), body.replace(b"c\r\n", b"c" + more + b"\r\n"))
+            == "InvalidRequest"
+        )
+
+
+def test_trailers_without_end_are_not_collected():
+    decoder = decoder_of(upload(STREAMING_UNSIGNED_TRAILER, "0"))
+    decoder.feed(b"0\r\n")
+    with pytest.raises(S3Error, match="trailers are larger"):
+        for number in range(1000):
+            decoder.feed(b"x%d:%b\r\n" % (number, b"v" * 100))
 
 
 @pytest.mark.parametrize("change", ["missing", "wrong", "of another trailer", "ends with a line feed"])

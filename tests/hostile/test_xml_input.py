@@ -54,6 +54,7 @@ DELETES = {
     "a NUL": delete("<Object><Key>a&#0;</Key></Object>"),
     "a raw control character": delete("<Object><Key>a\x01</Key></Object>"),
     "over 2 MiB": delete(OBJECT + " " * MAX_DOCUMENT),
+    "over 2 MiB of comments": delete("<!-- -->" * (MAX_DOCUMENT // 8) + OBJECT),
 }
 
 

@@ -13,7 +13,7 @@ import lmdb
 import pytest
 
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
-from cooper_gateway.storage import multipart, segments
+from cooper_gateway.storage import multipart, segments, wire
 from cooper_gateway.storage.committer import Committer
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.index import open_readonly
@@ -146,6 +146,33 @@ async def test_an_upload_leaves_only_the_parts_that_were_named(
     await eventually("the unnamed part's removal", lambda: len(files(committer)) == 1)
     await store.delete(bucket, [b"up"], GUARD)
     await eventually("the last file's removal", lambda: not files(committer))
+
+
+async def test_a_part_that_is_replaced_amid_the_completion(
+    store: EmbeddedStore, bucket: BucketRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes that the completion found are gone by its commit: it looks again."""
+    upload_id = await store.create_upload(bucket, UploadInfo(b"up", 1, Attributes()), GUARD)
+
+    async def part() -> None:
+        writer = store.writer(bucket, None)
+        await writer.write(b"p" * LARGE)
+        await store.put_part(bucket, b"up", upload_id, 1, await writer.finish(), "e", None, GUARD)
+
+    await part()
+    ask, asked = store._client.ask, list[object]()
+
+    async def replaced_before(request: wire.Request) -> str:
+        if isinstance(request, wire.Complete):
+            asked.append(request)
+            if len(asked) == 1:
+                await part()
+        return await ask(request)
+
+    monkeypatch.setattr(store._client, "ask", replaced_before)
+    await store.complete_upload(bucket, b"up", upload_id, [(1, "e")], "e", None, ALWAYS, GUARD)
+    assert len(asked) == 2
+    assert await get(store, bucket, b"up") == b"p" * LARGE
 
 
 async def test_full_directories_are_given_up_settled_and_removed_when_empty(
