@@ -141,6 +141,7 @@ class RegionRecord(
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     rates: Rates | None = None  # None: there are none
+    idle_uploads: float = 604800.0  # seconds after which an upload is dropped when nothing is added to it
     max_record_age: float = 86400.0  # seconds
     trusted_proxies: tuple[str, ...] = ()  # CIDRs of those that are believed about where a request comes from
     longer_age_until: float = 0.0  # Unix seconds: who has not read this record may go by a longer age until then

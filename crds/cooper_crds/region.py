@@ -137,6 +137,10 @@ class Features(Model):
     ] = None
 
 
+_SHORTEST_IDLE: Final = 60.0  # seconds
+_LONGEST_IDLE: Final = 8760 * 3600.0
+
+
 class Limits(Model):
     """What the gateway accepts at most."""
 
@@ -156,6 +160,15 @@ class Limits(Model):
             json_schema_extra={"default": "2Ki"},
         ),
     ] = 2 << 10
+    idle_uploads: Annotated[
+        Duration,
+        duration_between(_SHORTEST_IDLE, _LONGEST_IDLE),
+        Field(
+            description="After how long a multipart upload is dropped with its parts when nothing is added to it, from "
+            "1m to 8760h.",
+            json_schema_extra={"default": "168h"},
+        ),
+    ] = 604800.0
     requests_per_second: Annotated[
         PerSecond | None,
         Field(

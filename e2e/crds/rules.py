@@ -205,6 +205,9 @@ RULES: Final[Mapping[tuple[str, str, str], Values | Changes]] = {
     ("Bucket", "spec.cors[0].maxAge", "must be from 0s to 24h"): Values(
         ["24h1s", "25h", "1441m", "999999h9999999m9999999s"], ["0s", "1s", "10m", "24h", "1440m", "86400s"]
     ),
+    ("Region", "spec.limits.idleUploads", "must be from 1m to 8760h"): Values(
+        ["59s", "0s", "8760h1s", "8761h", "999999h9999999m9999999s"], ["1m", "60s", "168h", "8760h"]
+    ),
     ("Region", "spec.maxRecordAge", "must be from 30s to 720h"): Values(
         ["29s", "0s", "0h0m0s", "720h1s", "721h", "43201m", "999999h", "999999h9999999m9999999s"],
         ["30s", "1m", "720h", "43200m", "2592000s", "719h59m60s", "000030s"],

@@ -53,6 +53,7 @@ _FULL: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             "limits": {
                 "maxObjectSize": "5Gi",
                 "maxMetadataSize": "4Ki",
+                "idleUploads": "24h",
                 "requestsPerSecond": 100,
                 "bytesPerSecond": "50Mi",
             },
@@ -243,6 +244,7 @@ TEXTS: Final[Mapping[str | None, Text]] = {
     ),
     _pattern("Region", "status", "gateways"): Text(lambda n: "1/".ljust(n, "2"), "1/2", "1 of 2"),
     _pattern("Bucket", "status", "size"): Text(lambda n: "1.000000000Ki".rjust(n, "0"), "1", "1 Ki"),
+    _pattern("Region", "spec", "limits", "idleUploads"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
     _pattern("Region", "spec", "maxRecordAge"): Text(lambda n: "1h0000000m0000000s".rjust(n, "0"), "1h", "1d"),
     _pattern("Region", "spec", "bucketNameTemplate"): Text(lambda n: "{name}".ljust(n, "a"), "{name}", "{name}_"),
     _pattern("AccessKey", "spec", "secretKeys", "region"): Text(_letters, "a", "a-b"),

@@ -21,9 +21,11 @@ from cooper_gateway.processes.child import Child
 from cooper_gateway.processes.descriptors import raise_limit, share
 from cooper_gateway.processes.errors import Refusal
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
+from cooper_gateway.processes.upkeep import expire_uploads
 from cooper_gateway.storage.embedded import EmbeddedStore
 
 _SAVE_SECONDS: Final = 1.0
+_CARETAKER: Final = 1
 #: What a request makes is freed by reference counts; the collector is for the rare cycle and need not look often.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
@@ -52,11 +54,14 @@ async def _serve(child: Child) -> None:
     listener = socket.socket(fileno=handover.listener)
     server = await serve(listener, pipeline, handover.index, handover.count, limits, certificate=certificate)
     following = None if certificate is None else loop.create_task(certificate.follow())
+    # One of them is enough. Where it is killed the next one of its number goes on.
+    upkeep = loop.create_task(expire_uploads(store, records.refresh)) if handover.index == _CARETAKER else None
     _settle_memory()
     child.ready()
     await _until(stop, server, certificate, log, measurements, file)
-    if following is not None:
-        following.cancel()
+    for task in (following, upkeep):
+        if task is not None:
+            task.cancel()
     await server.stop(handover.config.drain)
     await store.close()
     if log is not None:

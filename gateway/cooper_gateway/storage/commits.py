@@ -23,6 +23,7 @@ from cooper_gateway.storage.wire import (
     Delete,
     Destroy,
     EnsureBucket,
+    Expire,
     Purge,
     Put,
     PutPart,
@@ -155,6 +156,17 @@ def abort(batch: Batch, request: Abort) -> None:
         batch.drop_bytes(request.data_id, part)
 
 
+def expire(batch: Batch, request: Expire) -> None:
+    """Drop an upload that is idle. Raises NoSuchUpload where it is not any more, or is gone."""
+    row, key = _upload(batch, request)
+    parts = dict(_parts(batch, request.upload_id))
+    if any(part.modified >= request.before for part in parts.values()):
+        raise NoSuchUpload
+    _forget_upload(batch, row, key, request.upload_id, parts)
+    for part in parts.values():
+        batch.drop_bytes(request.data_id, part)
+
+
 def close(batch: Batch, request: Close) -> None:
     """Close a bucket: an empty one, unless its content is to go as well."""
     batch.check_guard(request.guard, request.data_id, b"")
@@ -243,7 +255,7 @@ def _size_of(parts: dict[int, Header]) -> int:
     return sum(part.size for part in parts.values())
 
 
-def _upload(batch: Batch, request: PutPart | Complete | Abort) -> tuple[BucketRow, bytes]:
+def _upload(batch: Batch, request: PutPart | Complete | Abort | Expire) -> tuple[BucketRow, bytes]:
     row = batch.row(request.data_id)
     key = entries.upload_key(request.name, request.upload_id)
     if batch.get_name(row.uploads_root, key) is None:
@@ -316,6 +328,7 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
     PutPart: put_part,
     Complete: complete,
     Abort: abort,
+    Expire: expire,
     Close: close,
     Reopen: reopen,
     Destroy: destroy,
@@ -323,4 +336,4 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
 }
 
 #: Requests that leave the store with less than it had: they may use the room that is kept for them.
-MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Purge, Reopen)
+MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Expire, Purge, Reopen)

@@ -212,6 +212,10 @@ class EmbeddedStore:
         """Drop an upload and its parts."""
         await self._uploads.abort(bucket, name, upload_id, guard)
 
+    async def expire_uploads(self, before: int) -> int:
+        """Drop uploads that nothing was added to since then, one commit for each."""
+        return await self._uploads.expire(before)
+
     async def list_uploads(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:

@@ -297,6 +297,19 @@ class MemoryStore:
         self._upload(state, name, upload_id)
         del state.uploads[upload_id]
 
+    async def expire_uploads(self, before: int) -> int:
+        """Drop uploads that nothing was added to since then."""
+        dropped = 0
+        for state in self._buckets.values():
+            if state.closed:
+                continue
+            for upload_id, upload in list(state.uploads.items()):
+                times = [upload.info.initiated, *(part.modified for part, _ in upload.parts.values())]
+                if max(times) < before:
+                    del state.uploads[upload_id]
+                    dropped += 1
+        return dropped
+
     async def list_uploads(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:

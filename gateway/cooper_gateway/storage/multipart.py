@@ -1,6 +1,7 @@
 """Multipart uploads, a worker's side: parts become an object by a manifest that names their segments."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from typing import Final
@@ -147,6 +148,44 @@ class Uploads:
     async def abort(self, bucket: BucketRef, name: bytes, upload_id: str, guard: Guard) -> None:
         """Drop an upload. Raises NoSuchUpload."""
         await self._client.ask(wire.Abort(0, bucket.data_id, name, _raw_id(upload_id), guard))
+
+    async def expire(self, before: int) -> int:
+        """Drop the uploads of open buckets that nothing was added to since `before`. Returns how many."""
+        with self._index.read() as txn, txn.cursor(self._index.buckets) as cursor:
+            buckets = [bytes(key) for key in cursor.iternext(keys=True, values=False)]
+        dropped = 0
+        for data_id in buckets:
+            after = b""
+            while after is not None:
+                idle, after = self._idle(data_id, after, before)
+                for name, upload_id in idle:
+                    with contextlib.suppress(NoSuchUpload, BucketClosed):  # it was used, completed or closed meanwhile
+                        await self._client.ask(wire.Expire(0, data_id, name, upload_id, before))
+                        dropped += 1
+                await asyncio.sleep(0)
+        return dropped
+
+    def _idle(self, data_id: bytes, after: bytes, before: int) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Of some uploads of a bucket, those that are idle; and where to go on, None at the end."""
+        idle: list[tuple[bytes, bytes]] = []
+        with self._index.read() as txn:
+            row = self._index.row(txn, data_id)
+            if row is None or row.state != State.OPEN or not row.uploads:
+                return idle, None
+            walk = names_tree.Walk(txn, self._index.names, row.uploads_root)
+            entry = walk.seek(after)
+            for _ in range(_SLICE):
+                if entry is None:
+                    return idle, None
+                key, value = entry
+                if entries.upload_initiated(value) < before and not self._has_part_since(txn, key, before):
+                    idle.append((key[: -entries.ID - 1], key[-entries.ID :]))
+                after, entry = key + b"\0", walk.after()
+        return idle, after
+
+    def _has_part_since(self, txn: lmdb.Transaction, key: bytes, since: int) -> bool:
+        stored = self._stored_parts(txn, key[-entries.ID :], 0, 1 << 16)
+        return any(entries.unpack(value).modified >= since for _, value in stored)
 
     def page(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int

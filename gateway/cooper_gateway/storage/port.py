@@ -371,6 +371,10 @@ class Store(Protocol):
         """Drop an upload and its parts. Raises NoSuchUpload."""
         ...
 
+    async def expire_uploads(self, before: int) -> int:
+        """Drop the uploads of open buckets that nothing was added to since `before`, in Unix ms. Returns how many."""
+        ...
+
     async def list_uploads(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:

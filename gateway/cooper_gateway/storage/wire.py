@@ -129,6 +129,14 @@ class Purge(_Request, tag=14):
     """Close a bucket and drop some of its uploads and objects. Replies with "more" while there may be others."""
 
 
+class Expire(_Request, tag=15):
+    """Drop an upload if nothing was added to it since `before`, in Unix ms."""
+
+    name: bytes
+    upload_id: bytes
+    before: int
+
+
 Request = (
     EnsureBucket
     | Put
@@ -138,6 +146,7 @@ Request = (
     | PutPart
     | Complete
     | Abort
+    | Expire
     | Close
     | Reopen
     | Destroy

@@ -56,6 +56,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
         rates=_rates(spec.limits),
+        idle_uploads=spec.limits.idle_uploads,
         max_record_age=spec.max_record_age,
         trusted_proxies=tuple(spec.trusted_proxies or ()),
         service=spec.service.name or region.metadata.name,

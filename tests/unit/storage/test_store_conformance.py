@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import msgspec
@@ -367,6 +368,38 @@ async def test_parts_make_room_when_their_upload_is_aborted(store: Store, bucket
     await store.abort_upload(bucket, b"name", upload_id, GUARD)
     assert await store.usage(bucket) == Usage(0, 0, 0, False, 0)
     await put(store, bucket, b"a", b"x" * 10, guard=held)
+
+
+async def test_uploads_that_nothing_is_added_to_are_dropped(store: Store, bucket: BucketRef) -> None:
+    began = time.time_ns() // 1_000_000
+    idle = [
+        await store.create_upload(bucket, UploadInfo(b"idle%03d" % number, began - 5000, SOME), GUARD)
+        for number in range(300)
+    ]
+    fresh = await store.create_upload(bucket, UploadInfo(b"idle100", began, SOME), GUARD)
+    fed, _ = await upload(store, bucket, b"fed", {1: b"x" * 40_000})  # begun long ago, a part came now
+    await put(store, bucket, b"object")
+    await store.expire_uploads(began - 6000)  # what other tests left, too: their buckets are in this store as well
+    assert (await store.usage(bucket)).uploads == 302
+    assert await store.expire_uploads(began - 1000) == len(idle)
+    left = (await store.list_uploads(bucket, b"", b"", (b"", ""), 1000)).entries
+    assert [each.upload_id for each in left] == [fed, fresh]
+    assert await store.usage(bucket) == Usage(1, 1, 2, False, 40_000)
+    with pytest.raises(NoSuchUpload):
+        await store.upload_info(bucket, b"idle000", idle[0])
+    later = time.time_ns() // 1_000_000 + 1000
+    assert await store.expire_uploads(later) >= 2
+    assert await store.usage(bucket) == Usage(1, 1, 0, False)
+    assert await get(store, bucket, b"object") == b"x"
+
+
+async def test_uploads_of_a_closed_bucket_wait_for_it(store: Store, bucket: BucketRef) -> None:
+    await upload(store, bucket, b"name", {1: b"x"})
+    await store.close_bucket(bucket, None, b"")
+    await store.expire_uploads(1 << 50)
+    await store.reopen_bucket(bucket)
+    assert (await store.usage(bucket)).uploads == 1
+    assert await store.expire_uploads(1 << 50) == 1
 
 
 async def test_a_quota_is_not_exceeded_together(store: Store, bucket: BucketRef) -> None:
