@@ -3,6 +3,7 @@
 A worker answers all its clients in one thread. What takes it a second to read stops everybody for that second.
 """
 
+import base64
 import time
 from collections.abc import Callable, Iterable
 
@@ -18,7 +19,9 @@ from cooper_gateway.protocol import dates, paths, ranges, xml
 from cooper_gateway.protocol.chunked import ChunkedReader
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
-from cooper_gateway.protocol.sigv4 import parse_claim
+from cooper_gateway.protocol.post_form import MAX_FORM, FormFile, FormReader, form_boundary
+from cooper_gateway.protocol.post_policy import read_policy
+from cooper_gateway.protocol.sigv4 import form_claim, parse_claim
 from support import s3_signing as signing
 
 RULE = CorsRule(("https://*.example", "*"), ("GET",), headers=("x-*-a", "*"))
@@ -64,6 +67,23 @@ def _trailer(text: str) -> None:
     reader = ChunkedReader(0, None)
     reader.feed(b"0\r\n" + text.encode("latin-1") + b"\r\n\r\n")
     reader.finish()
+
+
+def _form(text: str) -> None:
+    """As a body that is a form, and as the file in one."""
+    FormReader("b").feed(text.encode())
+    file = FormFile("b")
+    file.feed(text.encode())
+    file.finish()
+
+
+def _part(text: str) -> None:
+    """As the headers of a field."""
+    FormReader("b").feed(f"--b\r\nContent-Disposition: {text}\r\n\r\n".encode())
+
+
+def _policy(text: str) -> None:
+    read_policy(base64.b64encode(text.encode()).decode())
 
 
 def _preflight(name: str, text: str) -> None:
@@ -112,6 +132,18 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
         lambda text: _preflight("access-control-request-headers", text),
         ("", "content-type,"),
     ),
+    "a boundary": (form_boundary, ("", "multipart/form-data; boundary=", 'multipart/form-data; boundary="')),
+    "a form": (_form, ("", "--b\r\n", '--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n', "\r\n--b")),
+    "a field's headers": (_part, ("", "form-data; name=", 'form-data; name="', 'form-data; name="file"; filename="')),
+    "a form's signature": (
+        lambda text: form_claim(
+            dict.fromkeys(("policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"), text)
+            | {"x-amz-algorithm": "AWS4-HMAC-SHA256"},
+            signing.NOW,
+        ),
+        ("", "A/20270115/r/s3/"),
+    ),
+    "a policy": (_policy, ("", "{", '{"conditions":[', '{"expiration":"', '{"a":')),
     "batch delete": (lambda text: xml.read_delete(text.encode()), ("", "<Delete>", "<Delete><Object><Key>", "<!--")),
     "completion": (lambda text: xml.read_complete(text.encode()), ("", "<CompleteMultipartUpload><Part>", "<?xml ")),
 }
@@ -191,3 +223,32 @@ def test_chunks_that_clients_send_are_taken(size, count):
     chunk = f"{size:x}\r\n".encode() + b"a" * size + b"\r\n"
     assert sum(map(len, reader.feed(chunk * count + b"0\r\n\r\n"))) == size * count
     reader.finish()
+
+
+@pytest.mark.parametrize("boundary", ["b", "b" * 70, "-" * 70, "-b" * 35])
+@pytest.mark.parametrize(
+    "filling", [b"\r", b"\n", b"-", b"b", b"\r\n", b"\r\n--", b"\r\n--" + b"b" * 69, b"\r\n--" + b"-" * 69]
+)
+def test_a_file_that_is_like_its_boundary_is_read_in_a_moment(boundary, filling):
+    """16 MiB, which come in pieces of 256 KiB. Without a boundary in it that takes some 10 ms."""
+    file = FormFile(boundary)
+    piece = filling * ((256 << 10) // len(filling))
+    began = time.process_time()
+    try:
+        for _ in range(64):
+            file.feed(piece)
+    except S3Error:
+        pass  # it was the boundary
+    assert time.process_time() - began < 8 * MOMENT
+
+
+def test_a_forms_fields_a_byte_at_a_time():
+    """Each byte would have all before it searched again: what costs most is what is like a boundary."""
+    fields = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"\r\n" * 10_000
+    assert MAX_FORM * 9 // 10 < len(fields) < MAX_FORM
+    reader = FormReader("b" * 70)
+    reader.feed(b"--" + b"b" * 69)
+    began = time.process_time()
+    for byte in fields[3:]:
+        reader.feed(bytes((byte,)))
+    assert time.process_time() - began < MOMENT

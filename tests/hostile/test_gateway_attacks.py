@@ -208,7 +208,10 @@ PATHS: dict[tuple[str, str], tuple[str, str]] = {
     ("DELETE", "/site/pub"): ("AccessDenied", "AccessDenied"),
     ("DELETE", "/mine"): ("AccessDenied", "AccessDenied"),
     ("PUT", "/brand-new"): ("NotImplemented", "NotImplemented"),
-    ("POST", "/site"): ("NotImplemented", "NotImplemented"),
+    ("POST", "/site"): ("AccessDenied", "AccessDenied"),
+    ("POST", "/mine"): ("InvalidRequest", "AccessDenied"),  # it is no form
+    ("POST", "/public/site"): ("AccessDenied", "AccessDenied"),
+    ("POST", "/mine?unknown"): ("NotImplemented", "NotImplemented"),
     ("PUT", "/mine/a?acl"): ("NotImplemented", "NotImplemented"),
     ("PUT", "/mine/a?uploadId=x"): ("NotImplemented", "NotImplemented"),
     ("PUT", "/mine/a?unknown"): ("NotImplemented", "NotImplemented"),

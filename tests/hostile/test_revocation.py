@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from support.forms import Multipart, Signer
 from support.raw_s3 import Answer, RawS3, render
 from support.rig import REGION, Rig, access_key, bucket, eventually
 
@@ -80,15 +81,30 @@ def test_a_download_is_cut(rig: Rig) -> None:
     assert seconds < CUT_SECONDS + 1
 
 
-def test_an_upload_is_refused_while_it_comes(rig: Rig) -> None:
+def form_of(key: RawS3, file: bytes = b"evil", size: int | None = None) -> bytes:
+    """An upload by form; of its body, which has `size` bytes, all but the end where that is named."""
+    form = Multipart(Signer(key.key_id, key.secret).fields("held", "never"), file)
+    body = bytes(form)
+    length = len(body) if size is None else size
+    headers = {"host": key.host, "content-type": form.content_type, "content-length": str(length)}
+    end = len(body) if size is None else body.rindex(b"\r\n--")
+    return render("POST", "/held", {**headers, "connection": "close"}) + body[:end]
+
+
+@pytest.mark.parametrize("how", ["put", "form"])
+def test_an_upload_is_refused_while_it_comes(rig: Rig, how: str) -> None:
     """It could never be committed: it must not fill the disk meanwhile."""
-    key = issue(rig, "sender")
+    name = f"sender-{how}"
+    key = issue(rig, name)
     connection = key.connect()
-    connection.sendall(key.request("PUT", "/held/never", {"content-length": str(BIG)}) + b"x" * MIB)
+    if how == "form":
+        connection.sendall(form_of(key, b"x" * MIB, BIG))
+    else:
+        connection.sendall(key.request("PUT", "/held/never", {"content-length": str(BIG)}) + b"x" * MIB)
     connection.settimeout(0.3)
     with pytest.raises(TimeoutError):
         connection.recv(1)
-    revoke(rig, "sender", key)
+    revoke(rig, name, key)
     connection.settimeout(CUT_SECONDS)
     answer = Answer(connection.recv(1 << 16))
     connection.close()
@@ -104,6 +120,7 @@ def test_everything_begun_earlier_ends_with_its_key(rig: Rig) -> None:
     link, upload_link = key.presign("GET", "/held/a"), key.presign("PUT", "/held/never")
     assert key.follow("GET", link).body == b"small"
     expecting = render("PUT", "/held/never", key.sign("PUT", "/held/never", {"content-length": "4"}))
+    form = form_of(key)
     revoke(rig, "worker", key)
     complete = (
         b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
@@ -116,24 +133,31 @@ def test_everything_begun_earlier_ends_with_its_key(rig: Rig) -> None:
         key.follow("GET", link),
         key.follow("PUT", upload_link, body=b"evil"),
         key.send(expecting + b"evil"),
+        key.send(form),
         key.ask("GET", "/"),
         key.ask("GET", "/held?list-type=2"),
         key.ask("GET", "/theirs/x"),
     ):
         assert answer.code == "KeyAccessRevoked", answer.raw
     # Only who holds the secret learns what became of its key.
-    assert RawS3(rig.port, key.key_id, "wrong").ask("GET", "/held/a").code == "SignatureDoesNotMatch"
+    wrong = RawS3(rig.port, key.key_id, "wrong")
+    assert wrong.ask("GET", "/held/a").code == "SignatureDoesNotMatch"
+    assert wrong.send(form_of(wrong)).code == "SignatureDoesNotMatch"
     assert owner(rig).ask("GET", "/held/never").code == "NoSuchKey"
     assert owner(rig).ask("DELETE", target).status == 204
 
 
-def test_a_key_that_is_revoked_before_its_body_ends_stores_nothing(rig: Rig) -> None:
-    key = issue(rig, "late")
+@pytest.mark.parametrize("how", ["put", "form", "form's fields"])
+def test_a_key_that_is_revoked_before_its_body_ends_stores_nothing(rig: Rig, how: str) -> None:
+    name = {"put": "late", "form": "late-form"}.get(how, "late-fields")
+    key = issue(rig, name)
     connection = key.connect()
-    connection.sendall(key.request("PUT", "/held/never", {"content-length": "4"}) + b"evi")
+    data = key.request("PUT", "/held/never", body=b"evil") if how == "put" else form_of(key)
+    end = -400 if how == "form's fields" else -1
+    connection.sendall(data[:end])
     time.sleep(0.2)
-    revoke(rig, "late", key)
-    connection.sendall(b"l")
+    revoke(rig, name, key)
+    connection.sendall(data[end:])
     answer = Answer(connection.recv(1 << 16))
     connection.close()
     assert answer.code == "KeyAccessRevoked", answer.raw

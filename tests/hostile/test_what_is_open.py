@@ -10,6 +10,7 @@ from cooper_gateway.protocol import chunked, sigv4
 from cooper_gateway.protocol.errors import S3Error
 from support import s3_signing as signing
 from support.attack_field import Field
+from support.forms import Signer
 from support.raw_s3 import RawS3
 
 ODD = b"a<b>&\"'\r\n]]>\xc3\xbc"
@@ -101,7 +102,7 @@ def test_names_are_written_so_that_no_answer_is_changed_by_them(field: Field) ->
     assert field.holds() == field.before
 
 
-@pytest.mark.parametrize("where", ["header", "chunk"])
+@pytest.mark.parametrize("where", ["header", "form", "chunk"])
 def test_signatures_are_compared_in_constant_time(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """s3s 659"""
     compared: list[tuple[str, str]] = []
@@ -110,15 +111,17 @@ def test_signatures_are_compared_in_constant_time(where: str, monkeypatch: pytes
         compared.append((one, other))
         return False
 
-    monkeypatch.setattr((sigv4 if where == "header" else chunked).hmac, "compare_digest", compare)
-    request = signing.signed("GET", "/photos/a")
-    claim = sigv4.parse_claim(request, signing.NOW)
+    monkeypatch.setattr((chunked if where == "chunk" else sigv4).hmac, "compare_digest", compare)
+    claim = sigv4.parse_claim(signing.signed("GET", "/photos/a"), signing.NOW)
+    if where == "form":
+        signer = Signer(signing.KEY_ID, signing.SECRET, signing.REGION, signing.NOW)
+        claim = sigv4.form_claim(signer.fields("photos"), signing.NOW)
     assert claim is not None
     with pytest.raises(S3Error) as caught:
-        if where == "header":
+        if where != "chunk":
             sigv4.verify(claim, signing.key())
         else:
             chunked.ChunkSigner(signing.key(), claim.amz_date, claim.scope, claim.signature).check_chunk("0", "1")
     assert caught.value.code == "SignatureDoesNotMatch"
     assert len(compared) == 1
-    assert compared[0][1] == (claim.signature if where == "header" else "1")
+    assert compared[0][1] == ("1" if where == "chunk" else claim.signature)

@@ -86,7 +86,8 @@ def test_the_lines_with_secret_profiles(tmp_path: Path) -> None:
 
 
 def test_the_lines_that_ask_as_a_browser(tmp_path: Path) -> None:
-    (manifest,), (line,) = blocks("docs/browsers.md", "yaml"), blocks("docs/browsers.md")
+    (manifest,) = blocks("docs/browsers.md", "yaml")
+    (line,) = [block for block in blocks("docs/browsers.md") if "OPTIONS" in block]
     rig = Rig(tmp_path)
     rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text().split("---")[0], manifest)
     with rig:
@@ -109,6 +110,24 @@ def test_the_lines_about_host_names(tmp_path: Path) -> None:
         rig.apply("all.yaml", domain, site)
         asked = f". {rig.credentials_file('site')}\n{below.replace(':9000', f':{rig.port}')}"
         eventually("its name", lambda: shell(asked, tmp_path).startswith("HTTP/1.1 200 "))
+
+
+def test_the_lines_that_upload_by_a_form(tmp_path: Path) -> None:
+    (program,) = blocks("docs/browsers.md", "python")
+    (lines,) = [block for block in blocks("docs/browsers.md") if "upload.curl" in block]
+    (tmp_path / "sign.py").write_text(program)
+    (tmp_path / "cat.png").write_bytes(b"a picture")
+    (tmp_path / ".venv").symlink_to(Path(COOPER[0]).parent.parent)
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text())
+    with rig:
+        rig.env("photos")
+        exported = f". .venv/bin/activate; set -a; . {rig.credentials_file('photos')}; set +a\n"
+        assert "<Key>incoming/cat.png</Key>" in shell(exported + lines, tmp_path)
+        found = rig.client("photos").get_object(Bucket="photos", Key="incoming/cat.png")
+        assert (found["Body"].read(), found["ContentType"]) == (b"a picture", "image/png")
+        refused = shell(exported + lines.replace("image/png", "text/html"), tmp_path)
+        assert "Invalid according to Policy: Policy Condition failed" in refused
 
 
 def shape(table: str) -> list[list[str]]:

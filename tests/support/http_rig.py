@@ -33,7 +33,8 @@ class TinyCall:
 
 @dataclass
 class TinyPipeline:
-    """Answers by path: /hello at once, /slow in a task, /stream/N as a stream, /refuse and /crash with errors."""
+    """Answers by path: /hello at once, /slow in a task, /stream/N as a stream, /refuse and /crash with errors; /form is
+    one."""
 
     events: list[str] = field(default_factory=list)
     observed: list[tuple[int, int, int]] = field(default_factory=list)
@@ -41,13 +42,25 @@ class TinyPipeline:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> TinyCall:
+    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> TinyCall | None:
         self.events.append(f"{request.method} {request.path.decode()}")
+        if request.path == b"/form":
+            return None
         if request.path == b"/refuse":
             raise S3Error("AccessDenied")
         size = request.headers.get("content-length")
         decoder = PlainPayload(None if size is None else int(size), None)
         return TinyCall(request, EMPTY_BODY if raw is None else VerifiedBody(raw, decoder))
+
+    async def admit_form(self, request: Request, raw: RawBody, request_id: str) -> TinyCall:
+        """The first line of a form decides."""
+        fields = b""
+        while b"\n" not in fields:
+            fields += await raw.next() or b"\n"
+        if fields.startswith(b"refuse"):
+            raise S3Error("AccessDenied")
+        raw.unread(fields.partition(b"\n")[2])
+        return TinyCall(request, VerifiedBody(raw, PlainPayload(None, None)))
 
     def now(self, call: TinyCall) -> Response | None:
         path = call.request.path

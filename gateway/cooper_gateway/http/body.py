@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.payload import PayloadDecoder
+from cooper_gateway.protocol.post_form import Form, FormReader
 
 #: Most bytes that `RawBody.next` hands out at once.
 _MOST_AT_ONCE: Final = 256 << 10
@@ -99,6 +100,12 @@ class RawBody:
             await self._waiter
         return self._take()
 
+    def unread(self, data: bytes) -> None:
+        """Put back what was taken and is not wanted yet."""
+        if data:
+            self._pieces.appendleft(data)
+            self._held += len(data) + _PIECE_OVERHEAD
+
     def _take(self) -> bytes:
         pieces = self._pieces
         taken = pieces.popleft()
@@ -162,6 +169,17 @@ class VerifiedBody:
                 raise _over(limit)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+async def read_form(raw: RawBody, boundary: str) -> Form:
+    """A form up to its file, which stays to be read. Raises S3Error."""
+    reader = FormReader(boundary)
+    while (data := await raw.next()) is not None:
+        form = reader.feed(data)
+        if form is not None:
+            raw.unread(reader.rest)
+            return form
+    raise S3Error("IncompleteBody", "The body ended before the form's file.")
 
 
 class EmptyBody:

@@ -247,15 +247,18 @@ class S3Connection(asyncio.Protocol):
         if self.write_paused:
             self._since = now  # the wait is for our own backpressure, which has its own limit
             return
-        seconds = self._limits.header_seconds if self._input else self._limits.idle_seconds
-        if self._context.crowded:  # whoever says nothing makes room for those who ask
-            seconds = min(seconds, self._limits.crowded_seconds)
-        if now - self._since <= seconds:
+        if now - self._since <= self._patience(
+            self._limits.header_seconds if self._input else self._limits.idle_seconds
+        ):
             return
         if self._input:
             self._refuse(S3Error("RequestTimeout", "The header section did not arrive in time."))
         else:
             self._close()
+
+    def _patience(self, seconds: float) -> float:
+        """How long a client may take who has not shown yet what it wants: it makes room for those who ask."""
+        return min(seconds, self._limits.crowded_seconds) if self._context.crowded else seconds
 
     def _tick_body(self, now: float) -> None:
         raw, exchange = self._raw, self._exchange
@@ -265,6 +268,9 @@ class S3Connection(asyncio.Protocol):
         error = exchange.withdrawn()
         if error is not None:
             self._fail_body(raw, error)
+        elif exchange.undecided and now - self._since > self._patience(self._limits.header_seconds):
+            # Of a stranger, perhaps: a form's fields have the time that a header section has.
+            self._fail_body(raw, S3Error("RequestTimeout", "The form's fields did not arrive in time."))
         elif not raw.waits_for_client:
             self._receiving.reset(raw.received, now)
         elif self._receiving.stalled(raw.received, now, self._limits.body_progress, self._limits.body_seconds):

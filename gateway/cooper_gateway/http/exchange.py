@@ -89,6 +89,11 @@ class Exchange:
         self._observed = False
         self.streaming = False
 
+    @property
+    def undecided(self) -> bool:
+        """Whether what has arrived does not say yet whether the request is admitted."""
+        return self._call is None
+
     def start(self) -> None:
         """Decide the request from its head alone: refuse it, answer it at once, or begin a task."""
         pipeline = self._context.pipeline
@@ -107,8 +112,16 @@ class Exchange:
 
     def _admit(self) -> Response | None:
         """The answer where it can be given at once. Raises what the pipeline raises."""
-        self._call = self._context.pipeline.admit(self._request, self._raw, self._request_id)
-        return self._context.pipeline.now(self._call) if self._raw is None else None
+        call = self._call = self._context.pipeline.admit(self._request, self._raw, self._request_id)
+        return self._context.pipeline.now(call) if self._raw is None and call is not None else None
+
+    async def _answer(self) -> Response:
+        """The answer where it takes its time. Raises what the pipeline raises."""
+        pipeline = self._context.pipeline
+        if self._call is None:
+            assert self._raw is not None
+            self._call = await pipeline.admit_form(self._request, self._raw, self._request_id)
+        return await pipeline.handle(self._call)
 
     def cancel(self) -> None:
         """The client has left: stop the handler."""
@@ -125,9 +138,8 @@ class Exchange:
 
     async def _run(self, response: Response | None) -> None:
         if response is None:
-            assert self._call is not None
             try:
-                response = await self._context.pipeline.handle(self._call)
+                response = await self._answer()
             except Exception as error:
                 response = self._explained(error)
         if isinstance(response.body, bytes):

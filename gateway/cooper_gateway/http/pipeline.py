@@ -1,11 +1,14 @@
 """The one way from a framed request to an answer: every operation and every form of authentication goes through here.
 
     host and target → records fresh enough → route → signature → key → authorise → limits from the headers
-        → what the key may spend → handler
+        → what the key may spend → handler                  └ of a form its policy
 
 The signature is verified before anything about the key's or the bucket's state is told, and nobody but its holder
 spends what a key may. The limits are checked before a byte of the body is asked for. What is raised on the way becomes
 an S3 error in `explain`.
+
+An upload by form is admitted in two steps, since who signed it and for what its body says: the head lets its fields be
+read, which are bounded, and with these in the place of headers it is decided as any other request is.
 """
 
 import logging
@@ -37,7 +40,7 @@ from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.networks import origin
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
 from cooper_gateway.http.addressing import locate
-from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
+from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody, read_form
 from cooper_gateway.http.errors import is_fault, to_s3_error
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.signing_keys import SigningKeys
@@ -48,9 +51,12 @@ from cooper_gateway.operations.markup import OWNER_ID
 from cooper_gateway.operations.registry import HANDLERS, NOW
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
-from cooper_gateway.protocol.payload import payload_decoder
-from cooper_gateway.protocol.routes import match, no_route, place
-from cooper_gateway.protocol.sigv4 import Claim, parse_claim
+from cooper_gateway.protocol.paths import check_name
+from cooper_gateway.protocol.payload import PayloadDecoder, content_length, payload_decoder
+from cooper_gateway.protocol.post_form import Form, FormFile, as_headers, form_boundary, is_form, missing
+from cooper_gateway.protocol.post_policy import Sizes, check_policy, read_policy
+from cooper_gateway.protocol.routes import Route, match, no_route, place, refuse_promises
+from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim
 from cooper_gateway.storage.port import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +73,7 @@ _ENCRYPTED: Final = frozenset(
         "GetObject",
         "HeadObject",
         "PutObject",
+        "PostObject",
         "CopyObject",
         "CreateMultipartUpload",
         "UploadPart",
@@ -74,6 +81,21 @@ _ENCRYPTED: Final = frozenset(
         "CompleteMultipartUpload",
     }
 )
+
+
+#: Headers of a form's request that are about the request. Of the object its fields speak, and nothing else: a browser
+#: sends a Content-Type and a Cache-Control of its own.
+_OF_THE_REQUEST: Final = (
+    "content-length",
+    "host",
+    "origin",
+    "user-agent",
+    "x-amz-expected-bucket-owner",
+    "x-forwarded-for",
+)
+
+
+_ANY_SIZE: Final = Sizes()
 
 
 class Pipeline:
@@ -96,10 +118,10 @@ class Pipeline:
         self._signing_keys = SigningKeys()
         self._tolls = tolls or Tolls()
 
-    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call:
+    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call | None:
         """Everything that the head alone decides; nothing of the body was read. Raises S3Error.
 
-        `raw` is the HTTP body, None for a GET or HEAD that has none.
+        `raw` is the HTTP body, None for a GET or HEAD that has none. None is returned for a form: see `admit_form`.
         """
         directory = self._directory_source()
         locate(request, directory)
@@ -108,15 +130,47 @@ class Pipeline:
         route = match(request)
         request.operation = route.operation
         claim = None
-        signing_key = None
-        principal: Principal = ANONYMOUS
         if not request.public_path:  # what comes so is anonymous, whatever credentials a browser sends along
             claim = parse_claim(request, now, region.tag if region.match_region else None)
+            if claim is None and route.operation == "PostObject" and is_form(request.headers.get("content-type", "")):
+                return None
+        return self._decided(request, raw, request_id, route, claim, directory, region, now)
+
+    async def admit_form(self, request: Request, raw: RawBody, request_id: str) -> Call:
+        """The same for a request whose head showed that it is a form: its fields are read, and nothing of its file."""
+        route = match(request)
+        if content_length(request.headers) is None:
+            raise S3Error("MissingContentLength")
+        form = await read_form(raw, form_boundary(request.headers.get("content-type", "")))
+        _enter(request, form)
+        directory, now = self._directory_source(), self._clock()  # reading it took its time
+        region = _fresh_region(directory, now)
+        claim = form_claim(form.fields, now, region.tag if region.match_region else None)
+        return self._decided(request, raw, request_id, route, claim, directory, region, now, form)
+
+    def _decided(
+        self,
+        request: Request,
+        raw: RawBody | None,
+        request_id: str,
+        route: Route,
+        claim: Claim | None,
+        directory: Directory,
+        region: RegionRecord,
+        now: float,
+        form: Form | None = None,
+    ) -> Call:
+        """The call, where all is right with its signature, its key, its bucket and its headers. Raises S3Error."""
+        signing_key = None
+        principal: Principal = ANONYMOUS
+        sizes = _ANY_SIZE
         if claim is not None:
             request.claimed_signer = claim.access_key_id
             key, signing_key = self._signer(claim, directory)
             request.signer = claim.access_key_id
             principal = _holder(key, request, region)
+            if form is not None:  # what was signed is the policy: a form beyond it is nobody's
+                sizes = _obeyed(form, request, now)
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
         if code is not None:
@@ -128,8 +182,15 @@ class Pipeline:
         _check_owner(request)
         if route.operation == "ListObjects" and not region.list_objects_v1:
             raise S3Error("NotImplemented", "This region has ListObjects (version 1) turned off: use list-type=2.")
-        body: Body = EMPTY_BODY if raw is None else VerifiedBody(raw, payload_decoder(request, claim, signing_key))
-        call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now)
+        body: Body = EMPTY_BODY
+        if raw is not None:
+            decoder: PayloadDecoder
+            if form is None:
+                decoder = payload_decoder(request, claim, signing_key)
+            else:
+                decoder = FormFile(form.boundary, sizes.least, sizes.most)
+            body = VerifiedBody(raw, decoder)
+        call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now, form=form)
         if raw is not None:
             # Requests that name a key were refused with their route; this one asks for a kind without naming any.
             if request.headers.get(_ENCRYPTION, _OURS) != _OURS:
@@ -137,8 +198,9 @@ class Pipeline:
             check_declared(call)
         if region.rates is not None and isinstance(principal, KeyHolder):
             call.spending = self._tolls.admit(request, principal, region.rates, directory)
-            if call.spending is not None and body.size:
-                call.spending.announce(body.size)
+            size = body.size if form is None else content_length(request.headers)
+            if call.spending is not None and size:
+                call.spending.announce(size)
         return call
 
     def preflight(self, request: Request) -> Response:
@@ -236,6 +298,26 @@ class Pipeline:
         if key is None or not key.secret_key:  # an empty secret would be everybody's
             raise S3Error("InvalidAccessKeyId")
         return key, self._signing_keys.verify(claim, key.secret_key)
+
+
+def _enter(request: Request, form: Form) -> None:
+    """Let a form's fields say what the headers and the target of a PutObject say. Raises S3Error."""
+    key = form.fields.get("key")
+    if key is None:
+        raise missing("key")
+    request.name = check_name(key.encode())
+    refuse_promises(form.fields)
+    if form.fields.get("tagging"):  # as forms call x-amz-tagging
+        raise S3Error("NotImplemented", "Cooper does not implement object tagging; leave out the field tagging.")
+    kept = {name: request.headers[name] for name in _OF_THE_REQUEST if name in request.headers}
+    request.headers = kept | as_headers(form.fields)
+
+
+def _obeyed(form: Form, request: Request, now: float) -> Sizes:
+    """How large the policy lets the form's file be, if the form is what it allows. Raises S3Error."""
+    policy = read_policy(form.fields["policy"])
+    check_policy(policy, form.fields, request.bucket or "", now)
+    return policy.sizes
 
 
 def _holder(key: KeyRecord, request: Request, region: RegionRecord) -> KeyHolder:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from urllib.parse import quote
 from uuid import UUID
 
 from cooper_crds.records import BucketRecord, RegionRecord
@@ -12,6 +13,7 @@ from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.principals import KeyHolder, Principal
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
+from cooper_gateway.protocol.post_form import Form
 from cooper_gateway.protocol.routes import Route
 from cooper_gateway.storage.port import NO_QUOTA, BucketRef, Guard, Quota, Store
 
@@ -49,6 +51,7 @@ class Call:
     request_id: str
     now: float  # Unix seconds
     spending: Spending | None = None  # where its bytes are counted for its key
+    form: Form | None = None  # what stood before the file, of an upload by form
 
     @property
     def record(self) -> BucketRecord:
@@ -87,6 +90,14 @@ class Call:
     def max_object_size(self) -> int:
         """Bytes that one object of this bucket may have: the least of the region's and the bucket's limit."""
         return min(self.region.max_object_size, self.record.max_object_size)
+
+    @property
+    def location(self) -> str:
+        """The object's URL, as the client sees the gateway."""
+        scheme = "https" if self.request.secure else "http"
+        host = self.request.headers.get("host", "")
+        bucket = "" if self.request.bucket_in_host else f"{self.record.name}/"
+        return f"{scheme}://{host}/{bucket}{quote(self.name, safe='/')}"
 
     def refusal(self, name: bytes) -> str | None:
         """Why this principal may not do the route's action on an object: an S3 error code. None: it may."""

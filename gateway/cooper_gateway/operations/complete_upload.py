@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import quote
 
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import too_large
@@ -112,11 +111,8 @@ async def complete_multipart_upload(call: Call) -> Response:
     wanted = read_complete(body)
     info = await _complete(call, wanted)
     bucket = call.record.name
-    scheme = "https" if call.request.secure else "http"
-    path = quote(call.name, safe="/") if call.request.bucket_in_host else f"{bucket}/{quote(call.name, safe='/')}"
-    location = f"{scheme}://{call.request.headers.get('host', '')}/{path}"
     return document(
         "CompleteMultipartUploadResult",
-        f"<Location>{text(location)}</Location><Bucket>{text(bucket)}</Bucket><Key>{shown(call.name, False)}</Key>"
+        f"<Location>{text(call.location)}</Location><Bucket>{text(bucket)}</Bucket><Key>{shown(call.name, False)}</Key>"
         f"{quoted(info.etag)}{checksum_elements(info.checksum)}",
     )

@@ -7,12 +7,14 @@ from typing import Final
 from cooper_gateway.operations.attributes import DEFAULT_CONTENT_TYPE, read_attributes
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.payload import content_length
+from cooper_gateway.protocol.post_form import least_size
 from cooper_gateway.storage.port import NO_QUOTA, Attributes, NoSuchName
 
 #: Operations whose body becomes an object or a part of one.
 _STORES_BODY: Final = frozenset({"PutObject", "UploadPart"})
 #: Operations whose headers become an object's attributes.
-_STORES_ATTRIBUTES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_STORES_ATTRIBUTES: Final = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 # RFC 9110, 8.3.1: type "/" subtype, both tokens. What is none of a token's characters ends the type for a browser.
 _TYPE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z/-]*")
 
@@ -79,11 +81,27 @@ def declared_size(call: Call) -> int:
     return size
 
 
+def least_file(call: Call) -> int:
+    """Bytes that the file of a form has at least. Raises EntityTooLarge; InvalidRequest when there is no form."""
+    if call.form is None:
+        raise S3Error(
+            "InvalidRequest",
+            "A POST to a bucket is an upload by form (multipart/form-data), which is signed by its policy: leave other "
+            "signatures out. Use PUT to upload without a form.",
+        )
+    size = least_size(call.form, content_length(call.request.headers) or 0)
+    if size > call.max_object_size:
+        raise too_large(call.max_object_size)
+    return size
+
+
 def check_declared(call: Call) -> None:
     """Raise what the headers alone deserve: EntityTooLarge, MetadataTooLarge, ContentTypeNotAllowed …"""
     operation = call.route.operation
     if operation in _STORES_BODY:
         declared_size(call)
+    if operation == "PostObject":
+        least_file(call)
     if operation in _STORES_ATTRIBUTES:
         attributes = read_attributes(call.request.headers, call.region.max_metadata_size)
         if operation != "CopyObject":  # a copy may have its source's

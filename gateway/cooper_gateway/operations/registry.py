@@ -14,6 +14,7 @@ from cooper_gateway.operations import (
     multipart,
     object_attributes,
     operate,
+    post_object,
     put_object,
 )
 from cooper_gateway.operations.call import Handler, NowHandler
@@ -28,6 +29,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "ListObjectsV2": list_objects.list_objects_v2,
     "ListObjects": list_objects.list_objects,
     "ListMultipartUploads": list_uploads.list_multipart_uploads,
+    "PostObject": post_object.post_object,
     "DeleteObjects": delete_objects.delete_objects,
     "GetUsage": operate.get_usage,
     "CloseBucket": operate.close_bucket,

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 _AMZ_DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_ISO_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z")
 _AMZ_DATE_LENGTH: Final = len("YYYYMMDDTHHMMSSZ")
 
 
@@ -25,6 +26,19 @@ def _parse_amz_date(text: str) -> int | None:
         return timegm(datetime(*map(int, match.groups()), tzinfo=UTC).utctimetuple())  # type: ignore[arg-type]
     except ValueError:
         return None
+
+
+def parse_iso_date(text: str) -> float | None:
+    """Unix seconds of `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, or None when it is not such a date."""
+    match = _ISO_DATE.fullmatch(text)
+    if match is None:
+        return None
+    *parts, fraction = match.groups()
+    try:
+        whole = timegm(datetime(*map(int, parts), tzinfo=UTC).utctimetuple())  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    return whole + float(f"0.{fraction or 0}")
 
 
 def to_amz_date(seconds: int | None) -> str | None:

@@ -28,6 +28,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidPart": (400, "A part could not be found, or its ETag does not match."),
     "InvalidPartNumber": (416, "The object has no part of that number."),
     "InvalidPartOrder": (400, "Parts must be listed in ascending order of their numbers."),
+    "InvalidPolicyDocument": (400, "The form's policy cannot be read."),
     "InvalidRange": (416, "The range cannot be satisfied."),
     "InvalidRequest": (400, "The request is invalid."),
     "InvalidToken": (
@@ -37,7 +38,9 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidURI": (400, "The path could not be understood."),
     "KeyAccessRevoked": (403, "Access by this key, or API access to this bucket, has been revoked."),
     "KeyTooLongError": (400, "The object key is longer than 1,024 bytes."),
+    "MalformedPOSTRequest": (400, "The body is not well-formed multipart/form-data."),
     "MalformedXML": (400, "The XML that you sent is not well formed or not what this operation expects."),
+    "MaxPostPreDataLengthExceeded": (400, "The form's fields before its file are larger than 20 KiB."),
     "MetadataTooLarge": (400, "The x-amz-meta-* headers are larger in total than this region allows."),
     "MethodNotAllowed": (405, "That method is not allowed on this resource."),
     "MissingContentLength": (411, "Content-Length is required."),

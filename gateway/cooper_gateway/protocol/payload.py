@@ -113,7 +113,7 @@ def payload_decoder(request: Request, claim: Claim | None, signing_key: bytes | 
         if "x-amz-trailer" in headers:
             raise S3Error("InvalidRequest", "x-amz-trailer needs a STREAMING…-TRAILER form of x-amz-content-sha256.")
         sha256 = None if form == UNSIGNED_PAYLOAD else form
-        return PlainPayload(_length(headers, "content-length"), sha256)
+        return PlainPayload(content_length(headers), sha256)
     if claim is None or signing_key is None or claim.presigned:
         raise S3Error("AccessDenied", "An aws-chunked body needs a request that is signed in the Authorization header.")
     size = _length(headers, "x-amz-decoded-content-length")
@@ -134,6 +134,11 @@ def declared_size(request: Request) -> int | None:
     headers = request.headers
     if headers.get("x-amz-content-sha256") in STREAMING:
         return _length(headers, "x-amz-decoded-content-length")
+    return content_length(headers)
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Bytes of the whole HTTP body, where that is declared. Raises S3Error when it is no number."""
     return _length(headers, "content-length")
 
 

@@ -1,5 +1,6 @@
 """Every operation Cooper serves, one row each: what selects it, and the action it needs. What is not here is denied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -39,6 +40,7 @@ ROUTES: Final = (
     Route("ListObjectsV2", "GET", "bucket", LIST_BUCKET, ("list-type=2",)),
     Route("ListObjects", "GET", "bucket", LIST_BUCKET),
     Route("ListMultipartUploads", "GET", "bucket", LIST_BUCKET, ("uploads",)),
+    Route("PostObject", "POST", "bucket", PUT_OBJECT),
     Route("DeleteObjects", "POST", "bucket", DELETE_OBJECT, ("delete",)),
     Route("GetUsage", "GET", "bucket", OPERATE, ("x-cooper-usage",)),
     Route("CloseBucket", "POST", "bucket", OPERATE, ("x-cooper-close",)),
@@ -91,6 +93,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "ListObjectsV2": (*_LIST, "max-keys", "start-after", "continuation-token", "fetch-owner"),
     "ListObjects": (*_LIST, "max-keys", "marker"),
     "ListMultipartUploads": (*_LIST, "max-uploads", "key-marker", "upload-id-marker"),
+    "PostObject": (),
     "DeleteObjects": (),
     "GetUsage": (),
     "CloseBucket": (),
@@ -114,7 +117,6 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
 #: Operations of S3 that have no row, by method and scope, and that a client may well try: 501 rather than 405.
 _KNOWN_ELSEWHERE: Final = {
     ("PUT", "bucket"): "CreateBucket is not served over S3: create a Bucket resource instead.",
-    ("POST", "bucket"): "Uploads by HTML form (POST) are not implemented.",
 }
 
 #: Request headers that would promise what is not done. What S3 merely prefers (ACLs, storage classes) is ignored.
@@ -166,7 +168,7 @@ def match(request: Request) -> Route:
     scope = _scope(request)
     rows = _INDEX.get((request.method, scope))
     if not request.headers.keys().isdisjoint(_PROMISES):
-        _refuse_promises(request.headers)
+        refuse_promises(request.headers)
     for route in rows or ():
         if _fits(route, request):
             if request.query:
@@ -211,10 +213,11 @@ def _judge_parameters(route: Route, query: dict[str, str]) -> None:
             raise S3Error("NotImplemented", f"Cooper does not implement ?{name:.64} for {route.operation}.")
 
 
-def _refuse_promises(headers: dict[str, str]) -> None:
+def refuse_promises(headers: Mapping[str, str]) -> None:
+    """Raise S3Error NotImplemented where headers, or the fields of a form, ask for what is not done."""
     for name, feature in _PROMISES.items():
         if headers.get(name):
-            raise S3Error("NotImplemented", f"Cooper does not implement {feature}; leave out the header {name}.")
+            raise S3Error("NotImplemented", f"Cooper does not implement {feature}; leave out {name}.")
 
 
 def _scope(request: Request) -> Scope:

@@ -1,12 +1,14 @@
-"""AWS Signature Version 4: what a request claims, and whether it holds. In the header and in the query (presigned).
+"""AWS Signature Version 4: what a request claims, and whether it holds. In the header, the query (presigned), a form.
 
 Specification: "Signature Version 4 signing process" in the Amazon S3 API Reference ("Authenticating Requests").
-`parse_claim` reads and judges everything but the signature; `verify` compares the signature, in constant time.
+`parse_claim`, of a form `form_claim`, reads and judges everything but the signature; `verify` compares the signature,
+in constant time.
 """
 
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
@@ -16,6 +18,7 @@ import msgspec
 from cooper_gateway.protocol.dates import parse_amz_date, parse_http_date, to_amz_date
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
+from cooper_gateway.protocol.post_form import missing
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 STREAMING_SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -53,6 +56,8 @@ _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
 _OF_SESSION: Final = "x-amz-security-token"
 _QUERY_SIGNATURE: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
 _QUERY_REQUIRED: Final = (*_QUERY_SIGNATURE, "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders")
+#: Fields by which a form is signed.
+_FORM_REQUIRED: Final = ("policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -111,6 +116,42 @@ def parse_claim(request: Request, now: float, region: str | None = None) -> Clai
             "InvalidArgument", "Only one way of signing is allowed: the Authorization header or the query, not both."
         )
     return _header_claim(request, authorization, now, region)
+
+
+def form_claim(fields: Mapping[str, str], now: float, region: str | None = None) -> Claim | None:
+    """Read the signature of an upload by form, which is over its policy; None means that it carries none.
+
+    `fields` have names in lower case. Raises S3Error for everything that is wrong apart from the signature's value.
+    """
+    code = "InvalidArgument"
+    if "awsaccesskeyid" in fields or "signature" in fields:
+        raise S3Error("InvalidRequest", f"Signature Version 2 {_USE_SIGV4}")
+    if _OF_SESSION in fields:
+        raise S3Error("InvalidToken")
+    absent = [name for name in _FORM_REQUIRED if name not in fields]
+    if len(absent) == len(_FORM_REQUIRED):
+        return None
+    if absent:
+        raise missing(absent[0])
+    if fields["x-amz-algorithm"] != "AWS4-HMAC-SHA256":
+        raise S3Error(code, "The form's field x-amz-algorithm must be AWS4-HMAC-SHA256.")
+    scope = _SCOPE.fullmatch(fields["x-amz-credential"])
+    if scope is None:
+        raise S3Error(code, "The form's field x-amz-credential must be KEYID/YYYYMMDD/REGION/s3/aws4_request.")
+    signer = _Signer(scope[1], scope[2], scope[3], scope[4], "", ())
+    _judge_scope(signer, region, code)
+    signature, amz_date = fields["x-amz-signature"], fields["x-amz-date"]
+    if not _SHA256.fullmatch(signature):
+        raise S3Error(code, "The form's field x-amz-signature must be 64 lower-case hex digits.")
+    signed_at = parse_amz_date(amz_date)
+    if signed_at is None or amz_date[:8] != signer.date:
+        raise S3Error(code, "The form's x-amz-date must be YYYYMMDD'T'HHMMSS'Z', on the day of the credential scope.")
+    if signed_at - now > MAX_SKEW:
+        raise S3Error("RequestTimeTooSkewed", "The form is dated more than 15 minutes in the future.")
+    if now >= signed_at + MAX_EXPIRES:
+        raise S3Error("AccessDenied", "The form was signed over seven days ago, which is the most.")
+    text = fields["policy"].encode()
+    return Claim(signer.access_key_id, signer.date, signer.region, signature, amz_date, False, UNSIGNED_PAYLOAD, text)
 
 
 def signing_key(secret: str, date: str, region: str) -> bytes:

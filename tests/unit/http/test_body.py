@@ -38,6 +38,33 @@ async def test_reading_stops_over_the_mark_and_goes_on_below_half() -> None:
     assert raw.waits_for_client
 
 
+async def test_what_is_put_back_comes_first_and_counts() -> None:
+    flow = FakeFlow()
+    raw = RawBody(flow, high=1000)
+    raw.push(b"a" * 2000)
+    taken = await raw.next()
+    assert taken is not None
+    raw.unread(taken[500:])
+    raw.unread(b"")
+    raw.push(b"b")
+    assert raw.received == 2001
+    assert flow.events == ["pause", "begin", "resume", "pause"]
+    raw.end()
+    assert await raw.next() == b"a" * 1500 + b"b"
+    assert await raw.next() is None
+
+
+async def test_what_was_put_back_is_dropped_with_the_rest() -> None:
+    raw = RawBody(None)
+    raw.push(b"a")
+    taken = await raw.next()
+    assert taken is not None
+    raw.unread(taken)
+    raw.fail(S3Error("IncompleteBody"))
+    with pytest.raises(S3Error):
+        await raw.next()
+
+
 async def test_many_tiny_pieces_count_for_more_than_their_bytes() -> None:
     flow = FakeFlow()
     raw = RawBody(flow, high=100_000)

@@ -496,6 +496,57 @@ def test_a_body_comes_at_a_kibibyte_a_second_or_not_at_all(loop: str, rate: int,
     with_server(loop, test, replace(DEFAULT_LIMITS, body_seconds=0.4))
 
 
+def test_a_form_is_decided_by_its_fields_and_its_file_follows(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        file = b"x" * 1_000_000
+        body = b"fields\n" + file
+        for cut in (3, 7, 500_000):
+            writer.write(f"POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+            writer.write(body[:cut])
+            await asyncio.sleep(0.05)
+            writer.write(body[cut:])
+            status, _, answer = await read_answer(reader)
+            assert (status, answer.decode()) == (200, f"{len(file)} {hashlib.sha256(file).hexdigest()}")
+        answer = await rig.send(b"POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nrefuse\n")
+        assert answer.startswith(b"HTTP/1.1 403")
+        assert b"Connection: close" in answer
+
+    with_server(loop, test)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_forms_fields_have_the_time_of_a_header_section(loop: str, crowded: bool) -> None:
+    """Who sends them may be a stranger. The file after them has the time of a body."""
+    form = b"POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+    slow = replace(DEFAULT_LIMITS, header_seconds=0.2, crowded_seconds=30)
+    limits = replace(slow, header_seconds=30, crowded_seconds=0.2, connections=1) if crowded else slow
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        writer.write(form)
+
+        async def drip() -> None:
+            for _ in range(50):
+                writer.write(b"f")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        answer = await asyncio.wait_for(reader.read(-1), 5)
+        dripping.cancel()
+        assert b"<Code>RequestTimeout</Code>" in answer
+        assert b"fields did not arrive in time" in answer
+        writer.close()
+        await eventually(lambda: not rig.held())
+        reader, writer = await rig.connect()
+        writer.write(form + b"fields\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.6)
+        writer.close()
+
+    with_server(loop, test, limits)
+
+
 def test_a_pipelining_client_that_does_not_read_is_cut(loop: str) -> None:
     async def test(rig: Rig) -> None:
         _, writer = await rig.connect(receive_buffer=4096)

@@ -1,5 +1,6 @@
 """The worked examples of the Amazon S3 API Reference ("Authenticating Requests"), signature by signature."""
 
+import base64
 from calendar import timegm
 
 import pytest
@@ -8,7 +9,8 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
 from cooper_gateway.protocol.paths import parse_query
 from cooper_gateway.protocol.payload import payload_decoder
-from cooper_gateway.protocol.sigv4 import EMPTY_SHA256, parse_claim, signing_key, verify
+from cooper_gateway.protocol.post_policy import check_policy, read_policy
+from cooper_gateway.protocol.sigv4 import EMPTY_SHA256, form_claim, parse_claim, signing_key, verify
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEY = signing_key(SECRET, "20130524", "us-east-1")
@@ -151,3 +153,44 @@ def test_chunks_with_a_trailer():
     assert b"".join(decoder.feed(body)) == b"a" * 66560
     decoder.finish()
     assert dict(decoder.trailers) == {"x-amz-checksum-crc32c": "sOO8/Q=="}
+
+
+#: "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)"
+POLICY = b"""{ "expiration": "2015-12-30T12:00:00.000Z",\r
+  "conditions": [\r
+    {"bucket": "sigv4examplebucket"},\r
+    ["starts-with", "$key", "user/user1/"],\r
+    {"acl": "public-read"},\r
+    {"success_action_redirect": "http://sigv4examplebucket.s3.amazonaws.com/successful_upload.html"},\r
+    ["starts-with", "$Content-Type", "image/"],\r
+    {"x-amz-meta-uuid": "14365123651274"},\r
+    {"x-amz-server-side-encryption": "AES256"},\r
+    ["starts-with", "$x-amz-meta-tag", ""],\r
+\r
+    {"x-amz-credential": "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request"},\r
+    {"x-amz-algorithm": "AWS4-HMAC-SHA256"},\r
+    {"x-amz-date": "20151229T000000Z" }\r
+  ]\r
+}"""
+FORM = {
+    "key": "user/user1/cat.png",
+    "acl": "public-read",
+    "success_action_redirect": "http://sigv4examplebucket.s3.amazonaws.com/successful_upload.html",
+    "content-type": "image/jpeg",
+    "x-amz-meta-uuid": "14365123651274",
+    "x-amz-server-side-encryption": "AES256",
+    "x-amz-credential": "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request",
+    "x-amz-algorithm": "AWS4-HMAC-SHA256",
+    "x-amz-date": "20151229T000000Z",
+    "x-amz-meta-tag": "",
+    "policy": base64.b64encode(POLICY).decode(),
+    "x-amz-signature": "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e",
+}
+
+
+def test_a_form():
+    now = float(timegm((2015, 12, 29, 12, 0, 0)))
+    claim = form_claim(FORM, now, "us-east-1")
+    assert claim is not None
+    verify(claim, signing_key(SECRET, claim.date, claim.region))
+    check_policy(read_policy(FORM["policy"]), FORM, "sigv4examplebucket", now)

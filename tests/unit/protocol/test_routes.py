@@ -56,7 +56,7 @@ def test_sub_resources_are_not_implemented(name, scope):
     ("method", "path", "query", "code"),
     [
         ("PUT", b"/photos", "", "NotImplemented"),  # CreateBucket
-        ("POST", b"/photos", "", "NotImplemented"),  # upload by HTML form
+        ("POST", b"/photos", "newSubresource", "NotImplemented"),
         ("PUT", b"/", "", "MethodNotAllowed"),
         ("POST", b"/", "", "MethodNotAllowed"),
         ("HEAD", b"/", "", "MethodNotAllowed"),
@@ -95,6 +95,8 @@ def test_what_is_not_in_the_table_is_denied(method, path, query, code):
         ("GET", b"/photos/a", "versionId=null", "GetObject"),
         ("GET", b"/photos", "location=", "GetBucketLocation"),
         ("PUT", b"/photos/a", "x-id=PutObject", "PutObject"),
+        ("POST", b"/photos", "", "PostObject"),
+        ("POST", b"/photos/", "", "PostObject"),
         ("PUT", b"/photos/a", "partNumber=1&uploadId=u&x-id=UploadPart", "UploadPart"),
         ("POST", b"/photos/a", "uploads=", "CreateMultipartUpload"),
         ("DELETE", b"/photos/a", "uploadId=u", "AbortMultipartUpload"),
