@@ -69,6 +69,11 @@ def _minimum(constraint: Constraint) -> Trial:
     return _set(constraint, least - 1, f"should be greater than or equal to {least}", [least])
 
 
+def _maximum(constraint: Constraint) -> Trial:
+    most = constraint.argument
+    return _set(constraint, most + 1, f"should be less than or equal to {most}", [most])
+
+
 def _text(constraint: Constraint) -> Text:
     return TEXTS[pattern_of(constraint.field.node)]
 
@@ -104,7 +109,8 @@ def _pattern(constraint: Constraint) -> Trial:
 
 def _format(constraint: Constraint) -> Trial:
     assert constraint.argument == "int64", constraint
-    return _set(constraint, 1 << 63, 'must be of type integer: "number"', [(1 << 63) - 1])
+    most = constraint.field.node.get("maximum", (1 << 63) - 1)
+    return _set(constraint, 1 << 63, 'must be of type integer: "number"', [most])
 
 
 def _required(constraint: Constraint) -> Trial:
@@ -130,6 +136,7 @@ _TRIALS: Final[Mapping[str, Callable[[Constraint], Trial]]] = {
     "anyOf": _any_of,
     "enum": _enum,
     "minimum": _minimum,
+    "maximum": _maximum,
     "maxLength": _max_length,
     "minLength": _min_length,
     "maxItems": _max_items,
