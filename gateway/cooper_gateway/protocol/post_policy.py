@@ -5,6 +5,7 @@ is named by a condition, each condition is fulfilled, and it is about one bucket
 """
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -18,6 +19,8 @@ from cooper_gateway.protocol.errors import S3Error
 #: x-ignore- prefix) must appear in the list of conditions."
 _FREE: Final = frozenset({"x-amz-signature", "file", "policy"})
 _IGNORED: Final = "x-ignore-"
+#: "\$ Dollar symbol" is among the escapes of a policy, and JSON has it not.
+_DOLLAR: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\\$")
 _LONGEST_TOLD: Final = 400
 _RANGE: Final = "content-length-range"
 _OPERATORS: Final = ("eq", "starts-with")
@@ -56,7 +59,7 @@ class Policy(NamedTuple):
 def read_policy(encoded: str) -> Policy:
     """Read a form's field `policy`. Raises S3Error InvalidPolicyDocument."""
     try:
-        document = msgspec.json.decode(b64decode(encoded, validate=True), type=_Document)
+        document = msgspec.json.decode(_DOLLAR.sub(rb"\1$", b64decode(encoded, validate=True)), type=_Document)
     except (binascii.Error, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise _invalid(str(error) if isinstance(error, msgspec.MsgspecError) else "it is not base64 of JSON") from None
     expires = parse_iso_date(document.expiration)

@@ -1,5 +1,6 @@
 """Policies of forms, and the fields by which they are signed: each rule in a row of a table."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -269,3 +270,11 @@ def test_whatever_is_changed_in_a_policy_is_not_signed() -> None:
         with pytest.raises(S3Error) as caught:
             verify(claim, signing_key(SECRET, claim.date, claim.region))
         assert caught.value.code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [(r"a\$b", "a$b"), (r"a\\\$b", r"a\$b"), (r"a\\$b", r"a\$b"), (r"\$\$", "$$")]
+)
+def test_a_dollar_may_be_escaped(written: str, meant: str) -> None:
+    text = '{"expiration": "2030-01-01T00:00:00Z", "conditions": [["eq", "$key", "' + written + '"]]}'
+    assert read_policy(base64.b64encode(text.encode()).decode()).conditions[0].value == meant
