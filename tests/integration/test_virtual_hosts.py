@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import urllib3
 from boto3.s3.transfer import TransferConfig
 
 from clients.aws import clean_env
@@ -93,6 +94,11 @@ def test_boto3_in_the_virtual_hosted_style(tmp_path: Path) -> None:
                     urllib.request.Request(link, ask, method="PUT" if ask else "GET")
                 ) as answer:
                     assert answer.read() == (b"" if ask else b"hello")
+            form = s3.generate_presigned_post(name, "by form")
+            assert form["url"] == f"http://{name}.{DOMAIN}:{rig.port}/"
+            sent = urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("f", b"by form")})
+            assert sent.status == 204
+            assert s3.get_object(**here, Key="by form")["Body"].read() == b"by form"
             # By path as ever, and both are about the same objects.
             assert rig.client(name).get_object(**here, Key="linked")["Body"].read() == b"by link"
             listed = [each["Key"] for each in s3.list_objects_v2(**here)["Contents"]]

@@ -56,6 +56,7 @@ RENDERING = "tests/unit/http/test_rendering.py"
 STORE = "tests/unit/storage/test_store_conformance.py"
 EMBEDDED = "tests/unit/storage/test_embedded_store.py"
 ADDRESSING = "tests/unit/http/test_addressing.py"
+METERS = "tests/unit/access/test_meters.py"
 ATTRIBUTES = "tests/unit/operations/test_object_attributes.py"
 MODELS = "tests/integration/test_against_models.py"
 
@@ -375,6 +376,51 @@ MUTATIONS: Final = (
         "if bucket is not None and bucket.data_id == domain.data_id else None",
         "if bucket is not None else None",
         ADDRESSING,
+    ),
+    other(
+        "the Region's names come before claims",
+        "http/addressing.py",
+        "if named is not None:",
+        "if named:",
+        ADDRESSING,
+    ),
+    other(
+        "names below the Region's domain that no bucket can have",
+        "http/addressing.py",
+        'return check_bucket(name.removesuffix(f".{domain}"))',
+        'return name.removesuffix(f".{domain}")',
+        ADDRESSING,
+    ),
+    # What a key may spend.
+    gone("a wait", "http/spending.py", "if wait:", PIPELINE),
+    gone(
+        "who makes the mark of a probe",
+        "http/spending.py",
+        'if maker is None or not maker.system or maker.state != "Active":',
+        PIPELINE,
+    ),
+    other(
+        "the mark of a probe",
+        "http/spending.py",
+        'return is_probe_mark(value, maker, key_id, request.headers.get("x-amz-date", ""))',
+        "return True",
+        PIPELINE,
+    ),
+    other(
+        "what is announced",
+        "http/spending.py",
+        "more, self._announced = moved - self._announced, moved",
+        "more, self._announced = moved, moved",
+        PIPELINE,
+    ),
+    gone("requests over the limit", "access/meters.py", "if over > _SLACK:", METERS),
+    other("bytes over the limit", "access/meters.py", "if wait <= _SLACK:", "if True:", METERS),
+    other(
+        "what has leaked is not to be paid again",
+        "access/meters.py",
+        "return spent, max(origin, now - spent / rate)",
+        "return spent, origin",
+        METERS,
     ),
     # What is checked again.
     gone("a commit's refusal", "storage/batch.py", "if code is not None:", STORE),
