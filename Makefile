@@ -8,7 +8,7 @@ CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_AC
 IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e image cluster cluster-down demo up test check format bench soak fuzz mutations bench-operator generate lock clean
+.PHONY: help e2e image cluster cluster-down demo up test check format bench soak fuzz mutations bench-operator generate client-matrix lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ generate: $(STAMP) ## write generated files anew
 	@$(BIN)/python -m cooper_operator.troubleshooting docs/troubleshooting.md
 	@$(BIN)/python -m charts.values_schema charts/cooper
 	@$(BIN)/python -m charts.readme charts/cooper
+
+client-matrix: $(STAMP) ## try the S3 clients and write what came of it into docs/clients.md
+	@COOPER_CLIENT_MATRIX=write $(BIN)/python -m pytest tests/integration/test_client_matrix.py -q
 
 image: $(STAMP) ## build the image for containers and print its name
 	@$(IN_TREE) $(BIN)/python -m e2e.image

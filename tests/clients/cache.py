@@ -32,29 +32,47 @@ def programs() -> Path:
 
 def node_snippet() -> list[str]:
     """Command that runs the Node.js snippet (AWS SDK for JavaScript v3); append the file to upload."""
+    return _node("snippet.mjs")
+
+
+def node_matrix() -> list[str]:
+    """Command that tries rows of the client matrix with that SDK; append their names."""
+    return _node("matrix.mjs")
+
+
+def _node(program: str) -> list[str]:
     node = HERE / "node"
     bin_ = programs()
+    sources = [node / name for name in ("package.json", "package-lock.json", "snippet.mjs", "matrix.mjs")]
 
     def make(folder: Path) -> None:
-        for name in ("package.json", "package-lock.json", "snippet.mjs"):
-            shutil.copy(node / name, folder)
+        for source in sources:
+            shutil.copy(source, folder)
         env = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}
         subprocess.run([bin_ / "npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, env=env, check=True)
 
-    sources = [node / "package-lock.json", node / "snippet.mjs"]
-    return [str(bin_ / "node"), str(cached("clients-node", sources, make) / "snippet.mjs")]
+    return [str(bin_ / "node"), str(cached("clients-node", sources, make) / program)]
 
 
 def go_snippet() -> list[str]:
     """Command that runs the Go snippet (aws-sdk-go-v2); append the file to upload."""
+    return _go("clients")
+
+
+def go_matrix() -> list[str]:
+    """Command that tries rows of the client matrix with that SDK; append their names."""
+    return _go("matrix")
+
+
+def _go(program: str) -> list[str]:
     go = HERE / "go"
     bin_ = programs()
 
     def make(folder: Path) -> None:
-        subprocess.run([bin_ / "go", "build", "-o", folder / "snippet", "."], cwd=go, check=True)
+        subprocess.run([bin_ / "go", "build", "-o", folder, "./..."], cwd=go, check=True)
 
-    sources = [go / "go.mod", go / "go.sum", go / "main.go"]
-    return [str(cached("clients-go", sources, make) / "snippet")]
+    sources = [go / name for name in ("go.mod", "go.sum", "main.go", "matrix/matrix.go")]
+    return [str(cached("clients-go", sources, make) / program)]
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def _complete(field: Field) -> Asked:
 RECIPES: dict[str, Callable[[Field], Asked]] = {
     "ListBuckets": lambda f: Asked("/"),
     "HeadBucket": lambda f: Asked("/mine"),
+    "CreateBucket": lambda f: Asked("/mine", 409),
     "DeleteBucket": lambda f: Asked("/mine", 409),
     "GetBucketLocation": lambda f: Asked("/mine?location"),
     "ListObjectsV2": lambda f: Asked("/mine?list-type=2"),

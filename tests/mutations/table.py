@@ -321,6 +321,20 @@ MUTATIONS: Final = (
         RIGHTS,
     ),
     other(
+        "told of a bucket that is asked for",
+        "operations/bucket.py",
+        "if bucket is not None and any(grant.is_on(bucket) for grant in grants):",
+        "if bucket is not None:",
+        PIPELINE,
+    ),
+    other(
+        "told of a retained bucket that is asked for",
+        "operations/bucket.py",
+        "None if call.bucket is None or call.bucket.retained else call.bucket",
+        "call.bucket",
+        PIPELINE,
+    ),
+    other(
         "only the operator operates",
         AUTHORIZE,
         "if not key.system or action != OPERATE:",

@@ -24,6 +24,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "ListBuckets": list_buckets.list_buckets,
     "ListIntents": operate.list_intents,
     "HeadBucket": bucket.head_bucket,
+    "CreateBucket": bucket.create_bucket,
     "DeleteBucket": bucket.delete_bucket,
     "GetBucketLocation": bucket.get_bucket_location,
     "ListObjectsV2": list_objects.list_objects_v2,

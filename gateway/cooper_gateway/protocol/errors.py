@@ -10,6 +10,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "AuthorizationHeaderMalformed": (400, "The Authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "The signature parameters in the query are malformed."),
     "BadDigest": (400, "The digest that you sent does not match the body that arrived."),
+    "BucketAlreadyOwnedByYou": (409, "The bucket is there, and this access key has grants on it."),
     "BucketNotEmpty": (409, "The bucket still holds objects. Delete them first."),
     "ContentTypeNotAllowed": (415, "This bucket does not take objects of that content type."),
     "EntityTooLarge": (413, "The object is larger than this bucket allows."),

@@ -35,6 +35,7 @@ ROUTES: Final = (
     Route("ListBuckets", "GET", "service", None),
     Route("ListIntents", "GET", "service", OPERATE, ("x-cooper-intents",)),
     Route("HeadBucket", "HEAD", "bucket", LIST_BUCKET),
+    Route("CreateBucket", "PUT", "bucket", None),  # tells those who have the bucket so; makes none
     Route("DeleteBucket", "DELETE", "bucket", DELETE_BUCKET),
     Route("GetBucketLocation", "GET", "bucket", GET_BUCKET_LOCATION, ("location",)),
     Route("ListObjectsV2", "GET", "bucket", LIST_BUCKET, ("list-type=2",)),
@@ -88,6 +89,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "ListBuckets": ("prefix", "max-buckets", "continuation-token", "bucket-region"),
     "ListIntents": (),
     "HeadBucket": (),
+    "CreateBucket": (),
     "DeleteBucket": (),
     "GetBucketLocation": (),
     "ListObjectsV2": (*_LIST, "max-keys", "start-after", "continuation-token", "fetch-owner"),
@@ -112,11 +114,6 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "CompleteMultipartUpload": (),
     "AbortMultipartUpload": (),
     "ListParts": ("max-parts", "part-number-marker", "encoding-type"),
-}
-
-#: Operations of S3 that have no row, by method and scope, and that a client may well try: 501 rather than 405.
-_KNOWN_ELSEWHERE: Final = {
-    ("PUT", "bucket"): "CreateBucket is not served over S3: create a Bucket resource instead.",
 }
 
 #: Request headers that would promise what is not done. What S3 merely prefers (ACLs, storage classes) is ignored.
@@ -231,8 +228,5 @@ def no_route(request: Request) -> S3Error:
         unserved = next((name for name in request.query if name in _MEANINGFUL), None)
         if unserved is not None:
             return S3Error("NotImplemented", f"Cooper does not implement {request.method} ?{unserved}.")
-        elsewhere = _KNOWN_ELSEWHERE.get((request.method, scope))
-        if elsewhere is not None:
-            return S3Error("NotImplemented", elsewhere)
     allowed = ", ".join(method for method in _METHODS if (method, scope) in _INDEX)
     return S3Error("MethodNotAllowed", f"That method is not allowed here; allowed are {allowed}.", Allow=allowed)

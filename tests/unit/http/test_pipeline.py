@@ -276,7 +276,25 @@ DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
     ),
     "a bearer token": (unsigned("GET", "/photos/cat", authorization="Bearer x"), {}, "InvalidRequest"),
     "not implemented": (signed("GET", "/photos?acl"), {}, "NotImplemented"),
-    "CreateBucket": (signed("PUT", "/photos"), {}, "NotImplemented"),
+    "CreateBucket of a bucket that the key has": (signed("PUT", "/photos"), {}, "BucketAlreadyOwnedByYou"),
+    "CreateBucket of a bucket that the key may only write to": (
+        signed("PUT", "/photos"),
+        {"the_key": replace(KEY, grants=tuple(replace(grant, actions=(PUT_OBJECT,)) for grant in KEY.grants))},
+        "BucketAlreadyOwnedByYou",
+    ),
+    "CreateBucket of another's": (signed("PUT", "/secrets"), {}, "NotImplemented"),
+    "CreateBucket of one that is nowhere": (signed("PUT", "/nowhere"), {}, "NotImplemented"),
+    "CreateBucket of a retained one": (
+        signed("PUT", "/shared"),
+        {"buckets": {"shared": replace(PUBLIC, retained=True)}},
+        "NotImplemented",
+    ),
+    "CreateBucket of one that is another by now": (
+        signed("PUT", "/shared"),
+        {"buckets": {"shared": replace(PUBLIC, data_id="another")}},
+        "NotImplemented",
+    ),
+    "CreateBucket by a stranger": (unsigned("PUT", "/photos"), {}, "AccessDenied"),
     "no such method": (signed("PATCH", "/photos/cat"), {}, "MethodNotAllowed"),
 }
 

@@ -55,7 +55,6 @@ def test_sub_resources_are_not_implemented(name, scope):
 @pytest.mark.parametrize(
     ("method", "path", "query", "code"),
     [
-        ("PUT", b"/photos", "", "NotImplemented"),  # CreateBucket
         ("POST", b"/photos", "newSubresource", "NotImplemented"),
         ("PUT", b"/", "", "MethodNotAllowed"),
         ("POST", b"/", "", "MethodNotAllowed"),
@@ -79,6 +78,7 @@ def test_sub_resources_are_not_implemented(name, scope):
         ("PUT", b"/photos/a", "uploads", "NotImplemented"),
         ("DELETE", b"/photos/a", "uploads", "NotImplemented"),
         ("DELETE", b"/photos/a", "versionId=abc", "NotImplemented"),
+        ("PUT", b"/photos", "v=1", "NotImplemented"),
         ("DELETE", b"/photos", "v=1", "NotImplemented"),
         ("POST", b"/photos/a", "delete", "NotImplemented"),
     ],
@@ -136,4 +136,4 @@ def test_headers_that_promise_what_is_not_done_are_refused(header, value, served
 def test_a_method_that_is_not_allowed_names_those_that_are():
     with pytest.raises(S3Error) as caught:
         match(asked("PATCH", b"/photos"))
-    assert caught.value.headers == {"Allow": "GET, HEAD, POST, DELETE"}
+    assert caught.value.headers == {"Allow": "GET, HEAD, PUT, POST, DELETE"}
