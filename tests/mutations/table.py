@@ -49,6 +49,9 @@ LISTS = "tests/unit/operations/test_list_objects.py"
 LIMITS = "tests/unit/operations/test_bucket_limits.py"
 RIGHTS = "tests/unit/access/test_authorize.py"
 NETWORKS = "tests/unit/access/test_networks.py"
+POLICY = "tests/unit/protocol/test_post_policy.py"
+FORM = "tests/unit/protocol/test_post_form.py"
+FORMS = "tests/unit/protocol/test_post_policy.py"
 CORS = "tests/unit/access/test_cors.py"
 PIPELINE = "tests/unit/http/test_pipeline.py"
 CONNECTION = "tests/unit/http/test_connection.py"
@@ -111,7 +114,13 @@ MUTATIONS: Final = (
         SIGNATURES,
     ),
     other("15 minutes", SIGV4, "MAX_SKEW: Final = 900", "MAX_SKEW: Final = 901", SIGNATURES),
-    gone("presigned ahead", SIGV4, "if signed_at - now > MAX_SKEW:", SIGNATURES),
+    other(
+        "presigned ahead",
+        SIGV4,
+        'if signed_at - now > MAX_SKEW:\n        raise S3Error("RequestTimeTooSkewed", "The presigned',
+        'if False:\n        raise S3Error("RequestTimeTooSkewed", "The presigned',
+        SIGNATURES,
+    ),
     gone("presigned, its end", SIGV4, "if now >= signed_at + lifetime:", SIGNATURES),
     other(
         "presigned, for no time",
@@ -509,7 +518,19 @@ MUTATIONS: Final = (
     ),
     gone("size of metadata", "operations/attributes.py", "if size > max_metadata_size:", PUT, PIPELINE),
     gone("control characters of metadata", "operations/attributes.py", "if _CONTROL.search(value):", GET, ATTACKS),
-    gone("size of an object, as declared", "operations/limits.py", "if size > call.max_object_size:", PUT),
+    other(
+        "size of an object, as declared",
+        "operations/limits.py",
+        'raise S3Error("MissingContentLength")\n    if size > call.max_object_size:',
+        'raise S3Error("MissingContentLength")\n    if False:',
+        PUT,
+    ),
+    gone(
+        "size of a form's file",
+        "protocol/post_form.py",
+        "if self._most is not None and self._received > self._most:",
+        FORM,
+    ),
     gone("size of an object, as it comes", "operations/receive.py", "if total > limit:", PUT),
     gone("size of an object, of parts", "operations/complete_upload.py", "if size > call.max_object_size:", PARTS),
     gone("size of an object, copied", "operations/copy_object.py", "if source.info.size > call.max_object_size:", COPY),
@@ -523,6 +544,33 @@ MUTATIONS: Final = (
     gone(
         "KMS", "operations/attributes.py", 'if headers.get("x-amz-server-side-encryption", "AES256") != "AES256":', PUT
     ),
+    gone("rates", "http/pipeline.py", "if region.rates is not None and isinstance(principal, KeyHolder):", PIPELINE),
+    gone("rates, of a body", "http/pipeline.py", "if call.spending is not None and size:", PIPELINE),
+    # Uploads by form.
+    gone("a policy's end", "protocol/post_policy.py", "if now >= policy.expires:", POLICY),
+    gone(
+        "a policy's conditions",
+        "protocol/post_policy.py",
+        'if not _holds(condition, values.get(condition.field, "")):',
+        POLICY,
+    ),
+    gone("fields that no condition names", "protocol/post_policy.py", "if extra:", POLICY),
+    gone("a policy's bucket", "protocol/post_policy.py", 'if fields.get("bucket", bucket) != bucket:', POLICY),
+    gone("the least size of a form's file", "protocol/post_form.py", "if self._received < self._least:", FORM),
+    gone("a form's end", "protocol/post_form.py", "if self._after is None:", FORM),
+    gone("a form's first boundary", "protocol/post_form.py", "if before:", FORM),
+    gone("a form's field twice", "protocol/post_form.py", "if self._name in self._fields:", FORM),
+    gone("how many fields", "protocol/post_form.py", "if len(self._fields) == MAX_FIELDS:", FORM),
+    gone("how much comes before the file", "protocol/post_form.py", "if len(self._buffer) >= most:", FORM),
+    gone("how much follows the file", "protocol/post_form.py", "if len(self._after) + len(data) > MAX_FORM:", FORM),
+    other(
+        "a form ahead",
+        SIGV4,
+        'if signed_at - now > MAX_SKEW:\n        raise S3Error("RequestTimeTooSkewed", "The form',
+        'if False:\n        raise S3Error("RequestTimeTooSkewed", "The form',
+        FORMS,
+    ),
+    gone("a form, seven days", SIGV4, "if now >= signed_at + MAX_EXPIRES:", FORMS),
     # Conditions.
     gone("conditions in the commit", "storage/batch.py", "if holds is not expected:", STORE, MODELS),
     other(
@@ -586,7 +634,13 @@ MUTATIONS: Final = (
         RENDERING,
     ),
     # Time and number.
-    other("time for headers", CONNECTION_PY, "if now - self._since <= seconds:", "if True:", CONNECTION),
+    other(
+        "time for headers",
+        CONNECTION_PY,
+        "            return\n        if self._input:\n            self._refuse(",
+        "            pass\n        return\n        if self._input:\n            self._refuse(",
+        CONNECTION,
+    ),
     gone(
         "time for a body",
         CONNECTION_PY,

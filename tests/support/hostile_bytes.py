@@ -1,5 +1,6 @@
 """What reads bytes of strangers, each as a function of bytes; and how bytes are made that are nearly right."""
 
+import base64
 import random
 import re
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from cooper_gateway.operations.paging import read_limit, read_token, wants_url_e
 from cooper_gateway.protocol import checksums, dates, paths, ranges, xml
 from cooper_gateway.protocol.chunked import ChunkedReader, ChunkSigner
 from cooper_gateway.protocol.messages import Request, Response
+from cooper_gateway.protocol.post_form import FormFile, FormReader, as_headers, form_boundary
+from cooper_gateway.protocol.post_policy import check_policy, read_policy
 from cooper_gateway.protocol.routes import match
 from cooper_gateway.protocol.sigv4 import parse_claim, verify
 from cooper_gateway.storage.memory import MemoryStore
@@ -125,6 +128,24 @@ def _unsigned_chunks(data: bytes) -> None:
     assert all(name.isascii() and "\n" not in value for name, value in reader.trailers.items())
 
 
+def _form(data: bytes) -> None:
+    """A whole body, of a form whose boundary is b."""
+    reader = FormReader("b")
+    form = reader.feed(data)
+    if form is None:
+        return
+    as_headers(form.fields)
+    file = FormFile(form.boundary, 1, SIZE)
+    assert sum(map(len, file.feed(reader.rest))) <= SIZE
+    file.finish()
+
+
+def _policy(data: bytes) -> None:
+    """Its JSON, and a form that goes by it."""
+    fields = {"key": "a/b", "content-type": "text/plain", "x-amz-date": "20270115T080000Z"}
+    check_policy(read_policy(base64.b64encode(data).decode()), fields, "photos", signing.NOW)
+
+
 def _http_chunks(data: bytes) -> None:
     decoder = ChunkedDecoder()
     payload, rest = decoder.feed(data)
@@ -164,12 +185,28 @@ READERS: Final[dict[str, Callable[[bytes], object]]] = {
     "signed-chunks": _signed_chunks,
     "unsigned-chunks": _unsigned_chunks,
     "http-chunks": _http_chunks,
+    "form": _form,
+    "form-boundary": lambda data: form_boundary(_text(data)),
+    "policy": _policy,
     "cors": _cors,
     "forwarded": _forwarded,
 }
 
 #: Pieces that mean something to one of the readers or to a parser below it.
 TOKENS: Final = (
+    *(
+        b"\r\n--b",
+        b"--b--",
+        b"\r\n\r\n",
+        b"Content-Disposition: form-data; name=",
+        b"filename=",
+        b"${filename}",
+        b"$key",
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+    ),
     *(b"=?utf-8?q?", b"=?utf-8?b?", b"?=", b"=?idna?q?", b"=?unicode_escape?q?", b"=?utf-7?q?", b"=0A", b"=?hex?b?"),
     *(
         b"\0",
