@@ -17,7 +17,14 @@ from cooper_operator.cluster.folder_report import Remark
 from cooper_operator.cluster.objects import KINDS, ref_of
 from cooper_operator.cluster.port import Object, Ref, Unavailable
 from cooper_operator.cluster.problems import printable
-from cooper_operator.plan.reasons import ADOPTED, DELETED_OVER_S3, DELETION_CALLED_OFF, KEY_REISSUED
+from cooper_operator.plan.reasons import (
+    ADOPTED,
+    CREATE_REFUSED,
+    CREATED_OVER_S3,
+    DELETED_OVER_S3,
+    DELETION_CALLED_OFF,
+    KEY_REISSUED,
+)
 
 #: Seconds between looks at what changed.
 _PAUSE: Final = 0.1
@@ -25,7 +32,9 @@ _PAUSE: Final = 0.1
 _QUIET_LOOKS: Final = 5
 
 #: What happens to a resource, and neither a condition of it nor the log says.
-_HAPPENED: Final = frozenset((KEY_REISSUED.name, DELETION_CALLED_OFF.name, DELETED_OVER_S3.name, ADOPTED.name))
+_HAPPENED: Final = frozenset(
+    each.name for each in (KEY_REISSUED, DELETION_CALLED_OFF, DELETED_OVER_S3, CREATED_OVER_S3, CREATE_REFUSED, ADOPTED)
+)
 
 _OBJECTS: Final = 'boto3.resource("s3", endpoint_url=os.environ["ENDPOINT"]).Bucket(os.environ["BUCKET"]).objects.all()'
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from cooper_crds.actions import DEFAULT_ACTIONS
+from cooper_crds.actions import CREATE_BUCKET, DEFAULT_ACTIONS
 from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.delivery import DELIVERY_RULE, DeliveryKind, OnceField, SealedKey, check_delivery
 from cooper_crds.fields import (
@@ -66,7 +66,9 @@ class EveryBucketRight(Model):
         ActionSet,
         Field(
             description="What the key may do on each of them. Default: read, write, delete and list objects, and ask "
-            "for the bucket's location.",
+            "for the bucket's location. With s3:CreateBucket it may make others over S3, where the Region has "
+            "features.createBucket: each is a Bucket of this namespace like any other, without a key of its own, and "
+            "this key may do there what it may do on all. In grants that action means nothing.",
         ),
     ] = list(DEFAULT_ACTIONS)
 
@@ -179,6 +181,11 @@ class AccessKeySpec(Model):
     def recipient(self) -> str | None:
         """The public key that the key is to be sealed to; None: it is to be in a Secret."""
         return self.once.recipient if self.delivery == "Once" and self.once is not None else None
+
+    @property
+    def creates_buckets(self) -> bool:
+        """Whether the key may have Buckets made in its namespace over S3."""
+        return self.all_buckets is not None and CREATE_BUCKET in self.all_buckets.actions
 
     @property
     def not_after(self) -> float | None:

@@ -338,6 +338,8 @@ RoundedSize = Annotated[
 Count = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 #: How many a second, at most.
 PerSecond = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)]
+#: Buckets of a namespace: as many at most as `allBuckets` of an AccessKey is for.
+BucketCount = Annotated[int, Field(ge=1, le=2000), BeforeValidator(_whole)]
 #: Seconds; written as a duration.
 Duration = Annotated[
     float,

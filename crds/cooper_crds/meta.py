@@ -19,6 +19,10 @@ DELETION_FINAL: Final = "final"
 #: The deletion was called off, and what it had begun is yet to be undone.
 DELETION_RECALLED: Final = "recalled"
 
+#: Annotation of a Bucket that a client asked for over S3: id of the key that it was asked for with. Only Cooper writes
+#: it; nothing is granted by it.
+CREATED_BY: Final = "cooper.dev/created-by-key"
+
 
 class Model(BaseModel):
     """Base of a spec: camelCase in manifests, no conversion of types, nothing that is not known."""

@@ -67,6 +67,7 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     system: bool = False  # the operator's own key: cooper:Operate and nothing else
     networks: tuple[str, ...] = ()  # CIDRs that it may be used from; none: anywhere
     region: str = ""  # name of the Region that honours it, for good; every one honours a system key
+    create_buckets: bool = False  # whether it may have buckets made in its owner's namespace, where the Region lets it
     version: int = RECORD_VERSION
 
     def __repr__(self) -> str:  # a record may end up in a traceback: its secret must not
@@ -138,6 +139,7 @@ class RegionRecord(
     list_objects_v1: bool = True
     match_region: bool = False
     virtual_hosts: str = ""  # domain below which each bucket has a host name; empty: there is none
+    create_buckets: bool = False  # whether CreateBucket is served
     max_object_size: int = 5 << 40  # bytes; the least of this and the bucket's holds
     max_metadata_size: int = 2048  # bytes of all x-amz-meta-* names and values
     rates: Rates | None = None  # None: there are none

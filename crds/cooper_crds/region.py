@@ -10,6 +10,7 @@ from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
 from cooper_crds.domains import DomainSuffixes, VirtualHosts, is_under, lets
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
+    BucketCount,
     BucketName,
     ByteSize,
     CertificateBundle,
@@ -135,6 +136,14 @@ class Features(Model):
             "certificate has to be for that. No Bucket can have a domain of its own there. Default: there is none."
         ),
     ] = None
+    create_bucket: Annotated[
+        bool,
+        Field(
+            description="Serve CreateBucket over S3 to keys whose AccessKey has s3:CreateBucket in allBuckets.actions: "
+            "Cooper makes a Bucket for it in the AccessKey's namespace. When false it is answered with 501 "
+            "NotImplemented."
+        ),
+    ] = False
 
 
 _SHORTEST_IDLE: Final = 60.0  # seconds
@@ -187,6 +196,14 @@ class Limits(Model):
             "until then. Default: no limit."
         ),
     ] = None
+    max_created_buckets: Annotated[
+        BucketCount,
+        Field(
+            description="How many Buckets a namespace may have, of whatever origin, for CreateBucket over S3 to make "
+            "one more: with so many it is answered with TooManyBuckets. Buckets that are applied are not limited by "
+            "it.",
+        ),
+    ] = 100
 
 
 class Adoption(Model):

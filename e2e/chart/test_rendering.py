@@ -539,6 +539,27 @@ def test_an_ingress_says_otherwise_where_it_is_told_to(charts: Helm) -> None:
 
 
 @pytest.mark.parametrize("namespaces", [[], ["default"]])
+@pytest.mark.parametrize(
+    ("values", "may"),
+    [
+        ({}, False),
+        ({"region": {"spec": {"features": {"matchRegion": True}}}}, False),
+        ({"region": {"spec": {"features": {"createBucket": False}}}}, False),
+        ({"region": {"spec": {"features": {"createBucket": True}}}}, True),
+        ({"operator": {"createBuckets": True}}, True),
+    ],
+)
+def test_making_buckets_is_for_where_they_are_made_over_s3(
+    charts: Helm, namespaces: list[str], values: dict[str, Any], may: bool
+) -> None:
+    objects = charts.rendered({"watchNamespaces": namespaces, **values})
+    granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")
+    usual = _rules(charts.rendered({"watchNamespaces": namespaces}), ("ClusterRole", "Role"), "release-cooper-operator")
+    where = namespaces[0] if namespaces else ""
+    assert granted - usual == (_of(rights.CREATING, where) if may else set())
+
+
+@pytest.mark.parametrize("namespaces", [[], ["default"]])
 def test_restarting_workloads_is_a_role_that_can_be_left_out(charts: Helm, namespaces: list[str]) -> None:
     objects = charts.rendered({"watchNamespaces": namespaces, "operator": {"restartWorkloads": False}})
     granted = _rules(objects, ("ClusterRole", "Role"), "release-cooper-operator")

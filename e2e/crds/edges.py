@@ -234,6 +234,7 @@ BY_FIELD: Final[Mapping[str, Sequence[Any]]] = {
     "requestsPerSecond": (0, 1, 2.0, 1.5, 1_000_000, 1_000_001, 1 << 53, -1, "1", "1k", True, None),
     "bytesPerSecond": (*_SIZES, "1024Ti", "1024.1Ti", "1Pi", "1.1Pi"),
     "idleUploads": _DURATIONS,
+    "maxCreatedBuckets": (0, 1, 2000, 2001, -1, 1.5, "1", True, None),
     "maxRecordAge": _DURATIONS,
     "overlap": _DURATIONS,
     "interval": _DURATIONS,

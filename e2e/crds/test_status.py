@@ -23,6 +23,8 @@ from e2e.crds.statuses import Found
 #: Reasons that are told in events only; and one for what the models refuse and the server does not: there is nothing.
 NOT_IN_STATUS = {
     "Adopted",
+    "CreateRefused",
+    "CreatedOverS3",
     "DeleteNotAuthorized",
     "DeletedOverS3",
     "DeletionCalledOff",

@@ -23,6 +23,8 @@ EVERYWHERE: Final = (
 )
 #: Where tenants are, for `restart`: a role of its own that can be left out.
 ROLL_OUTS: Final = (("apps", ("deployments", "statefulsets", "daemonsets"), ("get", "patch")),)
+#: Where tenants are and a Region serves CreateBucket over S3.
+CREATING: Final = ((GROUP, ("buckets",), ("create",)),)
 #: In the gateways' namespace.
 WITH_RECORDS: Final = (
     ("", ("configmaps",), ("get", "create", "patch")),
@@ -51,7 +53,7 @@ def rights(namespace: str) -> dict[str, Any]:
 
 def operator_rights(namespace: str) -> dict[str, Any]:
     """The operator's account with its roles, and nothing more."""
-    return _account("operator", namespace, (*EVERYWHERE, *ROLL_OUTS), WITH_RECORDS)
+    return _account("operator", namespace, (*EVERYWHERE, *ROLL_OUTS, *CREATING), WITH_RECORDS)
 
 
 def gateway_rights(namespace: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A real gateway with tenants, for the modules that attack one."""
+"""A real gateway with tenants, for the modules that attack one. It serves all that a Region can let it serve."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from support.attack_field import Field, make_rig
 
 @pytest.fixture(scope="module")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
-    with make_rig(tmp_path_factory.mktemp("field")) as rig:
+    with make_rig(tmp_path_factory.mktemp("field"), creates=True) as rig:
         yield Field(rig)
 
 

@@ -24,6 +24,8 @@ OPERATIONS = (
     "x-cooper-destroy",
     "x-cooper-purge",
     "x-cooper-intents",
+    "x-cooper-wishes",
+    "x-cooper-settle",
 )
 
 
@@ -207,7 +209,7 @@ PATHS: dict[tuple[str, str], tuple[str, str]] = {
     ("PUT", "/site/evil"): ("AccessDenied", "AccessDenied"),
     ("DELETE", "/site/pub"): ("AccessDenied", "AccessDenied"),
     ("DELETE", "/mine"): ("AccessDenied", "AccessDenied"),
-    ("PUT", "/brand-new"): ("NotImplemented", "NotImplemented"),
+    ("PUT", "/brand-new"): ("AccessDenied", "AccessDenied"),  # NotImplemented, unless the Region serves CreateBucket
     ("POST", "/site"): ("AccessDenied", "AccessDenied"),
     ("POST", "/mine"): ("InvalidRequest", "AccessDenied"),  # it is no form
     ("POST", "/public/site"): ("AccessDenied", "AccessDenied"),

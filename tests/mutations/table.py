@@ -331,14 +331,14 @@ MUTATIONS: Final = (
     ),
     other(
         "told of a bucket that is asked for",
-        "operations/bucket.py",
-        "if bucket is not None and any(grant.is_on(bucket) for grant in grants):",
-        "if bucket is not None:",
+        "operations/create_bucket.py",
+        "return bucket is not None and any(grant.is_on(bucket) for grant in grants)",
+        "return bucket is not None",
         PIPELINE,
     ),
     other(
         "told of a retained bucket that is asked for",
-        "operations/bucket.py",
+        "operations/create_bucket.py",
         "None if call.bucket is None or call.bucket.retained else call.bucket",
         "call.bucket",
         PIPELINE,

@@ -47,9 +47,10 @@ class Field:
         return found
 
 
-def make_rig(home: Path) -> Rig:
-    """What the field is on; start it."""
+def make_rig(home: Path, *, creates: bool = False) -> Rig:
+    """What the field is on; start it. `creates`: its Region serves CreateBucket."""
     rig = Rig(home)
+    region = _REGION.replace("{virtualHosts", "{createBucket: true, virtualHosts") if creates else _REGION
     writer = access_key("writer", grants=[{"bucket": "mine", "actions": ["s3:PutObject"]}])
     narrow = access_key(
         "narrow",
@@ -61,7 +62,5 @@ def make_rig(home: Path) -> Rig:
             }
         ],
     )
-    rig.apply(
-        "all.yaml", _REGION, bucket("mine"), bucket("theirs"), bucket("site", visibility="Public"), writer, narrow
-    )
+    rig.apply("all.yaml", region, bucket("mine"), bucket("theirs"), bucket("site", visibility="Public"), writer, narrow)
     return rig

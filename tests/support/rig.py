@@ -34,6 +34,13 @@ metadata: {name: local}
 spec: {tag: local, default: true}
 """
 
+REGION_THAT_CREATES = """
+apiVersion: cooper.dev/v1alpha1
+kind: Region
+metadata: {name: local}
+spec: {tag: local, default: true, features: {createBucket: true}}
+"""
+
 REGION_WITH_DOMAINS = """
 apiVersion: cooper.dev/v1alpha1
 kind: Region

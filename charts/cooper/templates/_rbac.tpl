@@ -21,7 +21,8 @@
 {{- define "cooper.rules.tenants" -}}
 - apiGroups: [cooper.dev]
   resources: [buckets]
-  verbs: [get, list, watch, update, delete]
+  # To make one is for CreateBucket over S3, where a Region serves that.
+  verbs: [get, list, watch, {{ if or .Values.operator.createBuckets (dig "features" "createBucket" false .Values.region.spec) }}create, {{ end }}update, delete]
 - apiGroups: [cooper.dev]
   resources: [accesskeys]
   verbs: [get, list, watch, create, update, delete]

@@ -5,8 +5,8 @@ The signature was verified before anything here runs, so that only the holder of
 
 from collections.abc import Sequence
 
-from cooper_crds.actions import GET_OBJECT, GRANTABLE_ACTIONS, LIST_BUCKET, OPERATE
-from cooper_crds.records import BucketRecord, Grant, KeyRecord, spent
+from cooper_crds.actions import CREATE_BUCKET, GET_OBJECT, GRANTABLE_ACTIONS, LIST_BUCKET, OPERATE
+from cooper_crds.records import BucketRecord, Grant, KeyRecord, RegionRecord, spent
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.access.freshness import RecordsNotFresh, fresh_region
 from cooper_gateway.access.networks import within
@@ -40,11 +40,26 @@ def authorize(
         return REVOKED
     if key.system or action == OPERATE:
         return _operate(key, action, bucket_name, bucket)
-    code = None if action is None else _granted(key, action, bucket_name, bucket, place)
+    if action == CREATE_BUCKET:  # about no bucket that is there, so no grant on one gives it
+        code = None if key.create_buckets else DENIED
+    else:
+        code = None if action is None else _granted(key, action, bucket_name, bucket, place)
     # Last, so that a key shows from everywhere what is refused to it anyway: the operator looks from where it is.
     if code is None and key.networks and not within(principal.address, key.networks):
         return ELSEWHERE
     return code
+
+
+def may_know_vacancy(
+    principal: Principal, region: RegionRecord, bucket_name: str | None, bucket: BucketRecord | None, now: float
+) -> bool:
+    """Whether there is no bucket of that name and this principal may be told so; if not, the answer is AccessDenied.
+
+    Who may create it would find out by that, and clients look before they do.
+    """
+    if not region.create_buckets or bucket_name is None or bucket is not None:
+        return False
+    return authorize(principal, CREATE_BUCKET, bucket_name, None, now) is None
 
 
 def may_know_absence(principal: Principal, bucket: BucketRecord, name: bytes | None) -> bool:
@@ -69,6 +84,8 @@ def denial(principal: Principal, action: str | None, bucket: str | None) -> str 
     """
     if not isinstance(principal, KeyHolder) or principal.key.system or action not in GRANTABLE_ACTIONS:
         return None
+    if action == CREATE_BUCKET:
+        return f"Access denied: the access key is not granted {action} on all buckets of its namespace."
     where = "" if bucket is None else f" on bucket {bucket}, or on this part of it"
     return f"Access denied: the access key is not granted {action}{where}."
 
@@ -97,7 +114,7 @@ def recheck(
     if not access_key_id:
         return DENIED
     try:
-        fresh_region(directory, now)
+        region = fresh_region(directory, now)
     except RecordsNotFresh:
         return TOO_OLD
     key = directory.key(access_key_id)
@@ -105,6 +122,8 @@ def recheck(
         return REVOKED
     if key.system or action == OPERATE:
         return REVOKED if spent(key, now) else _operate(key, action, None, None)
+    if action == CREATE_BUCKET:
+        return authorize(KeyHolder(key, address), action, None, None, now) if region.create_buckets else DENIED
     name = next((grant.bucket for grant in key.grants if _data_bytes(grant.data_id) == data_id), None)
     if name is None:
         return REVOKED if spent(key, now) else DENIED

@@ -33,6 +33,7 @@ from cooper_gateway.access.authorize import (
     authorize,
     denial,
     may_know_absence,
+    may_know_vacancy,
     unknown_absence,
 )
 from cooper_gateway.access.directory import Directory
@@ -96,6 +97,10 @@ _OF_THE_REQUEST: Final = (
 
 
 _ANY_SIZE: Final = Sizes()
+
+
+#: The operation whose handler waits for records to change.
+_WAITS: Final = "CreateBucket"
 
 
 class Pipeline:
@@ -173,6 +178,8 @@ class Pipeline:
                 sizes = _obeyed(form, request, now)
         bucket = None if request.bucket is None else directory.bucket(request.bucket)
         code = authorize(principal, route.action, request.bucket, bucket, now, place(route, request))
+        if code == DENIED and may_know_vacancy(principal, region, request.bucket, bucket, now):
+            raise S3Error("NoSuchBucket")
         if code is not None:
             raise S3Error(
                 code,
@@ -191,6 +198,8 @@ class Pipeline:
                 decoder = FormFile(form.boundary, sizes.least, sizes.most)
             body = VerifiedBody(raw, decoder)
         call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now, form=form)
+        if route.operation == _WAITS:
+            call.again = self._look_again
         if raw is not None:
             # Requests that name a key were refused with their route; this one asks for a kind without naming any.
             if request.headers.get(_ENCRYPTION, _OURS) != _OURS:
@@ -269,7 +278,8 @@ class Pipeline:
             name = call.request.bucket
             bucket = None if name is None else directory.bucket(name)
             if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
-                return S3Error("NoSuchBucket")  # another bucket has that name now
+                if call.route.operation != _WAITS:
+                    return S3Error("NoSuchBucket")  # another bucket has that name now
             code = authorize(principal, call.route.action, name, bucket, now, place(call.route, call.request))
             return None if code is None else S3Error(code)
         except S3Error as error:
@@ -291,6 +301,13 @@ class Pipeline:
         """Tell of one finished request."""
         for observer in self._observers:
             observer(finished)
+
+    def _look_again(self, call: Call) -> Directory:
+        """The records for a handler that waits for a change of them. Raises S3Error when it is to wait no longer."""
+        withdrawn = self.withdrawn(call)
+        if withdrawn is not None:
+            raise withdrawn
+        return self._directory_source()
 
     def _signer(self, claim: Claim, directory: Directory) -> tuple[KeyRecord, bytes]:
         """Who signed, and with which key. Its state is judged later: signature before state."""

@@ -1,11 +1,9 @@
-"""HeadBucket, GetBucketLocation, CreateBucket, DeleteBucket."""
+"""HeadBucket, GetBucketLocation, DeleteBucket."""
 
 import msgspec
 
-from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import document, text
-from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.storage.port import BucketClosed
 
@@ -38,19 +36,6 @@ async def get_bucket_location(call: Call) -> Response:
     await _check_open(call)
     tag = call.region.tag
     return document("LocationConstraint", "" if tag == _UNNAMED_REGION else text(tag))
-
-
-async def create_bucket(call: Call) -> Response:
-    """Make none: buckets are resources. Raises S3Error.
-
-    Clients ask for a bucket before they write to it (`rclone copyto`), and go on where they are told that it is theirs.
-    Whoever has no grant on a bucket is not told whether it is there.
-    """
-    bucket = None if call.bucket is None or call.bucket.retained else call.bucket
-    grants = call.principal.key.grants if isinstance(call.principal, KeyHolder) else ()
-    if bucket is not None and any(grant.is_on(bucket) for grant in grants):
-        raise S3Error("BucketAlreadyOwnedByYou")
-    raise S3Error("NotImplemented", "CreateBucket is not served over S3: create a Bucket resource instead.")
 
 
 async def delete_bucket(call: Call) -> Response:

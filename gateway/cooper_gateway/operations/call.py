@@ -1,7 +1,7 @@
 """What a handler is given: one authorised request and the means to answer it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote
@@ -36,6 +36,10 @@ def bucket_ref(data_id: str, name: str) -> BucketRef:
     return BucketRef(UUID(data_id).bytes, name)
 
 
+def _as_admitted(call: "Call") -> Directory:
+    return call.directory
+
+
 @dataclass(slots=True)
 class Call:
     """One request whose signature was verified and whose principal may do `route.action` on `bucket`."""
@@ -52,6 +56,11 @@ class Call:
     now: float  # Unix seconds
     spending: Spending | None = None  # where its bytes are counted for its key
     form: Form | None = None  # what stood before the file, of an upload by form
+    again: Callable[["Call"], Directory] = field(default=_as_admitted, repr=False)  # see `look_again`
+
+    def look_again(self) -> Directory:
+        """The records as they are now, for who waits. Raises S3Error when they would not admit this call any more."""
+        return self.again(self)
 
     @property
     def record(self) -> BucketRecord:

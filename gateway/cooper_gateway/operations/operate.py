@@ -1,4 +1,5 @@
-"""What the operator asks with its system key: usage; closing, reopening, purging and destroying a bucket; the intents.
+"""What the operator asks with its system key: usage; closing, reopening, purging and destroying a bucket; the intents
+and the wishes.
 
 The bucket is named by its data (x-cooper-data-id), not by its record: the record may be gone or retained already, and
 a new bucket of the same name has other data.
@@ -10,9 +11,11 @@ from uuid import UUID
 
 import msgspec
 
+from cooper_crds.names import bucket_name_problem
 from cooper_crds.records import REGION_DIGEST, record_digest
 from cooper_gateway.operations.call import Call
-from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.operations.create_bucket import MADE
+from cooper_gateway.protocol.errors import CODES, S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.storage.port import BucketNotEmpty, BucketRef
 
@@ -20,6 +23,11 @@ DATA_ID_HEADER = "x-cooper-data-id"
 #: What of a bucket is to be closed: only what is empty, or with its content.
 CONTENT_HEADER = "x-cooper-content"
 WITH_CONTENT = "closed"
+#: A wish: the name of the bucket that is asked for, the wish's id, and what became of it.
+BUCKET_HEADER = "x-cooper-bucket"
+WISH_HEADER = "x-cooper-wish"
+OUTCOME_HEADER = "x-cooper-outcome"
+FORGOTTEN = "forgotten"
 
 #: Seconds that one question purges for: then it is told how far it has come.
 PURGE_FOR: Final = 0.1
@@ -92,3 +100,18 @@ async def list_intents(call: Call) -> Response:
     response = _json(b"[" + b",".join(await call.store.intents()) + b"]")
     response.headers[REGION_DIGEST] = record_digest(call.region)
     return response
+
+
+async def list_wishes(call: Call) -> Response:
+    """The CreateBucket requests that wait for the operator or their client, as a JSON list."""
+    return _json(msgspec.json.encode(await call.store.wishes()))
+
+
+async def settle_wish(call: Call) -> Response:
+    """Note what became of a wish, or forget it. Idempotent; one that is another by now stays."""
+    headers = call.request.headers
+    bucket, wish, outcome = (headers.get(name, "") for name in (BUCKET_HEADER, WISH_HEADER, OUTCOME_HEADER))
+    if bucket_name_problem(bucket) or not wish or (outcome not in (MADE, FORGOTTEN) and outcome not in CODES):
+        raise S3Error("InvalidArgument", f"{BUCKET_HEADER}, {WISH_HEADER} and {OUTCOME_HEADER} must be given.")
+    await call.store.settle_wish(bucket, wish, "" if outcome == FORGOTTEN else outcome)
+    return Response(204)

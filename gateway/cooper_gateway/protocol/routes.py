@@ -34,8 +34,12 @@ class Route:
 ROUTES: Final = (
     Route("ListBuckets", "GET", "service", None),
     Route("ListIntents", "GET", "service", OPERATE, ("x-cooper-intents",)),
+    Route("ListWishes", "GET", "service", OPERATE, ("x-cooper-wishes",)),
+    Route("SettleWish", "POST", "service", OPERATE, ("x-cooper-settle",)),
     Route("HeadBucket", "HEAD", "bucket", LIST_BUCKET),
-    Route("CreateBucket", "PUT", "bucket", None),  # tells those who have the bucket so; makes none
+    Route(
+        "CreateBucket", "PUT", "bucket", None
+    ),  # who may create one decides its handler: those who have it are told so
     Route("DeleteBucket", "DELETE", "bucket", DELETE_BUCKET),
     Route("GetBucketLocation", "GET", "bucket", GET_BUCKET_LOCATION, ("location",)),
     Route("ListObjectsV2", "GET", "bucket", LIST_BUCKET, ("list-type=2",)),
@@ -88,6 +92,8 @@ _LIST: Final = ("prefix", "delimiter", "encoding-type")
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "ListBuckets": ("prefix", "max-buckets", "continuation-token", "bucket-region"),
     "ListIntents": (),
+    "ListWishes": (),
+    "SettleWish": (),
     "HeadBucket": (),
     "CreateBucket": (),
     "DeleteBucket": (),

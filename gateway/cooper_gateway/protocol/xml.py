@@ -168,6 +168,18 @@ def read_delete(body: bytes) -> DeleteRequest:
     return DeleteRequest(names, reader.leaves.get("Quiet", "").strip().lower() == "true", etags)
 
 
+def read_location(body: bytes) -> str:
+    """Read the body of CreateBucket: its LocationConstraint, empty where there is none. Raises S3Error MalformedXML,
+    NotImplemented."""
+    if not body:
+        return ""
+    reader = _Reader("CreateBucketConfiguration", {"LocationConstraint"}, "Location", {"Name", "Type"}, 1)
+    reader.read(body)
+    if reader.rows:
+        raise S3Error("NotImplemented", "There are no directory buckets here; leave out Location.")
+    return reader.leaves.get("LocationConstraint", "").strip()
+
+
 _PART_CHECKSUMS: Final = {f"Checksum{name}": name for name in ALGORITHMS}
 
 

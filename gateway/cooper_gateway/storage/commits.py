@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from cooper_gateway.storage import entries
 from cooper_gateway.storage.batch import Batch
 from cooper_gateway.storage.entries import BucketRow, Header, State
+from cooper_gateway.storage.index import decode_wish, encode_wish
 from cooper_gateway.storage.port import (
     BucketClosed,
     BucketNotEmpty,
@@ -17,6 +20,7 @@ from cooper_gateway.storage.port import (
 )
 from cooper_gateway.storage.wire import (
     Abort,
+    Ask,
     Close,
     Complete,
     CreateUpload,
@@ -29,7 +33,9 @@ from cooper_gateway.storage.wire import (
     PutPart,
     Reopen,
     Replace,
+    Settle,
 )
+from cooper_gateway.storage.wishes import admit
 
 RESULT_KEPT: Final = 24 * 3600 * 1000  # milliseconds that the result of a completion is kept
 _PRUNED_AT_ONCE: Final = 64
@@ -219,6 +225,30 @@ def purge(batch: Batch, request: Purge) -> str:
     return MORE if left is None or _drop_objects(batch, request.data_id, row, left) else ""
 
 
+def ask(batch: Batch, request: Ask) -> None:
+    """Keep a wish for a bucket, and forget those that are too old."""
+    batch.check_guard(request.guard, request.data_id)
+    old, kept = admit(request.wish, batch.index.wishes_in(batch.txn))
+    for name in old:
+        batch.txn.delete(name.encode(), db=batch.index.wishes)
+    if kept:
+        batch.txn.put(request.wish.bucket.encode(), encode_wish(request.wish), db=batch.index.wishes)
+
+
+def settle(batch: Batch, request: Settle) -> None:
+    """Note the outcome of a wish that is still the one, or forget it."""
+    key = request.bucket.encode()
+    value = batch.txn.get(key, db=batch.index.wishes) if key else None
+    wish = None if value is None else decode_wish(bytes(value))
+    if wish is None or wish.id != request.wish_id:
+        return
+    if request.outcome:
+        settled = msgspec.structs.replace(wish, outcome=request.outcome)
+        batch.txn.put(key, encode_wish(settled), db=batch.index.wishes)
+    else:
+        batch.txn.delete(key, db=batch.index.wishes)
+
+
 def _make_object(
     batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes, *, freed: int = 0
 ) -> None:
@@ -333,7 +363,9 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
     Reopen: reopen,
     Destroy: destroy,
     Purge: purge,
+    Ask: ask,
+    Settle: settle,
 }
 
 #: Requests that leave the store with less than it had: they may use the room that is kept for them.
-MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Expire, Purge, Reopen)
+MAKES_ROOM: Final = (Abort, Close, Delete, Destroy, Expire, Purge, Reopen, Settle)

@@ -15,7 +15,7 @@ from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.client import CommitterClient
 from cooper_gateway.storage.commits import MORE, Conflict
 from cooper_gateway.storage.entries import ObjectRecord, PartRecord, State
-from cooper_gateway.storage.index import Index, open_readonly
+from cooper_gateway.storage.index import Index, decode_wish, open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.multipart import Uploads
 from cooper_gateway.storage.open_files import OpenFiles
@@ -40,6 +40,7 @@ from cooper_gateway.storage.port import (
     UploadInfo,
     UploadListing,
     Usage,
+    Wish,
 )
 from cooper_gateway.storage.reading import Reader, damaged
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
@@ -253,6 +254,25 @@ class EmbeddedStore:
         """The intents of closed buckets."""
         with self._index.read() as txn, txn.cursor(self._index.intents) as cursor:
             return [bytes(value) for value in cursor.iternext(keys=False, values=True)]
+
+    async def ask_for_bucket(self, wish: Wish, guard: Guard) -> None:
+        """Keep a wish, unless one of the same key waits already."""
+        await self._client.ask(wire.Ask(0, b"", wish, guard))
+
+    async def wish(self, bucket: str) -> Wish | None:
+        """The wish for a bucket of that name."""
+        with self._index.read() as txn:
+            value = txn.get(bucket.encode(), db=self._index.wishes)
+            return None if value is None else decode_wish(bytes(value))
+
+    async def wishes(self) -> list[Wish]:
+        """All wishes that are kept."""
+        with self._index.read() as txn:
+            return self._index.wishes_in(txn)
+
+    async def settle_wish(self, bucket: str, wish_id: str, outcome: str) -> None:
+        """Note the outcome of a wish, or forget it."""
+        await self._client.ask(wire.Settle(0, b"", bucket, wish_id, outcome))
 
     async def close(self) -> None:
         """Release everything. Writes that wait for their commit fail."""

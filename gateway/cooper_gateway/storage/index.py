@@ -4,9 +4,11 @@ import os
 from typing import Any, Final
 
 import lmdb
+import msgspec
 
 from cooper_gateway.storage.entries import BucketRow, decode_row, encode_row
 from cooper_gateway.storage.layout import Layout, StoreUnusable, sync_directory
+from cooper_gateway.storage.port import Wish
 from cooper_gateway.storage.room import map_with_reserve
 from cooper_gateway.storage.sealing import Sealer
 
@@ -25,7 +27,11 @@ TABLES: Final = (
     "files",  # directory id, segment id -> nothing: files that something refers to
     "garbage",  # kind, what -> nothing: dropped by a commit, to be removed from disk after it
     "settled",  # directory id -> nothing: directories that need no sweep
+    "wishes",  # name of a bucket that is asked for -> Wish
 )
+
+encode_wish: Final = msgspec.json.Encoder().encode
+decode_wish: Final = msgspec.json.Decoder(Wish).decode
 
 
 class Index:
@@ -45,6 +51,7 @@ class Index:
         self.files = tables["files"]
         self.garbage = tables["garbage"]
         self.settled = tables["settled"]
+        self.wishes = tables["wishes"]
 
     def read(self) -> lmdb.Transaction:
         """A read transaction, a context manager. Values are views of the map: none may outlive it; no await within."""
@@ -58,6 +65,11 @@ class Index:
     def put_row(self, txn: lmdb.Transaction, data_id: bytes, row: BucketRow) -> None:
         """Store a bucket's row."""
         txn.put(data_id, encode_row(row), db=self.buckets)
+
+    def wishes_in(self, txn: lmdb.Transaction) -> list[Wish]:
+        """All wishes for buckets."""
+        with txn.cursor(self.wishes) as cursor:
+            return [decode_wish(bytes(value)) for value in cursor.iternext(keys=False, values=True)]
 
     def touch(self, txn: lmdb.Transaction) -> None:
         """Write something that means nothing."""

@@ -46,7 +46,9 @@ from cooper_gateway.storage.port import (
     UploadInfo,
     UploadListing,
     Usage,
+    Wish,
 )
+from cooper_gateway.storage.wishes import admit
 
 #: "Part size: 5 MiB to 5 GiB. There is no minimum size limit on the last part." (S3 User Guide, multipart limits)
 MIN_PART_SIZE = 5 << 20
@@ -117,6 +119,7 @@ class MemoryStore:
         self._inline_limit = inline_limit
         self._min_part_size = min_part_size
         self._buckets: dict[bytes, MemoryBucket] = {}
+        self._wishes: dict[str, Wish] = {}  # by the bucket's name
 
     def _state(self, bucket: BucketRef) -> MemoryBucket:
         return self._buckets.setdefault(bucket.data_id, MemoryBucket())
@@ -375,6 +378,35 @@ class MemoryStore:
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets."""
         return [state.intent for state in self._buckets.values() if state.closed and state.intent]
+
+    async def ask_for_bucket(self, wish: Wish, guard: Guard) -> None:
+        """Keep a wish, unless one of the same key waits already."""
+        code = None if self._recheck is None else guard.refusal(self._recheck, b"", ())
+        if code is not None:
+            raise Refused(code)
+        old, kept = admit(wish, self._wishes.values())
+        for name in old:
+            del self._wishes[name]
+        if kept:
+            self._wishes[wish.bucket] = wish
+
+    async def wish(self, bucket: str) -> Wish | None:
+        """The wish for a bucket of that name."""
+        return self._wishes.get(bucket)
+
+    async def wishes(self) -> list[Wish]:
+        """All wishes that are kept."""
+        return list(self._wishes.values())
+
+    async def settle_wish(self, bucket: str, wish_id: str, outcome: str) -> None:
+        """Note the outcome of a wish, or forget it."""
+        wish = self._wishes.get(bucket)
+        if wish is None or wish.id != wish_id:
+            return
+        if outcome:
+            self._wishes[bucket] = msgspec.structs.replace(wish, outcome=outcome)
+        else:
+            del self._wishes[bucket]
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -49,6 +49,10 @@ class BucketNotEmpty(StoreError):
     """The bucket cannot be closed while it holds objects."""
 
 
+class NameAskedFor(StoreError):
+    """Somebody else waits for a bucket of that name."""
+
+
 class Refused(StoreError):
     """The access check inside the commit said no. `code` is the S3 error code, for example KeyAccessRevoked."""
 
@@ -218,6 +222,16 @@ class BucketRef(msgspec.Struct, frozen=True, array_like=True):
 
     data_id: bytes  # 16 bytes
     name: str
+
+
+class Wish(msgspec.Struct, frozen=True, rename="camel"):
+    """A CreateBucket that waits for the operator, or whose outcome waits for its client."""
+
+    id: str  # of this one and no other
+    bucket: str  # S3 name
+    access_key_id: str
+    asked_at: int
+    outcome: str = ""  # "made", or the S3 error code of a refusal; empty: none yet
 
 
 class Segment(Protocol):
@@ -413,6 +427,25 @@ class Store(Protocol):
 
     async def intents(self) -> list[bytes]:
         """The intents of closed buckets that wait for the operator."""
+        ...
+
+    async def ask_for_bucket(self, wish: Wish, guard: Guard) -> None:
+        """Keep a wish, unless one of the same key for the same name waits already: that one stays.
+
+        Raises NameAskedFor, Refused, and Overloaded when too many wait. Those that are too old are forgotten.
+        """
+        ...
+
+    async def wish(self, bucket: str) -> Wish | None:
+        """The wish for a bucket of that name."""
+        ...
+
+    async def wishes(self) -> list[Wish]:
+        """All wishes that are kept."""
+        ...
+
+    async def settle_wish(self, bucket: str, wish_id: str, outcome: str) -> None:
+        """Note the outcome of a wish, or with an empty one forget it. Another one for that name stays as it is."""
         ...
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from cooper_gateway.storage.port import NO_CONDITIONS, Conditions, Guard
+from cooper_gateway.storage.port import NO_CONDITIONS, Conditions, Guard, Wish
 
 #: Bytes of the largest packet. Linux' default limit for a socket's buffer is 212,992.
 PACKET: Final = 96 * 1024
@@ -137,6 +137,21 @@ class Expire(_Request, tag=15):
     before: int
 
 
+class Ask(_Request, tag=16):
+    """Keep a wish for a bucket. `data_id` is empty: there is none yet."""
+
+    wish: Wish
+    guard: Guard
+
+
+class Settle(_Request, tag=17):
+    """Note the outcome of a wish, or forget it."""
+
+    bucket: str
+    wish_id: str
+    outcome: str
+
+
 Request = (
     EnsureBucket
     | Put
@@ -151,6 +166,8 @@ Request = (
     | Reopen
     | Destroy
     | Purge
+    | Ask
+    | Settle
     | Abandon
     | Retire
 )

@@ -1,6 +1,6 @@
 """A cluster made of folders: resources as YAML, credentials as `.env` files, and beside them what an API server keeps.
 
-    resources/            people's files: read only, ever
+    resources/            people's files: read only, ever. New ones are in resources/over-s3/
     state/objects/        identity, versions, finalizers, status; also resources that no file declares
     state/tombstones/     resources deleted over S3 whose file is still there
     state/records/        records, watched by the gateway
@@ -108,6 +108,10 @@ class FolderCluster:
     async def create(self, obj: Object) -> Object:
         """See the port."""
         return self._open.objects.create(obj)
+
+    async def declare(self, obj: Object) -> Object:
+        """See the port: in a file of its own, beside those of people, which are not touched."""
+        return self._open.declare(obj)
 
     async def update(self, obj: Object) -> Object:
         """See the port."""

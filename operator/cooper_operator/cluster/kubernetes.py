@@ -162,6 +162,10 @@ class KubernetesCluster:
         ref = ref_of(obj)
         return await self._write_resource(ref, self._api.create(kind_path(ref.kind, ref.namespace), str(ref), obj))
 
+    async def declare(self, obj: Object) -> Object:
+        """See the port."""
+        return await self.create(obj)
+
     async def update(self, obj: Object) -> Object:
         """See the port."""
         ref = ref_of(obj)

@@ -91,6 +91,10 @@ class MemoryCluster:
         self._stand_in(_ref_with_namespace(obj).namespace)
         return self._objects.create(obj)
 
+    async def declare(self, obj: Object) -> Object:
+        """See the port."""
+        return await self.create(obj)
+
     async def update(self, obj: Object) -> Object:
         """See the port."""
         self._reach()

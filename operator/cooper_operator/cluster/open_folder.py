@@ -12,9 +12,10 @@ from cooper_crds.records import Box
 from cooper_operator.cluster.credential_folder import CredentialFolder
 from cooper_operator.cluster.folder_report import FolderReport
 from cooper_operator.cluster.folder_sync import FolderSync
+from cooper_operator.cluster.made_files import made_path, write
 from cooper_operator.cluster.manifest_files import ManifestFiles
-from cooper_operator.cluster.objects import Objects
-from cooper_operator.cluster.port import Ref, Unavailable
+from cooper_operator.cluster.objects import Objects, checked, copied, ref_of
+from cooper_operator.cluster.port import AlreadyExists, Invalid, Object, Ref, Unavailable
 from cooper_operator.cluster.problems import Problem
 from cooper_operator.cluster.record_files import RecordFiles
 from cooper_operator.cluster.state_files import StateFiles
@@ -109,6 +110,24 @@ class OpenFolder:
         """Raises Unavailable unless the folders could be read: only then does what was not found not exist."""
         if self._unreadable:
             raise Unavailable(self._unreadable)
+
+    def declare(self, obj: Object) -> Object:
+        """Write a new file that declares a resource, and have it made. Raises AlreadyExists, Invalid, Unavailable."""
+        ref = ref_of(obj)
+        if ref in self.objects.entries:
+            raise AlreadyExists(f"{ref} exists already")
+        checked(copied(obj))
+        tombstone = self._state.tombstones.get(ref)
+        if tombstone is not None and tombstone.path != made_path(ref):
+            raise Invalid(f"{ref} was deleted over S3, and {tombstone.path} still declares it: remove that file")
+        write(self._sources.resources_dir, obj)
+        if tombstone is not None:
+            self._state.forget_tombstone(ref)
+        self.refresh()
+        made = self.objects.get(ref)
+        if made is None:
+            raise Unavailable(f"{ref} is declared in {made_path(ref)}, and was not made")
+        return made
 
     def delete(self, ref: Ref, uid: str) -> None:
         """Delete other than by a file: a file that declares the resource as it is now does not bring it back."""

@@ -89,6 +89,13 @@ class Cluster(Protocol):
         """Create-only. Raises AlreadyExists, Invalid."""
         ...
 
+    async def declare(self, obj: Object) -> Object:
+        """Create-only, as somebody would who may then change it and take it away: where resources are files, in one.
+
+        Raises AlreadyExists, Invalid.
+        """
+        ...
+
     async def update(self, obj: Object) -> Object:
         """Replace metadata (finalizers, labels, annotations) and spec. Raises Conflict, NotFound, Invalid.
 

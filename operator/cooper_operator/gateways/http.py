@@ -14,7 +14,16 @@ import msgspec
 from cooper_crds.probes import PROBE, probe_mark
 from cooper_crds.records import BucketRecord, KeyRecord, RegionRecord
 from cooper_operator.gateways.connection import Connection, Response
-from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
+from cooper_operator.gateways.port import (
+    NOBODY_LEFT,
+    BucketNotEmpty,
+    GatewayUnavailable,
+    Intent,
+    Proof,
+    Purged,
+    Usage,
+    Wish,
+)
 from cooper_operator.gateways.probe import Probed, answers_again, probe, proof_of
 from cooper_operator.gateways.replica import Ask, Replica
 from cooper_operator.gateways.roster import Address, Endpoint, Roster
@@ -58,6 +67,14 @@ class _IntentAnswer(msgspec.Struct, rename="camel"):
     bucket: str
     data_id: str
     access_key_id: str
+
+
+class _WishAnswer(msgspec.Struct, rename="camel"):
+    id: str
+    bucket: str
+    access_key_id: str
+    asked_at: int  # Unix milliseconds
+    outcome: str
 
 
 class HttpGateways:
@@ -161,6 +178,17 @@ class HttpGateways:
         found = _decode(answer, list[_IntentAnswer])
         return [Intent(intent.bucket, intent.data_id, intent.access_key_id) for intent in found]
 
+    async def wishes(self, region: RegionRecord) -> list[Wish]:
+        """CreateBucket requests that are kept: each replica has its own. Raises GatewayUnavailable."""
+        answers = await self._everywhere(region, "GET", "x-cooper-wishes")
+        found = [wish for answer in answers for wish in _decode(answer, list[_WishAnswer])]
+        return [Wish(w.id, w.bucket, w.access_key_id, w.asked_at / 1000, bool(w.outcome)) for w in found]
+
+    async def settle_wish(self, region: RegionRecord, wish: Wish, outcome: str) -> None:
+        """Say what became of a wish. Raises GatewayUnavailable."""
+        said = {"x-cooper-bucket": wish.bucket, "x-cooper-wish": wish.id, "x-cooper-outcome": outcome}
+        await self._everywhere(region, "POST", "x-cooper-settle", said)
+
     # Probes
 
     async def _prove(
@@ -212,29 +240,50 @@ class HttpGateways:
         bucket: BucketRecord | None,
         said: Mapping[str, str] | None = None,
     ) -> Response:
+        headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id, **(said or {})}
+        (answer,) = await self._ask(region, method, question, bucket, headers, most=1)
+        return answer
+
+    async def _everywhere(
+        self, region: RegionRecord, method: str, question: str, said: Mapping[str, str] | None = None
+    ) -> list[Response]:
+        """The same of every replica that answers, one at least."""
+        return await self._ask(region, method, question, None, said or {})
+
+    async def _ask(
+        self,
+        region: RegionRecord,
+        method: str,
+        question: str,
+        bucket: BucketRecord | None,
+        headers: Mapping[str, str],
+        most: int | None = None,
+    ) -> list[Response]:
+        """What so many replicas answer, the ready ones first. Raises GatewayUnavailable where none does so, or
+        all refuse."""
         key = self._system_key()
         if key is None:
             raise GatewayUnavailable(_NO_KEY)
-        headers = {} if bucket is None else {"x-cooper-data-id": bucket.data_id, **(said or {})}
         ask = self._question(method, _path(bucket), {question: ""}, headers, region, key)
-        response = None
+        answers: list[Response] = []
         roster = self._roster(region)
         replicas = self._replicas_of(region, roster)
         for endpoint in roster.ready_first:
             response = await replicas[endpoint.address].ask_any(ask, OPERATE_TIMEOUT)
-            if response is not None:
+            if response is None:
+                self._silent.add(replicas[endpoint.address])
+                continue
+            answers.append(response)
+            if len(answers) == most:
                 break
-            self._silent.add(replicas[endpoint.address])
-        if response is None:
+        if not answers:
             nobody = "" if roster.endpoints else roster.unknown
             trouble = "".join(f" ({each.address}: {each.trouble})" for each in replicas.values() if each.trouble)
             raise GatewayUnavailable(nobody or f"no gateway of Region {region.name} answers{trouble}")
-        if 200 <= response.status < 300:
-            return response
-        code = error_code(response)
-        if code == "BucketNotEmpty":
-            raise BucketNotEmpty
-        raise GatewayUnavailable(f"the gateway of Region {region.name} answers {code} to {question[2:]}")
+        good = [each for each in answers if 200 <= each.status < 300]
+        if not good:
+            raise _refusal(region, error_code(answers[0]), question)
+        return good
 
     def _question(
         self,
@@ -285,6 +334,12 @@ class HttpGateways:
                 replica.close()
         self._replicas[region.name] = now
         return now
+
+
+def _refusal(region: RegionRecord, code: str, question: str) -> Exception:
+    if code == "BucketNotEmpty":
+        return BucketNotEmpty()
+    return GatewayUnavailable(f"the gateway of Region {region.name} answers {code} to {question[2:]}")
 
 
 def _path(bucket: BucketRecord | None) -> str:

@@ -2,11 +2,20 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cooper_crds.records import BucketRecord, KeyRecord, Record, RegionRecord, concerns
-from cooper_operator.gateways.port import NOBODY_LEFT, BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
+from cooper_operator.gateways.port import (
+    NOBODY_LEFT,
+    BucketNotEmpty,
+    GatewayUnavailable,
+    Intent,
+    Proof,
+    Purged,
+    Usage,
+    Wish,
+)
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.silence import NO_ANSWER, Silence, silence_about
 
@@ -43,6 +52,8 @@ class MemoryGateways:
     data: dict[str, MemoryBucket] = field(default_factory=dict[str, MemoryBucket])
     purged_at_once: int = 10  # objects that one question drops
     requests: list[Intent] = field(default_factory=list[Intent])
+    asked: dict[str, Wish] = field(default_factory=dict[str, Wish])  # by the bucket's name
+    outcomes: dict[str, str] = field(default_factory=dict[str, str])
     calls: list[str] = field(default_factory=list[str])  # what was asked, in order
     _missed: bool = False  # whether somebody was silent when they were asked last
     _seen: dict[int, dict[str, Record]] = field(default_factory=dict[int, dict[str, Record]])
@@ -132,6 +143,23 @@ class MemoryGateways:
         if self.away:
             raise GatewayUnavailable(_AWAY)
         return list(self.requests)
+
+    async def wishes(self, region: RegionRecord) -> list[Wish]:
+        """CreateBucket requests that are kept."""
+        if self.away:
+            raise GatewayUnavailable(_AWAY)
+        return list(self.asked.values())
+
+    async def settle_wish(self, region: RegionRecord, wish: Wish, outcome: str) -> None:
+        """Note what became of one, or forget it."""
+        if self.away:
+            raise GatewayUnavailable(_AWAY)
+        self.calls.append(f"settle {wish.bucket} {outcome}")
+        if self.asked.get(wish.bucket) == wish:
+            del self.asked[wish.bucket]
+            if outcome != "forgotten":
+                self.asked[wish.bucket] = replace(wish, settled=True)
+                self.outcomes[wish.bucket] = outcome
 
     def _operate(self, question: str, bucket: BucketRecord) -> MemoryBucket:
         self.calls.append(f"{question} {bucket.name}")

@@ -66,6 +66,17 @@ class Intent:
     access_key_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A CreateBucket that a client asked for over S3 and that a gateway keeps."""
+
+    id: str
+    bucket: str  # S3 name
+    access_key_id: str
+    asked_at: float  # Unix seconds
+    settled: bool = False  # it has an outcome, which waits for its client
+
+
 class Gateways(Protocol):
     """The port. `region` tells which gateways; addresses are the adapter's business.
 
@@ -133,4 +144,12 @@ class Gateways(Protocol):
 
     async def intents(self, region: RegionRecord) -> list[Intent]:
         """DeleteBucket requests that wait for a decision."""
+        ...
+
+    async def wishes(self, region: RegionRecord) -> list[Wish]:
+        """CreateBucket requests that are kept. Raises GatewayUnavailable."""
+        ...
+
+    async def settle_wish(self, region: RegionRecord, wish: Wish, outcome: str) -> None:
+        """Say what became of a wish: `made`, an S3 error code, or `forgotten`. Idempotent."""
         ...

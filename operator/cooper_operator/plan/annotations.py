@@ -9,7 +9,7 @@ from typing import Final
 from cooper_crds.conditions import drop_conditions
 from cooper_crds.kubernetes import GROUP
 from cooper_crds.manifest import Resource
-from cooper_crds.meta import DELETION
+from cooper_crds.meta import CREATED_BY, DELETION
 from cooper_crds.names import is_qualified_name
 from cooper_crds.rotation import ROTATE_AT
 from cooper_operator.plan.plan import Say, StatusT, conditions
@@ -21,8 +21,10 @@ _TYPE: Final = "AnnotationsKnown"
 _NAMED: Final = 3
 #: What people may put on a resource of each kind.
 _FOR_PEOPLE: Final[Mapping[str, tuple[str, ...]]] = {"Bucket": (ROTATE_AT,), "AccessKey": (ROTATE_AT,)}
-#: What plans read, whatever the kind: the one that only Cooper writes, too.
-_READ: Final = (DELETION, ROTATE_AT)
+#: Those that only Cooper writes, whatever the kind.
+_OURS: Final = (DELETION, CREATED_BY)
+#: What plans read, whatever the kind.
+_READ: Final = (*_OURS, ROTATE_AT)
 
 
 def that_matter(annotations: Mapping[str, str]) -> dict[str, str]:
@@ -50,7 +52,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _unknown(kind: str, annotations: Iterable[str]) -> list[str]:
-    known = {DELETION, *_FOR_PEOPLE.get(kind, ())}
+    known = {*_OURS, *_FOR_PEOPLE.get(kind, ())}
     return sorted(name for name in annotations if name not in known and _is_ours(name))
 
 

@@ -102,9 +102,13 @@ def as_wanted(
     """A key with what its AccessKey says, which grants these. One that is not the newest keeps the end that it has, if
     that comes sooner."""
     ends = [at for at in (access_key.spec.not_after, None if newest else key.not_after) if at is not None]
-    networks = tuple(access_key.spec.allowed_networks or ())
     return msgspec.structs.replace(
-        key, region=region, grants=grants, networks=networks, not_after=min(ends, default=None)
+        key,
+        region=region,
+        grants=grants,
+        create_buckets=access_key.spec.creates_buckets,
+        networks=tuple(access_key.spec.allowed_networks or ()),
+        not_after=min(ends, default=None),
     )
 
 

@@ -187,6 +187,11 @@ DELETED_OVER_S3 = _normal(
     "A client asked for DeleteBucket, and the Bucket is being deleted.",
     "A client deleted the bucket over S3, and its key was allowed to.",
 )
+CREATED_OVER_S3 = _normal(
+    "CreatedOverS3",
+    "A client asked for CreateBucket, and the Bucket was made.",
+    "A client created the bucket over S3, and its key was allowed to.",
+)
 
 # Waiting for something that comes by itself
 WAITING_FOR_GATEWAYS = _normal(
@@ -419,6 +424,14 @@ RECORD_REBUILT = _warning(
 )
 INVALID_RESOURCE = _warning(
     "InvalidResource", "The resource has fields that Cooper cannot read.", "Correct the fields that the message names."
+)
+CREATE_REFUSED = _warning(
+    "CreateRefused",
+    "A client asked for CreateBucket with a key of the AccessKey, and no Bucket was made: the key may not, its "
+    "namespace has too many, or the cluster does not let Cooper make it. That a name is taken is told to the client "
+    "only.",
+    "Nothing was made. If the key is to create buckets give it s3:CreateBucket in allBuckets.actions, and see in the "
+    "message what else is in the way: the Region's limits.maxCreatedBuckets, a quota or a policy.",
 )
 DELETE_NOT_AUTHORIZED = _warning(
     "DeleteNotAuthorized",

@@ -53,6 +53,7 @@ def region_record(region: Region, default_endpoint: str = "") -> RegionRecord:
         list_objects_v1=spec.features.list_objects_v1,
         match_region=spec.features.match_region,
         virtual_hosts=spec.features.virtual_hosts or "",
+        create_buckets=spec.features.create_bucket,
         max_object_size=spec.limits.max_object_size,
         max_metadata_size=spec.limits.max_metadata_size,
         rates=_rates(spec.limits),

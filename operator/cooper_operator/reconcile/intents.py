@@ -1,4 +1,4 @@
-"""Polls the gateways for DeleteBucket requests, and has each decided."""
+"""Polls the gateways for DeleteBucket and CreateBucket requests, and has each decided."""
 
 import logging
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from cooper_operator.plan.intents import IntentSnapshot, decide
 from cooper_operator.plan.reasons import DELETE_NOT_AUTHORIZED, DELETED_OVER_S3
 from cooper_operator.plan.region import region_record
 from cooper_operator.reconcile.reading import RelatedUnreadable, read_related
+from cooper_operator.reconcile.telemetry import Telemetry
+from cooper_operator.reconcile.wishes import Wishes
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +28,16 @@ class Intents:
         gateways: Gateways,
         clock: Callable[[], float],
         wake: Callable[[Ref], None],
+        wishes: Wishes,
+        telemetry: Telemetry,
         default_endpoint: str = "",
     ) -> None:
         self._cluster = cluster
         self._gateways = gateways
         self._clock = clock
         self._wake = wake
+        self._wishes = wishes
+        self._telemetry = telemetry
         self._default_endpoint = default_endpoint
 
     async def poll(self) -> None:
@@ -43,7 +49,9 @@ class Intents:
             return
         for region in regions:
             if region is not None:
-                await self._poll_region(region_record(region, self._default_endpoint))
+                record = region_record(region, self._default_endpoint)
+                await self._poll_region(record)
+                await self._wishes.poll(region, record)
 
     async def _poll_region(self, region: RegionRecord) -> None:
         try:
@@ -75,6 +83,7 @@ class Intents:
             await self._delete(ref, obj, intent)
         elif decision == "reopen" and record is not None:
             await self._gateways.reopen_bucket(region, record)
+            self._telemetry.answered("DeleteBucket", "refused")
             log.warning("DeleteBucket %s over S3 was refused: %s", intent.bucket, why)
             if obj is not None:
                 message = f"key {intent.access_key_id}: {why}; the bucket was reopened"
@@ -85,6 +94,7 @@ class Intents:
             await self._cluster.delete(ref, obj["metadata"]["uid"])
         except (Conflict, NotFound):
             return  # another Bucket by now, or none: the next poll decides anew
+        self._telemetry.answered("DeleteBucket", "done")
         message = f"key {intent.access_key_id} deleted the bucket over S3"
         await self._cluster.emit(obj, "Normal", DELETED_OVER_S3.name, message)
         self._wake(ref)

@@ -28,6 +28,7 @@ from cooper_operator.reconcile.sweep import Sweeper
 from cooper_operator.reconcile.system_key import issue_system_key, kept_key
 from cooper_operator.reconcile.telemetry import Telemetry
 from cooper_operator.reconcile.usage import UsageSchedule
+from cooper_operator.reconcile.wishes import Wishes
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class Operator:
         self._reconciler = Reconciler(
             cluster, self._seen, observer, applier, self._relations, usage, left_behind, clock, self._wake
         )
-        self._intents = Intents(cluster, gateways, clock, self._wake, default_endpoint)
+        wishes = Wishes(cluster, gateways, clock, self._wake, self._seen, self._telemetry)
+        self._intents = Intents(cluster, gateways, clock, self._wake, wishes, self._telemetry, default_endpoint)
         mender = Mender(cluster, self._index, new_secret, clock, self._wake)
         self._sweeper = Sweeper(cluster, gateways, self._index, mender, left_behind, clock, self._wake, self._seen)
         self._concurrency = concurrency

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import Counter as Counted
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -51,6 +52,15 @@ class Telemetry:
             buckets=_WAITS,
             registry=self._registry,
         )
+        self._answered = Counted(
+            "cooper_operator_requests_over_s3",
+            "Buckets that clients had made or deleted over S3 (done), and those that they were refused.",
+            ("operation", "result"),
+            registry=self._registry,
+        )
+        for operation in ("CreateBucket", "DeleteBucket"):  # a rate needs to have seen none
+            for result in ("done", "refused"):
+                self._answered.labels(operation, result)
         self._since: dict[Ref, tuple[int, float]] = {}  # of what is not settled: generation, and when it was seen
 
     def follow_queue(self, depth: Callable[[], int], age: Callable[[], float]) -> None:
@@ -61,6 +71,10 @@ class Telemetry:
     def reconciled(self, ref: Ref, *, retry: bool, seconds: float) -> None:
         """A resource was looked at."""
         self._reconciles.labels(ref.kind, "retry" if retry else "settled").observe(seconds)
+
+    def answered(self, operation: str, result: str) -> None:
+        """What a client asked for over S3 was done, or refused."""
+        self._answered.labels(operation, result).inc()
 
     def saw(self, ref: Ref, obj: Object | None) -> None:
         """A resource as it is by now; None: it is gone, or nothing is known of it."""

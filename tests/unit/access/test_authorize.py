@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cooper_crds.actions import (
+    CREATE_BUCKET,
     DELETE_BUCKET,
     DELETE_OBJECT,
     GET_OBJECT,
@@ -38,6 +39,7 @@ def key(*actions: str, bucket: str = "photos", data: str = DATA, **fields: objec
 
 READER = key(GET_OBJECT, LIST_BUCKET)
 ALL = key(*GRANTABLE_ACTIONS)
+CREATOR = key(create_buckets=True)
 SYSTEM = key(system=True)
 TWO_GRANTS = msgspec.structs.replace(
     READER, grants=(Grant("photos", DATA, (GET_OBJECT,)), Grant("photos", DATA, (PUT_OBJECT,)))
@@ -77,6 +79,22 @@ MATRIX = [
     ("the system lists nothing", SYSTEM, LISTING, None, "AccessDenied"),
     ("the system, revoked", key(system=True, state="Revoked"), OPERATE, BUCKET, "KeyAccessRevoked"),
     ("the system, expired", key(system=True, not_after=NOW), OPERATE, BUCKET, "KeyAccessRevoked"),
+    ("creates where nothing is", CREATOR, CREATE_BUCKET, None, None),
+    ("a name that is taken is told elsewhere", CREATOR, CREATE_BUCKET, BUCKET, None),
+    ("who may create may nothing else", CREATOR, GET_OBJECT, BUCKET, "AccessDenied"),
+    ("who may do all on a bucket may not create", ALL, CREATE_BUCKET, BUCKET, "AccessDenied"),
+    ("nor where nothing is", ALL, CREATE_BUCKET, None, "AccessDenied"),
+    ("creates, revoked", key(create_buckets=True, state="Revoked"), CREATE_BUCKET, None, "KeyAccessRevoked"),
+    ("creates, expired", key(create_buckets=True, not_after=NOW), CREATE_BUCKET, None, "KeyAccessRevoked"),
+    (
+        "creates, elsewhere",
+        key(create_buckets=True, networks=("10.0.0.0/8",)),
+        CREATE_BUCKET,
+        None,
+        "NetworkNotAllowed",
+    ),
+    ("the system creates nothing", key(create_buckets=True, system=True), CREATE_BUCKET, None, "AccessDenied"),
+    ("a stranger creates nothing", None, CREATE_BUCKET, None, "AccessDenied"),
     ("stranger, public", None, GET_OBJECT, PUBLIC, None),
     ("stranger, private", None, GET_OBJECT, BUCKET, "AccessDenied"),
     ("stranger, missing", None, GET_OBJECT, None, "AccessDenied"),
@@ -101,9 +119,10 @@ def test_strangers_do_nothing_but_read_objects(action):
 
 @pytest.mark.parametrize("granted", GRANTABLE_ACTIONS)
 def test_an_action_gives_itself_and_nothing_else(granted):
+    """But for CreateBucket, which no grant on a bucket gives."""
     holder = KeyHolder(key(granted))
     allowed = {a for a in (*GRANTABLE_ACTIONS, OPERATE) if authorize(holder, a, "photos", BUCKET, NOW) is None}
-    assert allowed == {granted}
+    assert allowed == {granted} - {CREATE_BUCKET}
 
 
 def test_the_system_operates_without_a_bucket():
@@ -247,3 +266,25 @@ def test_records_may_have_grown_too_old_by_the_commit(settings, verified, answer
 
 def test_strangers_never_write():
     assert recheck(Records({}, {"photos": PUBLIC}), "", "", PUT_OBJECT, DATA_BYTES, (b"name",), NOW) == "AccessDenied"
+
+
+SERVING = msgspec.structs.replace(REGION, create_buckets=True)
+ASKED_AGAIN = [
+    # key, region, age of the records, answer
+    (CREATOR, SERVING, 0.0, None),
+    (ALL, SERVING, 0.0, "AccessDenied"),
+    (CREATOR, REGION, 0.0, "AccessDenied"),
+    (CREATOR, SERVING, 31.0, "ServiceUnavailable"),
+    (None, SERVING, 0.0, "KeyAccessRevoked"),
+    (key(create_buckets=True, state="Revoked"), SERVING, 0.0, "KeyAccessRevoked"),
+    (key(create_buckets=True, networks=("10.0.0.0/8",)), SERVING, 0.0, "NetworkNotAllowed"),
+    (key(create_buckets=True, system=True), SERVING, 0.0, "AccessDenied"),
+]
+
+
+@pytest.mark.parametrize(("record", "region", "age", "answer"), ASKED_AGAIN)
+def test_who_asks_for_a_bucket_is_looked_at_again_in_the_commit(
+    record: KeyRecord | None, region: RegionRecord, age: float, answer: str | None
+) -> None:
+    records = Records({} if record is None else {"AKIA1": record}, {}, settings=region, verified=NOW - age)
+    assert recheck(records, "AKIA1", "192.0.2.1", CREATE_BUCKET, b"", (), NOW) == answer

@@ -76,6 +76,16 @@ def test_what_happened_is_told_each_time_and_what_a_condition_says_is_not():
     assert news.of_events(log.all()) == []
 
 
+def test_what_clients_ask_for_over_s3_is_told():
+    log, news = EventLog(), News()
+    log.record(PHOTOS, "uid", "Normal", "CreatedOverS3", "made", 1.0)
+    log.record(PHOTOS, "uid", "Warning", "CreateRefused", "too many", 1.0)
+    assert sorted(news.of_events(log.all())) == [
+        "Bucket default/photos: CreateRefused: too many",
+        "Bucket default/photos: CreatedOverS3: made",
+    ]
+
+
 def test_control_characters_of_a_message_reach_no_terminal():
     (line,) = News().of_resources([bucket("False", "Invalid", "a\x1b[2Jb\nc")], {})
     assert "\x1b" not in line

@@ -55,6 +55,14 @@ async def test_create_is_create_only(harness: Harness) -> None:
         await harness.cluster.create(bucket())
 
 
+async def test_what_is_declared_is_there_and_create_only(harness: Harness) -> None:
+    made = await harness.cluster.declare(bucket())
+    assert (made["metadata"]["name"], made["metadata"]["generation"]) == ("photos", 1)
+    assert (await harness.cluster.get(BUCKET) or {})["metadata"]["uid"] == made["metadata"]["uid"]
+    with pytest.raises(AlreadyExists):
+        await harness.cluster.declare(bucket())
+
+
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [

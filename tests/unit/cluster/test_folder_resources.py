@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cooper_operator.cluster.folder_status import read_status
-from cooper_operator.cluster.port import Conflict, Object, Ref, Unavailable
+from cooper_operator.cluster.port import Conflict, Invalid, Object, Ref, Unavailable
 from unit.cluster.cluster_harness import KEY_ID, FolderHarness, access_key, bucket, region
 
 BUCKET = Ref("Bucket", "default", "photos")
@@ -843,3 +843,103 @@ async def test_status_is_readable_beside_the_running_process(folder: FolderHarne
     folder.cluster.refresh()
     kinds = [(obj["kind"], obj["metadata"]["name"]) for obj in read_status(folder.state).objects]
     assert kinds == [("Region", "local"), ("Bucket", "a"), ("Bucket", "b"), ("AccessKey", "photos")]
+
+
+# Buckets that clients ask for over S3
+
+ASKED = {**bucket(bucketName="photos"), "metadata": {**bucket()["metadata"], "annotations": {"cooper.dev/x": "AKIA"}}}
+MADE = "over-s3/default.photos.yaml"
+
+
+async def test_what_is_declared_is_a_file_that_is_its_readers(folder: FolderHarness) -> None:
+    mine = folder.write("a.yaml", bucket("other"))
+    folder.cluster.refresh()
+    before = mine.read_bytes()
+    made = await folder.cluster.declare(ASKED)
+    file = folder.resources / MADE
+    assert (made["spec"], made["metadata"]["annotations"]) == (ASKED["spec"], {"cooper.dev/x": "AKIA"})
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text().startswith("# Made by Cooper")
+    assert mine.read_bytes() == before
+    await folder.reopen()
+    assert await uid(folder) == made["metadata"]["uid"]
+    folder.write(MADE, bucket(visibility="Public"))
+    folder.cluster.refresh()
+    assert (await folder.cluster.get(BUCKET) or {})["spec"] == {"visibility": "Public"}
+    file.unlink()
+    folder.settle()
+    assert await uid(folder) is None
+    assert folder.problems == []
+
+
+@pytest.mark.parametrize("name", ["1e3", "0x1f", "null", "true", "yes", "off", "2026-01-01", "1.5", "12-3", "0777"])
+async def test_names_that_yaml_takes_for_something_else(folder: FolderHarness, name: str) -> None:
+    made = await folder.cluster.declare(bucket(name, bucketName=name))
+    assert made["spec"] == {"bucketName": name}
+    assert folder.problems == []
+
+
+async def test_declared_again_after_it_was_deleted_over_s3(folder: FolderHarness) -> None:
+    first = await folder.cluster.declare(ASKED)
+    text = (folder.resources / MADE).read_bytes()
+    await delete(folder)
+    folder.settle(60)
+    assert await uid(folder) is None
+    again = await folder.cluster.declare({**ASKED, "metadata": bucket()["metadata"]})  # by another key
+    assert again["metadata"]["uid"] != first["metadata"]["uid"]
+    assert (folder.resources / MADE).read_bytes() == text
+    assert folder.problems == []
+
+
+async def test_a_file_that_was_written_just_before_a_crash_is_taken_up(folder: FolderHarness) -> None:
+    folder.cluster.refresh()
+    folder.write(MADE, ASKED)
+    made = await folder.cluster.declare(ASKED)
+    assert await uid(folder) == made["metadata"]["uid"]
+    await folder.reopen()
+    assert await uid(folder) == made["metadata"]["uid"]
+
+
+async def test_what_cannot_be_is_not_written(folder: FolderHarness) -> None:
+    with pytest.raises(Invalid, match="bucketName"):
+        await folder.cluster.declare(bucket(bucketName="A"))
+    assert list(folder.resources.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["mine.yaml", MADE])
+async def test_a_file_of_somebody_is_in_the_way_of_what_is_declared(folder: FolderHarness, path: str) -> None:
+    """It would decide what the bucket is."""
+    file = folder.write(path, bucket(visibility="Public"))
+    folder.cluster.refresh()
+    await delete(folder)
+    folder.settle(60)
+    before = file.read_bytes()
+    with pytest.raises(Invalid, match="remove"):
+        await folder.cluster.declare(ASKED)
+    assert await uid(folder) is None
+    assert file.read_bytes() == before
+    assert sorted(each.name for each in folder.resources.rglob("*.yaml")) == [Path(path).name]
+
+
+@pytest.mark.parametrize("content", [b"kind: [", b"", b"apiVersion: v1"])
+async def test_a_broken_file_is_in_the_way_of_what_is_declared(folder: FolderHarness, content: bytes) -> None:
+    (folder.resources / "over-s3").mkdir()
+    file = folder.resources / MADE
+    file.write_bytes(content)
+    with pytest.raises(Invalid, match="says something else"):
+        await folder.cluster.declare(ASKED)
+    assert file.read_bytes() == content
+
+
+async def test_nothing_is_written_through_a_symlink(folder: FolderHarness, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder.resources / "over-s3").symlink_to(outside)
+    with pytest.raises(Invalid, match="cannot be written"):
+        await folder.cluster.declare(ASKED)
+    (folder.resources / "over-s3").unlink()
+    (folder.resources / "over-s3").mkdir()
+    (folder.resources / MADE).symlink_to(outside / "photos.yaml")
+    with pytest.raises(Invalid):
+        await folder.cluster.declare(ASKED)
+    assert list(outside.iterdir()) == []

@@ -113,6 +113,8 @@ REVOKED = replace(KEY, state="Revoked")
 READ_ONLY = replace(KEY, grants=tuple(replace(grant, actions=(GET_OBJECT,)) for grant in KEY.grants))
 GET = signed("GET", "/photos/cat")
 WRONG = signed("GET", "/photos/cat", secret="wrong")
+CREATOR = replace(KEY, create_buckets=True)
+SERVING = RegionRecord("eu", REGION, create_buckets=True)
 
 #: name -> (request, what is different about the records, code)
 DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
@@ -295,6 +297,86 @@ DECISIONS: dict[str, tuple[Request, dict[str, Any], str]] = {
         "NotImplemented",
     ),
     "CreateBucket by a stranger": (unsigned("PUT", "/photos"), {}, "AccessDenied"),
+    "CreateBucket by who may, where it is not served": (signed("PUT", "/new"), {"the_key": CREATOR}, "NotImplemented"),
+    "CreateBucket, where it is served": (signed("PUT", "/new"), {"settings": SERVING}, "AccessDenied"),
+    "CreateBucket of a bucket that the key has and may not create": (
+        signed("PUT", "/photos"),
+        {"settings": SERVING},
+        "BucketAlreadyOwnedByYou",
+    ),
+    "CreateBucket of what is there": (
+        signed("PUT", "/photos"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "BucketAlreadyOwnedByYou",
+    ),
+    "CreateBucket of another's, where it is served": (
+        signed("PUT", "/secrets"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "BucketAlreadyExists",
+    ),
+    "CreateBucket with a wrong signature": (
+        signed("PUT", "/new", secret="wrong"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "SignatureDoesNotMatch",
+    ),
+    "CreateBucket by a stranger, where it is served": (unsigned("PUT", "/new"), {"settings": SERVING}, "AccessDenied"),
+    "CreateBucket on the public path": (
+        unsigned("PUT", "/public/new"),
+        {"settings": SERVING},
+        "AccessDenied",
+    ),
+    "CreateBucket at a domain": (
+        unsigned("PUT", "/", host="shared.example.com"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "AccessDenied",
+    ),
+    "a name that is free, to who may create": (
+        signed("HEAD", "/new"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "NoSuchBucket",
+    ),
+    "an object in a bucket that is not there, to who may create": (
+        signed("GET", "/new/cat"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "NoSuchBucket",
+    ),
+    "another's bucket, to who may create": (
+        signed("HEAD", "/secrets"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "AccessDenied",
+    ),
+    "a name that is free, where creation is not served": (
+        signed("HEAD", "/new"),
+        {"the_key": CREATOR},
+        "AccessDenied",
+    ),
+    "a name that is free, to who may not create": (signed("HEAD", "/new"), {"settings": SERVING}, "AccessDenied"),
+    "a name that is free, to a stranger": (unsigned("GET", "/new/cat"), {"settings": SERVING}, "AccessDenied"),
+    "a name that is free, to who may create and is elsewhere": (
+        signed("HEAD", "/new"),
+        {"settings": SERVING, "the_key": replace(CREATOR, networks=("10.0.0.0/8",))},
+        "AccessDenied",
+    ),
+    "CreateBucket by a revoked key": (
+        signed("PUT", "/new"),
+        {"settings": SERVING, "the_key": replace(CREATOR, state="Revoked")},
+        "KeyAccessRevoked",
+    ),
+    "CreateBucket from elsewhere": (
+        signed("PUT", "/new"),
+        {"settings": SERVING, "the_key": replace(CREATOR, networks=("10.0.0.0/8",))},
+        "NetworkNotAllowed",
+    ),
+    "a wish of the operator's, asked for by who may create": (
+        signed("GET", "/?x-cooper-wishes"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "AccessDenied",
+    ),
+    "a wish settled by who may create": (
+        signed("POST", "/?x-cooper-settle"),
+        {"settings": SERVING, "the_key": CREATOR},
+        "AccessDenied",
+    ),
     "no such method": (signed("PATCH", "/photos/cat"), {}, "MethodNotAllowed"),
 }
 
@@ -335,6 +417,7 @@ DENIALS: dict[str, tuple[Request, dict[str, Any], str]] = {
     "a missing object without ListBucket": (signed("GET", "/photos/dog"), {"the_key": READ_ONLY}, "s3:ListBucket"),
     "a copy of what may not be read": (COPY, {"the_key": WRITE_ONLY}, "s3:GetObject"),
     "a copy of another's": (COPY_ELSEWHERE, {}, "s3:GetObject"),
+    "CreateBucket": (signed("PUT", "/new"), {"settings": SERVING}, "s3:CreateBucket"),
     "a copy from nowhere": (COPY_NOWHERE, {}, "s3:GetObject"),
     "a copy of what is missing": (COPY_MISSING, {"the_key": COPYING}, "s3:ListBucket"),
     "the operator's key": (signed("GET", "/photos/cat"), {"the_key": OPERATOR}, ""),

@@ -27,7 +27,7 @@ from cooper_crds.records import (
     record_digest,
 )
 from cooper_operator.gateways.http import HttpGateways
-from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage
+from cooper_operator.gateways.port import BucketNotEmpty, GatewayUnavailable, Intent, Proof, Purged, Usage, Wish
 from cooper_operator.gateways.roster import Endpoint, Roster
 from cooper_operator.gateways.sign import sign
 
@@ -764,3 +764,38 @@ def test_signing_agrees_with_botocore() -> None:
         now=__import__("calendar").timegm(at),
     )
     assert mine["authorization"] == theirs
+
+
+async def test_wishes_are_asked_for_and_settled_by_the_system_key(gateway: FakeGateway, gateways: HttpGateways) -> None:
+    kept = {"id": "1", "bucket": "new", "accessKeyId": "A", "askedAt": 1_800_000_000_500, "outcome": ""}
+    gateway.answer = lambda *_: (200, json.dumps([kept, {**kept, "id": "2", "outcome": "made"}]))
+    wish = Wish("1", "new", "A", 1_800_000_000.5)
+    assert await gateways.wishes(REGION) == [wish, Wish("2", "new", "A", 1_800_000_000.5, settled=True)]
+    await gateways.settle_wish(REGION, wish, "TooManyBuckets")
+    _, method, target, headers = gateway.requests[-1]
+    assert (method, target) == ("POST", "/?x-cooper-settle=")
+    assert by_key(headers) == SYSTEM.access_key_id
+    said = {"x-cooper-bucket": "new", "x-cooper-wish": "1", "x-cooper-outcome": "TooManyBuckets"}
+    assert {name: headers[name] for name in said} == said
+    assert all(name in headers["authorization"] for name in said)
+    gateway.answer = lambda *_: (501, "<Error><Code>NotImplemented</Code></Error>")  # an earlier version
+    with pytest.raises(GatewayUnavailable):
+        await gateways.wishes(REGION)
+
+
+async def test_each_replica_has_wishes_of_its_own(gateway: FakeGateway, unready: FakeGateway) -> None:
+    def kept(wish: str) -> str:
+        one = {"id": wish, "bucket": f"new-{wish}", "accessKeyId": "A", "askedAt": 0, "outcome": ""}
+        return json.dumps([one])
+
+    gateway.answer = lambda *_: (200, kept("1"))
+    unready.answer = lambda *_: (200, kept("2"))
+    gateways = HttpGateways(lambda _: roster(gateway, unready=unready), lambda: SYSTEM)
+    wishes = await gateways.wishes(REGION)
+    assert [each.id for each in wishes] == ["1", "2"]
+    await gateways.settle_wish(REGION, wishes[1], "made")
+    assert [each.requests[-1][2] for each in (gateway, unready)] == ["/?x-cooper-settle="] * 2
+    await gateway.stop()
+    await asyncio.sleep(0.01)
+    assert [each.id for each in await gateways.wishes(REGION)] == ["2"]
+    await gateways.close()

@@ -25,7 +25,7 @@ from cooper_operator.plan.bucket_grant import in_short, plan_bucket_grant
 from cooper_operator.plan.delivery import content_mark
 from cooper_operator.plan.grants import MAX_BUCKETS, MAX_LETTING, common_prefixes
 from cooper_operator.plan.intents import IntentSnapshot, decide
-from cooper_operator.plan.keys import NEAR_SERIALS, SERIALS, next_serial
+from cooper_operator.plan.keys import NEAR_SERIALS, SERIALS, as_wanted, next_serial
 from cooper_operator.plan.plan import Plan
 from cooper_operator.plan.region import plan_region, region_record
 from cooper_operator.plan.secrets import secret_content
@@ -42,8 +42,21 @@ from cooper_operator.plan.snapshot import (
     Surroundings,
 )
 from cooper_operator.plan.sweep import Sweep, plan_sweep, suspects
+from cooper_operator.plan.wishes import WishSnapshot
+from cooper_operator.plan.wishes import decide as decide_wish
+from cooper_operator.plan.wishes import manifest as wished_manifest
 
 NOW = 1_800_000_000.0
+#: Of S3, which a gateway knows.
+S3_CODES = (
+    "AccessDenied",
+    "KeyAccessRevoked",
+    "NotImplemented",
+    "InvalidBucketName",
+    "BucketAlreadyExists",
+    "BucketAlreadyOwnedByYou",
+    "TooManyBuckets",
+)
 BUCKET_UID = "00000000-0000-4000-8000-00000000000b"
 KEY_UID = "00000000-0000-4000-8000-00000000000a"
 ENDPOINT = "http://127.0.0.1:9000"
@@ -1919,6 +1932,143 @@ def test_intent(case: str) -> None:
     fields, decision = INTENTS[case]
     snapshot = IntentSnapshot(BUCKET_UID, RECORD, DELETER, bucket(), NOW)
     assert decide(replace(snapshot, **fields))[0] == decision
+
+
+# Wishes
+
+CREATES = {"allBuckets": {"actions": ["s3:GetObject", "s3:CreateBucket"]}}
+CREATOR = msgspec.structs.replace(KEY, grants=(), create_buckets=True, region="local")
+
+
+def creating(spec: dict[str, Any] | None = None, **more: Any) -> AccessKey:
+    return resource("AccessKey", "photos", KEY_UID, CREATES if spec is None else spec, **more)
+
+
+def wished_bucket(by: str = KEY.access_key_id, name: str = "new", **more: Any) -> Bucket:
+    metadata = {"annotations": {"cooper.dev/created-by-key": by}, **more}
+    return resource("Bucket", "new", BUCKET_UID, {"bucketName": name}, metadata=metadata)
+
+
+RECORD_OF_NEW = msgspec.structs.replace(RECORD, name="new")
+WISH = WishSnapshot(
+    name="new",
+    access_key_id=KEY.access_key_id,
+    asked_at=NOW,
+    settled=False,
+    region="local",
+    served=True,
+    most=100,
+    key=CREATOR,
+    access_key=creating(),
+    bucket=None,
+    record=None,
+    count=99,
+    now=NOW,
+)
+
+#: what is different: decision, S3 error code
+WISHES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
+    "allowed": ({}, ("make", "")),
+    "too old": ({"now": NOW + 601}, ("forget", "")),
+    "nearly too old": ({"now": NOW + 599}, ("make", "")),
+    "settled": ({"settled": True}, ("leave", "")),
+    "settled, and nobody came": ({"settled": True, "now": NOW + 121}, ("forget", "")),
+    "the Region serves it no more": ({"served": False}, ("refuse", "NotImplemented")),
+    "a name with a path": ({"name": "../new"}, ("refuse", "InvalidBucketName")),
+    "a name that no resource can have": ({"name": "a.-b"}, ("refuse", "InvalidBucketName")),
+    "a name in capitals": ({"name": "New"}, ("refuse", "InvalidBucketName")),
+    "a reserved name": ({"name": "public"}, ("refuse", "InvalidBucketName")),
+    "key gone": ({"key": None}, ("refuse", "KeyAccessRevoked")),
+    "key revoked": ({"key": msgspec.structs.replace(CREATOR, state="Revoked")}, ("refuse", "KeyAccessRevoked")),
+    "key expired": ({"key": msgspec.structs.replace(CREATOR, not_after=NOW)}, ("refuse", "KeyAccessRevoked")),
+    "key of another Region": ({"key": msgspec.structs.replace(CREATOR, region="other")}, ("refuse", "AccessDenied")),
+    "key without the right": (
+        {"key": msgspec.structs.replace(CREATOR, create_buckets=False)},
+        ("refuse", "AccessDenied"),
+    ),
+    "the operator's key": ({"key": msgspec.structs.replace(CREATOR, system=True)}, ("refuse", "AccessDenied")),
+    "AccessKey gone": ({"access_key": None}, ("refuse", "KeyAccessRevoked")),
+    "AccessKey made anew": (
+        {"access_key": creating(metadata={"uid": BUCKET_UID})},
+        ("refuse", "KeyAccessRevoked"),
+    ),
+    "AccessKey revoked, its record not yet": (
+        {"access_key": creating({**CREATES, "state": "Revoked"})},
+        ("refuse", "KeyAccessRevoked"),
+    ),
+    "AccessKey expired, its record not yet": (
+        {"access_key": creating({**CREATES, "expiresAt": "2026-01-01T00:00:00Z"})},
+        ("refuse", "KeyAccessRevoked"),
+    ),
+    "AccessKey going": (
+        {"access_key": creating(metadata={"deletionTimestamp": "2027-01-15T07:00:00Z"})},
+        ("refuse", "KeyAccessRevoked"),
+    ),
+    "right withdrawn, the record not yet": (
+        {"access_key": creating({"allBuckets": {"actions": ["s3:GetObject"]}})},
+        ("refuse", "AccessDenied"),
+    ),
+    "right in a grant on a bucket only": (
+        {"access_key": creating({"grants": [{"bucket": "new", "actions": ["s3:CreateBucket"]}]})},
+        ("refuse", "AccessDenied"),
+    ),
+    "made by it before": ({"bucket": wished_bucket(), "record": RECORD_OF_NEW}, ("made", "")),
+    "made by it before, and there are many": ({"bucket": wished_bucket(), "count": 100}, ("made", "")),
+    "made by another key": ({"bucket": wished_bucket("AKIAOTHER")}, ("refuse", "BucketAlreadyOwnedByYou")),
+    "a Bucket with another S3 name": ({"bucket": wished_bucket(name="else")}, ("refuse", "BucketAlreadyExists")),
+    "a Bucket that goes": (
+        {"bucket": wished_bucket(deletionTimestamp="2027-01-15T07:00:00Z"), "record": RECORD_OF_NEW},
+        ("leave", ""),
+    ),
+    "the name is another Bucket's here": ({"record": RECORD_OF_NEW}, ("leave", "")),
+    "the name is another namespace's": (
+        {"record": msgspec.structs.replace(RECORD_OF_NEW, owner=Owner("another", "new", "uid"))},
+        ("refuse", "BucketAlreadyExists"),
+    ),
+    "the name is that of retained data": (
+        {"record": msgspec.structs.replace(RECORD_OF_NEW, retained=True)},
+        ("refuse", "BucketAlreadyExists"),
+    ),
+    "too many Buckets": ({"count": 100}, ("refuse", "TooManyBuckets")),
+}
+
+
+@pytest.mark.parametrize("case", WISHES)
+def test_wish(case: str) -> None:
+    fields, expected = WISHES[case]
+    verdict = decide_wish(replace(WISH, **fields))
+    assert (verdict.decision, verdict.code) == expected
+    assert verdict.why
+    assert verdict.code in {"", *S3_CODES}
+
+
+def test_a_bucket_that_is_wished_for_gives_nobody_anything_more() -> None:
+    made = parse(wished_manifest("new", "local", CREATOR))
+    assert isinstance(made, Bucket)
+    assert made.metadata.namespace == CREATOR.owner.namespace
+    assert not made.spec.credentials.enabled
+    assert (made.spec.visibility, made.spec.adopt, made.spec.bucket_name) == ("Private", False, "new")
+    assert made.spec.model_fields_set == {"bucket_name", "region", "credentials"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "creates"),
+    [
+        (CREATES, True),
+        ({"allBuckets": {}}, False),
+        ({"grants": [{"bucket": "photos", "actions": ["s3:CreateBucket"]}]}, False),
+        ({**CREATES, "grants": [{"bucket": "photos"}]}, True),
+    ],
+)
+def test_who_may_create_buckets_says_the_record(spec: dict[str, Any], creates: bool) -> None:
+    assert as_wanted(creating(spec), KEY, "local", (), newest=True).create_buckets is creates
+    assert as_wanted(creating(spec), KEY, "local", (), newest=False).create_buckets is creates
+
+
+def test_that_a_region_serves_creation_says_its_record() -> None:
+    for features, served in (({}, False), ({"createBucket": True}, True)):
+        region = resource("Region", "local", "uid", {"tag": "local", "features": features})
+        assert region_record(region).create_buckets is served
 
 
 # Sweep

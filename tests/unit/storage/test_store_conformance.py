@@ -22,16 +22,20 @@ from cooper_gateway.storage.port import (
     EntityTooSmall,
     Guard,
     InvalidPart,
+    NameAskedFor,
     NoSuchName,
     NoSuchUpload,
     ObjectInfo,
+    Overloaded,
     Quota,
     Refused,
     Segment,
     Store,
     UploadInfo,
     Usage,
+    Wish,
 )
+from cooper_gateway.storage.wishes import KEPT, MOST_OF_A_KEY
 from support.store_process import REVOKED, UNREADABLE, UNTOUCHED, CommitterProcess, config_in, refuse_revoked
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
@@ -781,3 +785,58 @@ async def test_readers_see_old_or_new_while_it_is_overwritten(store: Store, buck
         await asyncio.sleep(0)
     done.set()
     assert all(count > 0 for count in await asyncio.gather(*readers))
+
+
+CREATING = Guard("AKIATEST", "s3:CreateBucket")
+
+
+def wish_for(bucket: str, key: str = "AKIATEST", at: int = 1_800_000_000_000) -> Wish:
+    return Wish(os.urandom(4).hex(), bucket, key, at)
+
+
+async def forget_all(store: Store) -> None:
+    for each in await store.wishes():
+        await store.settle_wish(each.bucket, each.id, "")
+
+
+async def test_a_wish_is_kept_until_it_is_forgotten(store: Store) -> None:
+    wish = wish_for("wished")
+    assert await store.wish("wished") is None
+    await store.ask_for_bucket(wish, CREATING)
+    assert (await store.wish("wished"), await store.wishes()) == (wish, [wish])
+    await store.ask_for_bucket(wish_for("wished"), CREATING)  # of the same key: it goes on with the first
+    assert await store.wish("wished") == wish
+    with pytest.raises(NameAskedFor):
+        await store.ask_for_bucket(wish_for("wished", "AKIAOTHER"), CREATING)
+    await store.settle_wish("wished", "another", "made")
+    await store.settle_wish("nothing", wish.id, "made")
+    assert await store.wish("wished") == wish
+    await store.settle_wish("wished", wish.id, "TooManyBuckets")
+    settled = await store.wish("wished")
+    assert settled is not None
+    assert (settled.id, settled.outcome) == (wish.id, "TooManyBuckets")
+    again = wish_for("wished", "AKIAOTHER")  # what has an outcome is in nobody's way
+    await store.ask_for_bucket(again, CREATING)
+    await store.settle_wish("wished", wish.id, "")
+    assert await store.wish("wished") == again
+    await store.settle_wish("wished", again.id, "")
+    assert await store.wishes() == []
+
+
+async def test_who_may_not_ask_leaves_no_wish(store: Store) -> None:
+    with pytest.raises(Refused) as caught:
+        await store.ask_for_bucket(wish_for("wished"), Guard(REVOKED, "s3:CreateBucket"))
+    assert caught.value.code == "KeyAccessRevoked"
+    assert await store.wishes() == []
+
+
+async def test_a_key_can_wish_for_so_many_and_old_wishes_are_forgotten(store: Store) -> None:
+    for number in range(MOST_OF_A_KEY):
+        await store.ask_for_bucket(wish_for(f"wished-{number}"), CREATING)
+    with pytest.raises(Overloaded):
+        await store.ask_for_bucket(wish_for("one-more"), CREATING)
+    await store.ask_for_bucket(wish_for("one-more", "AKIAOTHER"), CREATING)
+    later = wish_for("later", at=1_800_000_000_000 + KEPT + 1)
+    await store.ask_for_bucket(later, CREATING)
+    assert await store.wishes() == [later]
+    await forget_all(store)
