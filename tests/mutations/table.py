@@ -499,7 +499,7 @@ MUTATIONS: Final = (
     gone(
         "another bucket of that name",
         "http/pipeline.py",
-        "if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:",
+        "if not waits and bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:",
         PIPELINE,
     ),
     # Limits.

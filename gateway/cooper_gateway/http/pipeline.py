@@ -277,9 +277,9 @@ class Pipeline:
                 principal = _holder(key, call.request, region)
             name = call.request.bucket
             bucket = None if name is None else directory.bucket(name)
-            if bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
-                if call.route.operation != _WAITS:
-                    return S3Error("NoSuchBucket")  # another bucket has that name now
+            waits = call.route.operation == _WAITS  # for just that
+            if not waits and bucket is not None and call.bucket is not None and bucket.data_id != call.bucket.data_id:
+                return S3Error("NoSuchBucket")  # another bucket has that name now
             code = authorize(principal, call.route.action, name, bucket, now, place(call.route, call.request))
             return None if code is None else S3Error(code)
         except S3Error as error:
