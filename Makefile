@@ -29,10 +29,10 @@ demo: $(STAMP) ## set everything up and do the main job end to end
 up: $(STAMP) ## run Cooper on this machine with the examples
 	@$(BIN)/cooper up examples
 
-# Real processes on a busy machine: one that fails is tried once more, and told of (docs/decisions/0021).
+# Real sockets, processes and clocks on a busy machine: a test that fails is tried once more, and told of (docs/decisions/0021).
 AGAIN := --reruns 1
 test: $(STAMP) check ## set everything up and pass all tests
-	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q
+	@$(BIN)/python -m pytest tests/unit tests/property -n 2 -q $(AGAIN)
 	@$(BIN)/python -m pytest tests/hostile tests/integration -n 2 --dist loadfile -q $(AGAIN)
 	@$(IN_TREE) $(BIN)/python -m pytest e2e/browser -q $(AGAIN)
 	@$(IN_TREE) $(BIN)/python -m e2e $(AGAIN)
