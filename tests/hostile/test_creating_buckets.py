@@ -24,7 +24,7 @@ class Makers:
         path = self.rig.data / "credentials" / namespace / f"{name}.env"
         text = eventually("the key", lambda: path.exists() and path.read_text(), seconds=60)
         env = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-        return RawS3(self.rig.port, env["ACCESS_KEY"].strip("'\""), env["SECRET_KEY"].strip("'\""))
+        return RawS3(self.rig.port, env["ACCESS_KEY"].strip("'\""), env["SECRET_KEY"].strip("'\""), timeout=30)
 
     def made(self) -> set[str]:
         """The Buckets that are there."""

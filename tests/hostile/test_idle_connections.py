@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.attack_field import Field
-from support.process_tree import memory_of
+from support.process_tree import descriptors, memory_of, tree_of
 
 pytestmark = pytest.mark.usefixtures("lives_and_holds_what_it_held")
 
@@ -63,6 +63,8 @@ def test_ten_thousand_connections_that_wait_hold_nobody_up(field: Field, many: i
     with contextlib.ExitStack() as opened:
         for each in connected(field.rig.port, many, say):
             opened.callback(each.close)
+        held = sum(map(descriptors, tree_of(field.rig.process.pid)))
+        assert held >= many, "the gateway has given some up"
         for _ in range(20):
             assert field.mine.ask("GET", "/mine/a").body == b"mine"
         assert memory_of(field.rig.process.pid) - before < many * EACH

@@ -343,15 +343,15 @@ BODIES: dict[str, tuple[str, Callable[[Field], Multipart | bytes]]] = {
     ),
     "another key after the file": ("", lambda f: right(f, after=[("key", "evil"), ("x-amz-meta-evil", "x")])),
     "a huge field": (
-        "MaxPostPreDataLengthExceeded",
+        "MaxPostPreDataLengthExceededError",
         lambda f: Multipart(signer(f.mine).fields("mine", more={"x-amz-meta-a": "a" * 20_000})),
     ),
     "a huge field that nobody names": (
-        "MaxPostPreDataLengthExceeded",
+        "MaxPostPreDataLengthExceededError",
         lambda f: Multipart({"x-ignore-a": "a" * 60_000, **signer(f.mine).fields("mine")}),
     ),
     "huge headers of a field": (
-        "MaxPostPreDataLengthExceeded",
+        "MaxPostPreDataLengthExceededError",
         lambda f: f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=key\r\nA: ".encode() + b"a" * 100_000,
     ),
     "too many fields": (
@@ -495,7 +495,7 @@ def test_a_form_is_cut_anywhere(field: Field) -> None:
 
 
 def test_a_file_is_not_held_in_memory(field: Field, uploaded: Callable[..., Answer]) -> None:
-    """64 MiB, sent as fast as they are taken, and much of it like a boundary."""
+    """40 MiB, sent as fast as they are taken, and much of it like a boundary."""
     before = resident(field)
     file = (b"\r\n--" + BOUNDARY[:-1].encode()) * (1 << 20)
     answer = uploaded(right(field, file=file), "by-form")

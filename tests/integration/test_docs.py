@@ -72,7 +72,7 @@ def test_the_lines_that_make_links(tmp_path: Path) -> None:
 
 
 def test_the_lines_with_secret_profiles(tmp_path: Path) -> None:
-    (manifest,) = blocks("docs/clients.md", "yaml")
+    (manifest,) = [block for block in blocks("docs/clients.md", "yaml") if "secretProfiles" in block]
     (lines,) = [block for block in blocks("docs/clients.md") if "rclone.conf" in block]
     rig = Rig(tmp_path)
     rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text().split("---")[0], manifest)

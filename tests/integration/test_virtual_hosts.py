@@ -1,7 +1,6 @@
 """Buckets at host names below the Region's domain: real processes, and clients that are told nothing but the style."""
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import pytest
 import urllib3
 from boto3.s3.transfer import TransferConfig
 
 from clients.aws import clean_env
+from clients.machine import of_the_machine
 from support.rig import Rig, bucket, error_code, eventually, s3_client
 
 DOMAIN = "s3.localhost"
@@ -114,7 +113,7 @@ def test_boto3_in_the_virtual_hosted_style(tmp_path: Path) -> None:
 
 def curl(rig: Rig, host: str, path: str, *options: str) -> tuple[int, str]:
     """Status and body, for a client that looks the name up as the options say."""
-    command = ["curl", "-sS", "--path-as-is", "--max-time", "10", "-w", "\n%{http_code}"]
+    command = [of_the_machine("curl", "curl"), "-sS", "--path-as-is", "--max-time", "10", "-w", "\n%{http_code}"]
     there = ["--connect-to", f"::127.0.0.1:{rig.port}"]
     done = subprocess.run(
         [*command, *there, *options, f"http://{host}{path}"], capture_output=True, text=True, env=clean_env()
@@ -124,7 +123,6 @@ def curl(rig: Rig, host: str, path: str, *options: str) -> tuple[int, str]:
     return int(status), body
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl_signs_reads_and_asks_as_a_browser_does(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     apply(rig, domainSuffixes=[{"suffix": "localhost"}])

@@ -59,6 +59,7 @@ class RawS3:
     key_id: str = ""
     secret: str = ""
     region: str = "local"
+    timeout: float = 10  # seconds
     host: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ class RawS3:
         opened = socket.socket()
         if receive_buffer is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        opened.settimeout(10)
+        opened.settimeout(self.timeout)
         opened.connect(("127.0.0.1", self.port))
         return opened
 

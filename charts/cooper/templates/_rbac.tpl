@@ -22,7 +22,7 @@
 - apiGroups: [cooper.dev]
   resources: [buckets]
   # To make one is for CreateBucket over S3, where a Region serves that.
-  verbs: [get, list, watch, {{ if or .Values.operator.createBuckets (dig "features" "createBucket" false .Values.region.spec) }}create, {{ end }}update, delete]
+  verbs: [get, list, watch, {{ if or .Values.operator.createBuckets (dig "features" "createBucket" false (default (dict) .Values.region.spec)) }}create, {{ end }}update, delete]
 - apiGroups: [cooper.dev]
   resources: [accesskeys]
   verbs: [get, list, watch, create, update, delete]

@@ -29,9 +29,9 @@ def authorize(
 ) -> str | None:
     """Decide one request: None when it is allowed, else the S3 error code.
 
-    `action` None (listing one's buckets) is open to any valid key. `bucket` is the record of `bucket_name`, None when
-    there is none. `now` is in Unix seconds. `place` is the object's name, or the prefix of a listing: empty is all of
-    the bucket, and None asks whether there is any place where the action is allowed.
+    `action` None (listing one's buckets, asking for one) is open to any valid key. `bucket` is the record of
+    `bucket_name`, None when there is none. `now` is in Unix seconds. `place` is the object's name, or the prefix of a
+    listing: empty is all of the bucket, and None asks whether there is any place where the action is allowed.
     """
     if isinstance(principal, Anonymous):
         return _anonymous(action, bucket)

@@ -1,44 +1,14 @@
-"""From what went wrong to what the client reads: one table from a store's facts to S3's codes, one rendering."""
+"""From what went wrong to what the client reads: one rendering."""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape
 
+from cooper_gateway.operations.store_codes import code_of
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
-from cooper_gateway.storage.port import (
-    BucketClosed,
-    BucketNotEmpty,
-    ConditionFailed,
-    Damaged,
-    EntityTooSmall,
-    InvalidPart,
-    NameAskedFor,
-    NoSuchName,
-    NoSuchUpload,
-    Overloaded,
-    Refused,
-    StoreError,
-    StoreFailed,
-    StoreFull,
-)
-
-#: A store's fact -> S3's code. `Refused` carries its own.
-STORE_CODES: Final[dict[type[StoreError], str]] = {
-    NoSuchName: "NoSuchKey",
-    NoSuchUpload: "NoSuchUpload",
-    InvalidPart: "InvalidPart",
-    EntityTooSmall: "EntityTooSmall",
-    ConditionFailed: "PreconditionFailed",
-    BucketClosed: "NoSuchBucket",
-    BucketNotEmpty: "BucketNotEmpty",
-    NameAskedFor: "OperationAborted",
-    Overloaded: "SlowDown",
-    StoreFull: "StorageFull",
-    StoreFailed: "InternalError",
-    Damaged: "InternalError",
-}
+from cooper_gateway.storage.port import Damaged, StoreError, StoreFailed, StoreFull
 
 #: Codes that pass: how many seconds a client should wait.
 _RETRY_AFTER: Final = {"SlowDown": "1", "ServiceUnavailable": "2"}
@@ -52,14 +22,8 @@ def to_s3_error(error: Exception, absence: S3Error | None = None) -> S3Error:
 
     `absence` is told to who may not know that an object is missing.
     """
-    found = error if isinstance(error, S3Error) else S3Error(_code(error))
+    found = error if isinstance(error, S3Error) else S3Error(code_of(error))
     return absence if absence is not None and found.code == "NoSuchKey" else found
-
-
-def _code(error: Exception) -> str:
-    if isinstance(error, Refused):
-        return error.code
-    return STORE_CODES.get(type(error), "InternalError") if isinstance(error, StoreError) else "InternalError"
 
 
 def is_fault(error: Exception) -> bool:

@@ -133,7 +133,9 @@ class Exchange:
         self._observe()
 
     def withdrawn(self) -> S3Error | None:
-        """Why the records do not allow this request any more; None while they do."""
+        """Why the records do not allow this request any more; None while they do. Asked every second."""
+        if self._call is not None and self._call.spending is not None:
+            self._call.spending.progress((0 if self._raw is None else self._raw.received) + self._sent)
         return None if self._call is None else self._context.pipeline.withdrawn(self._call)
 
     async def _run(self, response: Response | None) -> None:

@@ -54,7 +54,16 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.paths import check_name
 from cooper_gateway.protocol.payload import PayloadDecoder, content_length, payload_decoder
-from cooper_gateway.protocol.post_form import Form, FormFile, as_headers, form_boundary, is_form, missing
+from cooper_gateway.protocol.post_form import (
+    Form,
+    FormFile,
+    as_headers,
+    form_boundary,
+    is_form,
+    least_size,
+    missing,
+    too_long,
+)
 from cooper_gateway.protocol.post_policy import Sizes, check_policy, read_policy
 from cooper_gateway.protocol.routes import Route, match, no_route, place, refuse_promises
 from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim
@@ -195,7 +204,10 @@ class Pipeline:
             if form is None:
                 decoder = payload_decoder(request, claim, signing_key)
             else:
+                if sizes.most is not None and least_size(form, content_length(request.headers) or 0) > sizes.most:
+                    raise too_long(sizes.most)
                 decoder = FormFile(form.boundary, sizes.least, sizes.most)
+                form = form.for_answer()
             body = VerifiedBody(raw, decoder)
         call = Call(request, route, principal, bucket, region, directory, self._store, body, request_id, now, form=form)
         if route.operation == _WAITS:

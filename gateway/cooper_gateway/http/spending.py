@@ -14,10 +14,14 @@ from cooper_gateway.protocol.messages import Request
 
 #: Of a worker that is told of no others: it is by itself.
 _FEW_SETS = 64
+#: Seconds' worth of bytes that count before they have moved.
+_ANNOUNCED = 2
 
 
 class Spending:
-    """The bytes of one request. What is announced counts before it moves, and in the end what has moved."""
+    """The bytes of one request. What is announced counts before it moves, two seconds' worth at most; beyond that what
+    has moved, which is told each second and in the end. A length is soon said: who has a link could hold up its key for
+    hours by it."""
 
     __slots__ = ("_announced", "_clock", "_key_id", "_meters", "_rates")
 
@@ -30,8 +34,15 @@ class Spending:
 
     def announce(self, count: int) -> None:
         """So many bytes are about to move."""
+        if self._rates.bytes is not None:
+            count = min(count, _ANNOUNCED * self._rates.bytes)
         self._announced += count
         self._meters.spend(self._key_id, self._rates, count, self._clock())
+
+    def progress(self, moved: int) -> None:
+        """So many bytes have moved until now."""
+        if moved > self._announced:
+            self.settle(moved)
 
     def settle(self, moved: int) -> None:
         """So many bytes have moved, and no more will."""

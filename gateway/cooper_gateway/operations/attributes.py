@@ -1,8 +1,8 @@
 """What a client says of an object besides its bytes: read from a request's headers, and shown in a response's."""
 
 import re
-from email.errors import HeaderParseError
-from email.header import Header, decode_header, make_header
+from base64 import b64decode, b64encode
+from binascii import a2b_qp
 from typing import Final
 
 from cooper_gateway.protocol.errors import S3Error
@@ -21,12 +21,13 @@ STORED_HEADERS: Final = {
 DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
 METADATA_PREFIX: Final = "x-amz-meta-"
 
-#: A header is never folded: no value has so many characters.
-_ONE_LINE: Final = 1 << 20
-#: An encoded word that says it is base64 and is not: a reader would leave out what it does not know.
-_BROKEN_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[bB]\?(?![A-Za-z0-9+/]*={0,2}\?=)")
-#: Longest value in which encoded words are looked for. What has many beginnings of them and no end is read from each.
-_LONGEST_WORDS: Final = 8 << 10
+#: An encoded word (RFC 2047, 2), read in one pass: neither its text nor its charset contains a question mark.
+_WORD: Final = re.compile(r"=\?([A-Za-z0-9_-]{1,20})\?([bBqQ])\?([^?\s]*)\?=")
+#: Charsets that a word may name. A client's is not looked up among Python's: of those that it lacks it keeps the names.
+_CHARSETS: Final = {name: name for name in ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252")}
+_BROKEN_QUOTE: Final = re.compile("=(?![0-9A-Fa-f]{2})")
+#: What metadata in words may be longer than the text that they stand for: in quotes three bytes are one.
+_LARGEST_WORDS: Final = 4
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -44,12 +45,32 @@ def decoded_words(value: str) -> str:
     as per RFC 2047 before storing and encoded as per RFC 2047 to make them mail-safe before returning." (Amazon S3 User
     Guide, working with object metadata). What is no such word, or of a charset that is not known, stays as it came.
     """
-    if "=?" not in value or len(value) > _LONGEST_WORDS or not value.isascii() or _BROKEN_WORD.search(value):
+    if "=?" not in value or not value.isascii():
         return value
+    parts: list[str] = []
+    end = 0
+    for word in _WORD.finditer(value):
+        text = _text_of(*word.groups())
+        if text is None:
+            return value
+        between = value[end : word.start()]
+        if not end or not between.isspace():  # "white space between adjacent encoded-words is not displayed"
+            parts.append(between)
+        parts.append(text)
+        end = word.end()
+    return "".join(parts).encode().decode("latin-1") + value[end:]
+
+
+def _text_of(charset: str, encoding: str, text: str) -> str | None:
+    """What a word stands for; None where it cannot be read."""
+    codec = _CHARSETS.get(charset.lower())
+    if codec is None or (encoding in "qQ" and _BROKEN_QUOTE.search(text)):
+        return None
     try:
-        return str(make_header(decode_header(value))).encode().decode("latin-1")
-    except (HeaderParseError, LookupError, ValueError):
-        return value
+        raw = b64decode(text, validate=True) if encoding in "bB" else a2b_qp(text, header=True)
+        return raw.decode(codec)
+    except ValueError:  # not base64, or not of that charset
+        return None
 
 
 def encoded_words(value: str) -> str:
@@ -58,7 +79,7 @@ def encoded_words(value: str) -> str:
         text = value.encode("latin-1").decode()
     except UnicodeDecodeError:
         return value
-    return Header(text, "utf-8", maxlinelen=_ONE_LINE).encode(linesep="", maxlinelen=_ONE_LINE)
+    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
 def _stored_encoding(value: str) -> str:
@@ -85,6 +106,9 @@ def read_attributes(headers: dict[str, str], max_metadata_size: int) -> Attribut
     _check_encryption(headers)
     stored: dict[str, str] = {}
     metadata: dict[str, str] = {}
+    sent = sum(len(value) for name, value in headers.items() if name.startswith(METADATA_PREFIX))
+    if sent > _LARGEST_WORDS * max_metadata_size:  # before anything of it is decoded
+        raise _too_much(sent, max_metadata_size)
     size = 0
     for name, value in headers.items():
         if name in STORED_HEADERS:
@@ -96,11 +120,14 @@ def read_attributes(headers: dict[str, str], max_metadata_size: int) -> Attribut
             size += len(key) + len(value)  # header text is Latin-1: one character is one byte
             metadata[key] = check_value(name, value)
     if size > max_metadata_size:
-        raise S3Error(
-            "MetadataTooLarge",
-            f"The x-amz-meta-* headers have {size} bytes in total; this region allows {max_metadata_size}.",
-        )
+        raise _too_much(size, max_metadata_size)
     return Attributes(stored, metadata)
+
+
+def _too_much(size: int, most: int) -> S3Error:
+    return S3Error(
+        "MetadataTooLarge", f"The x-amz-meta-* headers have {size} bytes in total; this region allows {most}."
+    )
 
 
 def attribute_headers(attributes: Attributes) -> dict[str, str]:

@@ -25,6 +25,10 @@ class Spending(Protocol):
         """So many bytes are about to move."""
         ...
 
+    def progress(self, moved: int) -> None:
+        """So many bytes have moved until now."""
+        ...
+
     def settle(self, moved: int) -> None:
         """So many bytes have moved, and no more will."""
         ...

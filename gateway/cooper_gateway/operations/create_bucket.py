@@ -50,7 +50,7 @@ async def create_bucket(call: Call) -> Response:
     """
     code = authorize(call.principal, CREATE_BUCKET, None, None, call.now) if call.region.create_buckets else NOT_SERVED
     if code is not None:
-        raise S3Error("BucketAlreadyOwnedByYou") if _has_grants(call) else _no(call, code)
+        raise _held(call) if _has_grants(call) else _no(call, code)
     name = call.request.bucket or ""
     if not DNS_SUBDOMAIN.fullmatch(name):  # it is the name of a resource as well
         raise S3Error("InvalidBucketName", "Here a period in a bucket's name stands between letters or digits.")
@@ -71,6 +71,10 @@ def _has_grants(call: Call) -> bool:
     bucket = None if call.bucket is None or call.bucket.retained else call.bucket
     grants = call.principal.key.grants if isinstance(call.principal, KeyHolder) else ()
     return bucket is not None and any(grant.is_on(bucket) for grant in grants)
+
+
+def _held(call: Call) -> S3Error:
+    return S3Error(REVOKED if call.record.api_access == "Revoked" else "BucketAlreadyOwnedByYou")
 
 
 def _no(call: Call, code: str) -> S3Error:
@@ -122,7 +126,7 @@ class _Asking:
 
     async def _ask(self, key: KeyRecord) -> None:
         at = int(self._call.now * 1000)
-        wish = Wish(uuid.uuid4().hex, self._name, key.access_key_id, at)
+        wish = Wish(uuid.uuid4().hex, self._name, key.access_key_id, at, namespace=key.owner.namespace)
         guard = msgspec.structs.replace(self._call.guard, action=CREATE_BUCKET)
         await self._call.store.ask_for_bucket(wish, guard)
         self._asked = True

@@ -3,15 +3,16 @@
 import asyncio
 from typing import Final
 
-from cooper_gateway.access.authorize import DENIED, denial
+from cooper_gateway.access.authorize import DENIED, denial, may_know_absence, unknown_absence
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import document, name_text, text
 from cooper_gateway.operations.receive import read_verified
+from cooper_gateway.operations.store_codes import code_of
 from cooper_gateway.operations.write_conditions import check_may_compare, condition_failed, delete_conditions
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.protocol.xml import read_delete
-from cooper_gateway.storage.port import ConditionFailed, Conditions
+from cooper_gateway.storage.port import ConditionFailed, Conditions, StoreError
 
 #: Deletions with an ETag that are on their way together.
 _COMPARED_AT_ONCE: Final = 32
@@ -55,9 +56,14 @@ async def _delete_compared(call: Call, name: bytes, etag: str) -> S3Error | None
         check_may_compare(call, name, conditions)
         await call.store.delete(call.ref, (name,), call.guard, conditions)
     except ConditionFailed:
-        return await condition_failed(call, name, conditions)
+        failure = await condition_failed(call, name, conditions)
+        if failure.code == "NoSuchKey" and not may_know_absence(call.principal, call.record, name):
+            return S3Error(DENIED, unknown_absence(call.principal))
+        return failure
     except S3Error as error:
         return error
+    except StoreError as error:  # of this one: what becomes of the others is told as well
+        return S3Error(code_of(error))
     return None
 
 

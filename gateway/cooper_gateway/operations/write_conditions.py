@@ -3,11 +3,12 @@
 from cooper_crds.actions import GET_OBJECT
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.ranges import entity_tag
 from cooper_gateway.storage.port import NO_CONDITIONS, Conditions, NoSuchName
 
 
 def write_conditions(call: Call) -> Conditions:
-    """The conditions that a PutObject, CopyObject or CompleteMultipartUpload makes. Raises NotImplemented.
+    """The conditions of a PutObject, CopyObject or CompleteMultipartUpload. Raises NotImplemented, AccessDenied.
 
     "If-None-Match: ... Expects the '*' (asterisk) character." (PutObject)
     """
@@ -19,33 +20,27 @@ def write_conditions(call: Call) -> Conditions:
         raise S3Error("NotImplemented", "If-None-Match on a write can only be *.")
     if wanted is not None and "," in wanted:
         raise S3Error("NotImplemented", "If-Match on a write takes one ETag.")
-    return Conditions(
-        if_match=None if wanted is None else _tag(wanted.strip()),
+    conditions = Conditions(
+        if_match=None if wanted is None else entity_tag(wanted.strip()),
         if_none_match=None if unwanted is None else "*",
     )
-
-
-def _tag(value: str) -> str:
-    """An ETag without its quotes, or `*`. In quotes a star is an ETag like any other (RFC 9110, 13.1.1): nobody's."""
-    unquoted = value.strip('"')
-    return value if unquoted == "*" else unquoted
-
-
-def delete_conditions(call: Call) -> Conditions:
-    """The condition that a DeleteObject makes. Raises NotImplemented, AccessDenied.
-
-    "To perform a conditional delete using If-Match header with ETag value, you must have the s3:DeleteObject and
-    s3:GetObject permissions." (conditional deletes): by trying, a key could learn an ETag otherwise.
-    """
-    if "if-none-match" in call.request.headers:
-        raise S3Error("NotImplemented", "If-None-Match on a delete is not implemented: it takes If-Match.")
-    conditions = write_conditions(call)
     check_may_compare(call, call.name, conditions)
     return conditions
 
 
+def delete_conditions(call: Call) -> Conditions:
+    """The condition that a DeleteObject makes. Raises NotImplemented, AccessDenied."""
+    if "if-none-match" in call.request.headers:
+        raise S3Error("NotImplemented", "If-None-Match on a delete is not implemented: it takes If-Match.")
+    return write_conditions(call)
+
+
 def check_may_compare(call: Call, name: bytes, conditions: Conditions) -> None:
-    """Raise AccessDenied where a delete compares the ETag of an object that the key may not read."""
+    """Raise AccessDenied where a write compares the ETag of an object that the key may not read.
+
+    "To perform a conditional delete using If-Match header with ETag value, you must have the s3:DeleteObject and
+    s3:GetObject permissions." (conditional deletes) By trying, a key could learn an ETag otherwise.
+    """
     if conditions.if_match not in (None, "*"):
         call.authorize_other(GET_OBJECT, call.record.name, name)
 

@@ -48,7 +48,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "KeyTooLongError": (400, "The object key is longer than 1,024 bytes."),
     "MalformedPOSTRequest": (400, "The body is not well-formed multipart/form-data."),
     "MalformedXML": (400, "The XML that you sent is not well formed or not what this operation expects."),
-    "MaxPostPreDataLengthExceeded": (400, "The form's fields before its file are larger than 20 KiB."),
+    "MaxPostPreDataLengthExceededError": (400, "The form's fields before its file are larger than 20 KiB."),
     "MetadataTooLarge": (400, "The x-amz-meta-* headers are larger in total than this region allows."),
     "MethodNotAllowed": (405, "That method is not allowed on this resource."),
     "MissingContentLength": (411, "Content-Length is required."),

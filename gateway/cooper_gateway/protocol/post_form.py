@@ -12,7 +12,7 @@ is kept but what may be the beginning of a boundary.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cooper_gateway.protocol.errors import S3Error
@@ -37,6 +37,8 @@ _NAME: Final = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
 _AS_IT_IS: Final = frozenset({"binary", "8bit", "7bit"})
 
 #: Fields that mean what a header of that name means to PutObject.
+#: Fields that the answer is made by.
+_FOR_ANSWER: Final = frozenset({"success_action_status", "success_action_redirect", "redirect"})
 _HEADERS: Final = frozenset(
     {
         "cache-control",
@@ -61,6 +63,11 @@ class Form:
     #: Names in lower case, which S3 takes in any; values with `${filename}` replaced. They are as good as a link.
     fields: Mapping[str, str] = field(repr=False)
     before: int  # bytes of the body before the file's first
+
+    def for_answer(self) -> "Form":
+        """The form with what is still needed of its fields once it is decided: it is held while its file comes."""
+        kept = {name: value for name, value in self.fields.items() if name in _FOR_ANSWER}
+        return replace(self, fields=kept)
 
 
 def is_form(content_type: str) -> bool:
@@ -125,7 +132,7 @@ class FormReader:
             self._at = self._searched = found + len(end)
             return taken
         if len(self._buffer) >= most:
-            raise S3Error("MaxPostPreDataLengthExceeded")
+            raise S3Error("MaxPostPreDataLengthExceededError")
         self._searched = len(self._buffer)
         return None
 
@@ -306,8 +313,10 @@ def _expanded(fields: Mapping[str, str], filename: str) -> dict[str, str]:
     """
     last = re.split(r"[/\\]", filename)[-1]
     expanded: dict[str, str] = {}
+    size = 0
     for name, value in fields.items():
-        if len(value) + value.count(_FILENAME) * len(last) > MAX_FORM:
+        size += len(value) + value.count(_FILENAME) * len(last)
+        if size > MAX_FORM:  # all together: they are held while the file comes
             raise S3Error("InvalidArgument", f"The form's field {name:.100} is too long with the file's name in it.")
         expanded[name] = value.replace(_FILENAME, last)
     return expanded

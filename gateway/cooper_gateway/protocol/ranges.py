@@ -92,6 +92,12 @@ def evaluate_conditions(headers: Mapping[str, str], etag: str, modified: int, pr
     return None
 
 
+def entity_tag(value: str) -> str:
+    """An ETag without its quotes, or `*`. In quotes a star is an ETag like any other (RFC 9110, 13.1.1): nobody's."""
+    unquoted = value.strip('"')
+    return value if unquoted == "*" else unquoted
+
+
 def etag_in(header: str, etag: str, *, weak: bool) -> bool:
     """Whether a list of entity tags, or `*`, names this ETag. Amazon S3 takes tags without quotes, too."""
     if header.strip() == "*":

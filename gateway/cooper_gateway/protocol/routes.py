@@ -37,9 +37,8 @@ ROUTES: Final = (
     Route("ListWishes", "GET", "service", OPERATE, ("x-cooper-wishes",)),
     Route("SettleWish", "POST", "service", OPERATE, ("x-cooper-settle",)),
     Route("HeadBucket", "HEAD", "bucket", LIST_BUCKET),
-    Route(
-        "CreateBucket", "PUT", "bucket", None
-    ),  # who may create one decides its handler: those who have it are told so
+    # Who may create one its handler decides: those who have it are told so.
+    Route("CreateBucket", "PUT", "bucket", None),
     Route("DeleteBucket", "DELETE", "bucket", DELETE_BUCKET),
     Route("GetBucketLocation", "GET", "bucket", GET_BUCKET_LOCATION, ("location",)),
     Route("ListObjectsV2", "GET", "bucket", LIST_BUCKET, ("list-type=2",)),

@@ -15,6 +15,7 @@ from xml.parsers import expat
 from cooper_gateway.protocol.checksums import ALGORITHMS
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.paths import check_name
+from cooper_gateway.protocol.ranges import entity_tag
 
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 #: Largest document that a client may send, in bytes.
@@ -160,10 +161,9 @@ def read_delete(body: bytes) -> DeleteRequest:
             raise S3Error("MalformedXML", "Every Delete/Object needs a Key.")
         name = check_name(row["Key"].encode())
         if "ETag" in row:
-            etag = row["ETag"].strip().strip('"')
+            etag = entity_tag(row["ETag"].strip())
             if not etag or etags.setdefault(name, etag) != etag:
                 raise S3Error("MalformedXML", "The ETag of a Delete/Object is empty, or the object is named with two.")
-            etags[name] = etag
         names.append(name)
     return DeleteRequest(names, reader.leaves.get("Quiet", "").strip().lower() == "true", etags)
 

@@ -174,18 +174,31 @@ class Uploads:
                 return idle, None
             walk = names_tree.Walk(txn, self._index.names, row.uploads_root)
             entry = walk.seek(after)
-            for _ in range(_SLICE):
+            left = _SLICE
+            while left > 0:
                 if entry is None:
                     return idle, None
                 key, value = entry
-                if entries.upload_initiated(value) < before and not self._has_part_since(txn, key, before):
-                    idle.append((key[: -entries.ID - 1], key[-entries.ID :]))
+                left -= 1
+                if entries.upload_initiated(value) < before:
+                    looked, fed = self._parts_until(txn, key[-entries.ID :], before)
+                    left -= looked
+                    if not fed:
+                        idle.append((key[: -entries.ID - 1], key[-entries.ID :]))
                 after, entry = key + b"\0", walk.after()
         return idle, after
 
-    def _has_part_since(self, txn: lmdb.Transaction, key: bytes, since: int) -> bool:
-        stored = self._stored_parts(txn, key[-entries.ID :], 0, 1 << 16)
-        return any(entries.unpack(value).modified >= since for _, value in stored)
+    def _parts_until(self, txn: lmdb.Transaction, upload_id: bytes, since: int) -> tuple[int, bool]:
+        """How many parts of an upload were looked at until one had come since then; and whether one had."""
+        looked = 0
+        with txn.cursor(self._index.parts) as cursor:
+            more = cursor.set_range(upload_id)
+            while more and bytes(cursor.key()).startswith(upload_id):
+                looked += 1
+                if entries.unpack(cursor.value()).modified >= since:
+                    return looked, True
+                more = cursor.next()
+        return looked, False
 
     def page(
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int

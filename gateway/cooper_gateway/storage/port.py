@@ -232,6 +232,7 @@ class Wish(msgspec.Struct, frozen=True, rename="camel"):
     access_key_id: str
     asked_at: int
     outcome: str = ""  # "made", or the S3 error code of a refusal; empty: none yet
+    namespace: str = ""  # of the key's owner
 
 
 class Segment(Protocol):

@@ -11,8 +11,10 @@ from cooper_gateway.storage.port import NameAskedFor, Overloaded, Wish
 
 #: Milliseconds that a wish is kept. The operator acts on none that is as old, so that no bucket comes out of the blue.
 KEPT: Final = 15 * 60 * 1000
-#: Wishes of one key, and of all, at a time. What has an outcome counts until it is told or forgotten.
+#: Wishes of one key, of all keys of a namespace, and of all, at a time. What has an outcome counts until it is told or
+#: forgotten.
 MOST_OF_A_KEY: Final = 16
+MOST_OF_A_NAMESPACE: Final = 32
 MOST: Final = 1024
 
 
@@ -36,6 +38,7 @@ def admit(wish: Wish, held: Iterable[Wish]) -> tuple[list[str], bool]:
             raise NameAskedFor
         return old, False
     own = sum(each.access_key_id == wish.access_key_id for each in others)
-    if own >= MOST_OF_A_KEY or len(others) >= MOST:
+    near = sum(each.namespace == wish.namespace for each in others)
+    if own >= MOST_OF_A_KEY or near >= MOST_OF_A_NAMESPACE or len(others) >= MOST:
         raise Overloaded("too many buckets are asked for at once")
     return old, True

@@ -18,7 +18,7 @@ from cooper_crds.kubernetes import (
     record_of,
     secret_name,
 )
-from cooper_crds.records import RECORD_VERSION, Record, RecordError, encode
+from cooper_crds.records import RECORD_VERSION, Record, RecordError, RecordTooNew, encode
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_objects import PLURALS, core_path
@@ -75,7 +75,8 @@ def stored_record(secret: Mapping[str, Any]) -> StoredRecord | DamagedRecord:
     try:
         record = record_of(secret)
     except RecordError as error:
-        return DamagedRecord(name, str(error), replaceable=not _is_newer(secret))
+        newer = isinstance(error, RecordTooNew) or _is_newer(secret)
+        return DamagedRecord(name, str(error), replaceable=not newer)
     return StoredRecord(name, record, metadata["resourceVersion"])
 
 

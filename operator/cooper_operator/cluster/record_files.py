@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from cooper_crds.records import RECORD_VERSION, Box, Record, RecordError, dump_file, load_file
+from cooper_crds.records import RECORD_VERSION, Box, Record, RecordError, RecordTooNew, dump_file, load_file
 from cooper_operator.cluster import safe_files
 from cooper_operator.cluster.owners import record_owner
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref, StoredRecord, Unavailable
@@ -150,7 +150,8 @@ class RecordFiles:
         try:
             record = load_file(data, self._box)
         except RecordError as error:
-            return DamagedRecord(name, str(error), replaceable=not _is_newer(data))
+            newer = isinstance(error, RecordTooNew) or _is_newer(data)
+            return DamagedRecord(name, str(error), replaceable=not newer)
         self._remember_owner(name, record)
         return StoredRecord(name, record, safe_files.digest(data))
 

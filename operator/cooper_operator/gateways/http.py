@@ -43,6 +43,8 @@ from cooper_operator.gateways.verdicts import (
 
 #: Seconds for a question: destroying a bucket with many uploads takes its time.
 OPERATE_TIMEOUT: Final = 30.0
+#: The same for one that every replica is asked: it takes a moment, and one that hangs is not to hold up the others.
+EVERYWHERE_TIMEOUT: Final = 3.0
 
 _INTENTS: Final = "x-cooper-intents"
 _NO_KEY: Final = "the operator has no key yet"
@@ -248,7 +250,7 @@ class HttpGateways:
         self, region: RegionRecord, method: str, question: str, said: Mapping[str, str] | None = None
     ) -> list[Response]:
         """The same of every replica that answers, one at least."""
-        return await self._ask(region, method, question, None, said or {})
+        return await self._ask(region, method, question, None, said or {}, timeout=EVERYWHERE_TIMEOUT)
 
     async def _ask(
         self,
@@ -258,6 +260,7 @@ class HttpGateways:
         bucket: BucketRecord | None,
         headers: Mapping[str, str],
         most: int | None = None,
+        timeout: float = OPERATE_TIMEOUT,
     ) -> list[Response]:
         """What so many replicas answer, the ready ones first. Raises GatewayUnavailable where none does so, or
         all refuse."""
@@ -265,15 +268,15 @@ class HttpGateways:
         if key is None:
             raise GatewayUnavailable(_NO_KEY)
         ask = self._question(method, _path(bucket), {question: ""}, headers, region, key)
-        answers: list[Response] = []
         roster = self._roster(region)
         replicas = self._replicas_of(region, roster)
-        for endpoint in roster.ready_first:
-            response = await replicas[endpoint.address].ask_any(ask, OPERATE_TIMEOUT)
-            if response is None:
-                self._silent.add(replicas[endpoint.address])
-                continue
-            answers.append(response)
+        order = [replicas[endpoint.address] for endpoint in roster.ready_first]
+        answers: list[Response] = []
+        # One after the other until there are enough; all at a time where all are asked.
+        for some in [order] if most is None else [[each] for each in order]:
+            found = await asyncio.gather(*(each.ask_any(ask, timeout) for each in some))
+            self._silent |= {each for each, response in zip(some, found, strict=True) if response is None}
+            answers += [response for response in found if response is not None]
             if len(answers) == most:
                 break
         if not answers:

@@ -72,16 +72,18 @@ def manifest(name: str, region: str, key: KeyRecord) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "Bucket", "metadata": metadata, "spec": spec}
 
 
-def _is_too_old(snapshot: WishSnapshot) -> Verdict | None:
-    age = snapshot.now - snapshot.asked_at
-    return Verdict("forget", "nobody waits for it any more") if age > KEPT else None
+def at_once(asked_at: float, settled: bool, now: float) -> Verdict | None:
+    """What is to become of a wish by itself, before anything else is read; None: that has to be looked at."""
+    age = now - asked_at
+    if age > KEPT:
+        return Verdict("forget", "nobody waits for it any more")
+    if settled:
+        return Verdict("forget" if age > KEPT_SETTLED else "leave", "its outcome is known")
+    return None
 
 
-def _is_settled(snapshot: WishSnapshot) -> Verdict | None:
-    if not snapshot.settled:
-        return None
-    age = snapshot.now - snapshot.asked_at
-    return Verdict("forget" if age > KEPT_SETTLED else "leave", "its outcome is known")
+def _is_over(snapshot: WishSnapshot) -> Verdict | None:
+    return at_once(snapshot.asked_at, snapshot.settled, snapshot.now)
 
 
 def _region_serves_no_creation(snapshot: WishSnapshot) -> Verdict | None:
@@ -127,6 +129,11 @@ def _bucket_is_there(snapshot: WishSnapshot) -> Verdict | None:
     named = bucket.spec.bucket_name or (bucket.status.bucket_name if bucket.status is not None else None)
     if named != snapshot.name:
         return Verdict("refuse", "a Bucket of that name has another S3 name", "BucketAlreadyExists")
+    if (bucket.spec.region or (bucket.status.region if bucket.status is not None else None)) not in (
+        None,  # it was just made, and its status is to come
+        snapshot.region,
+    ):
+        return Verdict("refuse", "a Bucket of that name is in another Region", "BucketAlreadyExists")
     if bucket.metadata.annotations.get(CREATED_BY) == snapshot.access_key_id:
         return Verdict("made", "the Bucket is there")
     return Verdict("refuse", "the Bucket is there already", "BucketAlreadyOwnedByYou")
@@ -149,8 +156,7 @@ def _there_are_too_many(snapshot: WishSnapshot) -> Verdict | None:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    _is_too_old,
-    _is_settled,
+    _is_over,
     _region_serves_no_creation,
     _name_is_none,
     _key_may_not,

@@ -13,7 +13,7 @@ from cooper_operator.cluster.port import AlreadyExists, Cluster, ClusterError, I
 from cooper_operator.cluster.recollection import Recollection
 from cooper_operator.gateways.port import Gateways, GatewayUnavailable, Wish
 from cooper_operator.plan.reasons import CREATE_REFUSED, CREATED_OVER_S3
-from cooper_operator.plan.wishes import DENIED, REVOKED, Verdict, WishSnapshot, decide, manifest
+from cooper_operator.plan.wishes import DENIED, REVOKED, Verdict, WishSnapshot, at_once, decide, manifest
 from cooper_operator.reconcile.reading import RelatedUnreadable, read_related, ref_of
 from cooper_operator.reconcile.telemetry import Telemetry
 
@@ -58,10 +58,13 @@ class Wishes:
                 log.warning("CreateBucket %s over S3 waits: %s", wish.bucket, error)
 
     async def _grant(self, region: Region, record: RegionRecord, wish: Wish) -> None:
-        snapshot, access_key = await self._observe(region, wish)
-        verdict = decide(snapshot)
-        if verdict.decision == "make" and snapshot.key is not None:
-            verdict = await self._make(wish, record, snapshot.key)
+        access_key = None
+        verdict = at_once(wish.asked_at, wish.settled, self._clock())
+        if verdict is None:
+            snapshot, access_key = await self._observe(region, wish)
+            verdict = decide(snapshot)
+            if verdict.decision == "make" and snapshot.key is not None:
+                verdict = await self._make(wish, record, snapshot.key)
         if verdict.decision == "made":
             await self._gateways.settle_wish(record, wish, "made")
         elif verdict.decision == "forget":

@@ -6,7 +6,7 @@ message of the error, as the SDK has them. The first line has the SDK's version.
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -41,13 +41,24 @@ _DOWNLOAD_MANAGER: Final = Row("download manager: 12 MiB by ranges, at once", "d
 
 
 def _run(command: Callable[[], list[str]], client: Client, place: Place) -> Ran:
-    names = [row.do for row in client.rows]
     env = clean_env(**{name: place.credentials[name] for name in ("ENDPOINT", "REGION", "ACCESS_KEY", "SECRET_KEY")})
-    done = subprocess.run([*command(), *names], env=env, capture_output=True, text=True, timeout=_SECONDS)
+    version, outcomes = _tried(client, client.rows, command(), env)
+    wrong = [row for row in client.rows if outcomes[row.what].answer != row.answer]
+    if wrong:  # a busy machine: once more
+        print(f"{client.name}, once more: {[outcomes[row.what] for row in wrong]}")
+        outcomes |= _tried(client, wrong, command(), env)[1]
+    return Ran(client.name, version, tuple(outcomes[row.what] for row in client.rows))
+
+
+def _tried(
+    client: Client, rows: Sequence[Row], command: list[str], env: Mapping[str, str]
+) -> tuple[str, dict[str, Outcome]]:
+    """The SDK's version, and what comes of these rows."""
+    names = [row.do for row in rows]
+    done = subprocess.run([*command, *names], env=env, capture_output=True, text=True, timeout=_SECONDS)
     first, *told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")] or [{}]
     assert [each["name"] for each in told] == names, f"{client.name}: {done.stdout}{done.stderr}"
-    outcomes = tuple(_outcome(row, each) for row, each in zip(client.rows, told, strict=True))
-    return Ran(client.name, first["version"], outcomes)
+    return first["version"], {row.what: _outcome(row, each) for row, each in zip(rows, told, strict=True)}
 
 
 def _outcome(row: Row, told: Mapping[str, Any]) -> Outcome:

@@ -691,22 +691,41 @@ async def test_strangers_have_no_key_and_no_limit() -> None:
     assert set(await paced.codes(*[unsigned("GET", "/public/shared/dog")] * 9)) == {"AccessDenied"}
 
 
-async def test_an_upload_counts_from_its_head_on_and_is_refused_by_it() -> None:
-    class NoBody(RawBody):
-        async def next(self) -> bytes | None:
-            raise AssertionError("the body was read")
+class NoBody(RawBody):
+    async def next(self) -> bytes | None:
+        raise AssertionError("the body was read")
 
+
+async def test_an_upload_counts_from_its_head_on_and_is_refused_by_it() -> None:
     paced = Paced(Rates(bytes=100))
     put = signed("PUT", "/photos/cat", {"Content-Length": "500"})
     call = paced.gateway.pipeline.admit(fresh(put), NoBody(None), "1")
     with pytest.raises(S3Error) as refused:
         paced.gateway.pipeline.admit(fresh(put), NoBody(None), "2")
-    assert (refused.value.code, refused.value.headers) == ("SlowDown", {"Retry-After": "4"})
+    assert (refused.value.code, refused.value.headers) == ("SlowDown", {"Retry-After": "1"})  # of two seconds' worth
     assert "100 bytes a second" in refused.value.message
     assert await paced.codes(LIST) == ["SlowDown"]
     # What never came is given back.
     assert call.spending is not None
     call.spending.settle(50)
+    assert await paced.codes(LIST) == ["200"]
+
+
+async def test_a_length_that_is_only_said_holds_a_key_up_for_a_moment_and_what_moves_for_as_long_as_it_took() -> None:
+    paced = Paced(Rates(bytes=100))
+    put = signed("PUT", "/photos/cat", {"Content-Length": "1000"})
+    call = paced.gateway.pipeline.admit(fresh(put), NoBody(None), "1")
+    assert call is not None
+    assert call.spending is not None
+    assert await paced.codes(LIST) == ["SlowDown"]
+    paced.seconds += 1
+    call.spending.progress(60)  # less than was said
+    assert await paced.codes(LIST) == ["200"]
+    call.spending.progress(1000)
+    assert await paced.codes(LIST) == ["SlowDown"]
+    paced.seconds += 7
+    assert await paced.codes(LIST) == ["SlowDown"]
+    paced.seconds += 1
     assert await paced.codes(LIST) == ["200"]
 
 

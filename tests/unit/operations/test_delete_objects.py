@@ -4,12 +4,12 @@ import hashlib
 import msgspec
 import pytest
 
-from cooper_crds.actions import DELETE_OBJECT
+from cooper_crds.actions import DELETE_OBJECT, GET_OBJECT
 from cooper_crds.records import Grant
 from cooper_gateway.access.authorize import denial
 from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.protocol.errors import S3Error
-from cooper_gateway.storage.port import NoSuchName
+from cooper_gateway.storage.port import NO_CONDITIONS, NoSuchName, Overloaded
 from support.calls import PHOTOS, Rig, content, elements, key_for
 
 
@@ -129,3 +129,42 @@ async def test_the_document_is_verified_before_anything_is_deleted():
             await rig.do("DeleteObjects", None, sent, headers=headers)
         assert caught.value.code == code
     assert elements(await rig.do("ListObjectsV2"), "Key") == ["a"]
+
+
+def etag_of(name: str, etag: str) -> str:
+    return f"<Object><Key>{name}</Key><ETag>{etag}</ETag></Object>"
+
+
+async def test_who_may_not_know_what_is_missing_does_not_learn_it_by_a_batch():
+    rig = Rig()
+    grant = Grant(PHOTOS.name, PHOTOS.data_id, (DELETE_OBJECT, GET_OBJECT))
+    blind = Rig(rig.store, rig.directory, KeyHolder(msgspec.structs.replace(key_for(), grants=(grant,))))
+    response = await blind.do("DeleteObjects", None, f"<Delete>{etag_of('none', 'x')}</Delete>".encode())
+    assert elements(response, "Code") == ["AccessDenied"]
+
+
+async def test_a_star_in_quotes_is_nobodys_etag():
+    rig = Rig()
+    await rig.put("a", b"1")
+    response = await rig.do("DeleteObjects", None, f"<Delete>{etag_of('a', '&quot;*&quot;')}</Delete>".encode())
+    assert elements(response, "Code") == ["PreconditionFailed"]
+    response = await rig.do("DeleteObjects", None, f"<Delete>{etag_of('a', '*')}</Delete>".encode())
+    assert elements(response, "Deleted") == ["<Key>a</Key>"]
+
+
+async def test_what_fails_for_one_hides_nothing_of_the_others():
+    rig = Rig()
+    for name in ("a", "b", "c"):
+        await rig.put(name, b"1")
+    whole = rig.store.delete
+
+    async def fails(bucket, names, guard, conditions=NO_CONDITIONS):
+        if names == (b"b",):
+            raise Overloaded
+        await whole(bucket, names, guard, conditions)
+
+    rig.store.delete = fails
+    rows = "".join(etag_of(name, "c4ca4238a0b923820dcc509a6f75849b") for name in ("a", "b", "c"))
+    response = await rig.do("DeleteObjects", None, f"<Delete>{rows}</Delete>".encode())
+    assert elements(response, "Deleted") == ["<Key>a</Key>", "<Key>c</Key>"]
+    assert elements(response, "Code") == ["SlowDown"]

@@ -1,4 +1,5 @@
 import base64
+import encodings
 import hashlib
 from collections.abc import Sequence
 
@@ -201,16 +202,20 @@ async def test_kms_is_not_promised(operation):
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        ("Z\u00fcrich".encode().decode("latin-1"), "=?utf-8?q?Z=C3=BCrich?="),
-        ("=?UTF-8?Q?Z=C3=BCrich?=", "=?utf-8?q?Z=C3=BCrich?="),
-        ("=?UTF-8?B?WsO8cmljaA==?=", "=?utf-8?q?Z=C3=BCrich?="),
-        ("=?ISO-8859-1?Q?Z=FCrich?=", "=?utf-8?q?Z=C3=BCrich?="),
+        ("Z\u00fcrich".encode().decode("latin-1"), "=?UTF-8?B?WsO8cmljaA==?="),
+        ("=?UTF-8?Q?Z=C3=BCrich?=", "=?UTF-8?B?WsO8cmljaA==?="),
+        ("=?UTF-8?B?WsO8cmljaA==?=", "=?UTF-8?B?WsO8cmljaA==?="),
+        ("=?ISO-8859-1?Q?Z=FCrich?=", "=?UTF-8?B?WsO8cmljaA==?="),
         ("=?UTF-8?Q?plain?=", "plain"),
         ("=?no-charset?Q?x?=", "=?no-charset?Q?x?="),
         ("=?UTF-8?B?!?=", "=?UTF-8?B?!?="),
         ("=?UTF-8?B?/w==?=", "=?UTF-8?B?/w==?="),
         ("\xff\xfe", "\xff\xfe"),
         ("a=?b", "a=?b"),
+        ("=?UTF-8?Q?Z=C3=BC?= =?UTF-8?Q?rich?=", "=?UTF-8?B?WsO8cmljaA==?="),
+        ("in =?UTF-8?Q?Z=C3=BC_rich?= now", "=?UTF-8?B?aW4gWsO8IHJpY2ggbm93?="),
+        ("=?UTF-8?Q?Z=C?=", "=?UTF-8?Q?Z=C?="),
+        ("=?utf-7?Q?x?=", "=?utf-7?Q?x?="),
     ],
 )
 async def test_metadata_that_is_not_ascii_is_told_in_encoded_words(sent: str, told: str):
@@ -233,3 +238,27 @@ async def test_encoded_words_hide_no_control_characters():
     with pytest.raises(S3Error) as caught:
         await Rig().put("a", headers={"x-amz-meta-a": "=?UTF-8?Q?=0D=0AX-Evil:_1?="})
     assert caught.value.code == "InvalidArgument"
+
+
+@pytest.mark.parametrize("text", ["ü\u2028 x", "ü\u0085y", "  ü  ", "ü" * 400])
+async def test_metadata_comes_back_as_the_text_that_it_was(text: str):
+    rig = Rig()
+    await rig.put("a", headers={"x-amz-meta-a": text.encode().decode("latin-1")})
+    told = (await rig.do("HeadObject", "a")).headers["x-amz-meta-a"]
+    assert base64.b64decode(told.removeprefix("=?UTF-8?B?").removesuffix("?=")).decode() == text
+
+
+async def test_a_charset_that_nobody_knows_is_kept_nowhere():
+    """Python keeps the name of each codec that it was asked for and did not have."""
+    kept = len(encodings._cache)
+    rig = Rig()
+    for number in range(50):
+        await rig.put("a", headers={"x-amz-meta-a": f"=?charset-{number}?q?a?="})
+    assert len(encodings._cache) == kept
+
+
+async def test_metadata_that_is_far_too_large_is_not_decoded():
+    headers = {f"x-amz-meta-{number:02}": "=?UTF-8?Q?" + "a" * 200 + "?=" for number in range(90)}
+    with pytest.raises(S3Error) as caught:
+        await Rig().put("a", headers=headers)
+    assert caught.value.code == "MetadataTooLarge"

@@ -1944,9 +1944,10 @@ def creating(spec: dict[str, Any] | None = None, **more: Any) -> AccessKey:
     return resource("AccessKey", "photos", KEY_UID, CREATES if spec is None else spec, **more)
 
 
-def wished_bucket(by: str = KEY.access_key_id, name: str = "new", **more: Any) -> Bucket:
+def wished_bucket(by: str = KEY.access_key_id, name: str = "new", region: str | None = None, **more: Any) -> Bucket:
     metadata = {"annotations": {"cooper.dev/created-by-key": by}, **more}
-    return resource("Bucket", "new", BUCKET_UID, {"bucketName": name}, metadata=metadata)
+    spec = {"bucketName": name} | ({} if region is None else {"region": region})
+    return resource("Bucket", "new", BUCKET_UID, spec, metadata=metadata)
 
 
 RECORD_OF_NEW = msgspec.structs.replace(RECORD, name="new")
@@ -2015,6 +2016,15 @@ WISHES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "made by it before": ({"bucket": wished_bucket(), "record": RECORD_OF_NEW}, ("made", "")),
     "made by it before, and there are many": ({"bucket": wished_bucket(), "count": 100}, ("made", "")),
     "made by another key": ({"bucket": wished_bucket("AKIAOTHER")}, ("refuse", "BucketAlreadyOwnedByYou")),
+    "a Bucket in another Region": (
+        {"bucket": wished_bucket(region="else", by="AKIAOTHER")},
+        ("refuse", "BucketAlreadyExists"),
+    ),
+    "made by it before, in this Region": ({"bucket": wished_bucket(region="local")}, ("made", "")),
+    "made by it before, in another Region": (
+        {"bucket": wished_bucket(region="else")},
+        ("refuse", "BucketAlreadyExists"),
+    ),
     "a Bucket with another S3 name": ({"bucket": wished_bucket(name="else")}, ("refuse", "BucketAlreadyExists")),
     "a Bucket that goes": (
         {"bucket": wished_bucket(deletionTimestamp="2027-01-15T07:00:00Z"), "record": RECORD_OF_NEW},

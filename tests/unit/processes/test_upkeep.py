@@ -30,7 +30,10 @@ class Store(MemoryStore):
 
 
 async def _run(store: Store, directory: FakeDirectory, seconds: float) -> None:
-    upkeep = asyncio.create_task(expire_uploads(store, lambda: directory, lambda: NOW_SECONDS))
+    """So many seconds by the loop's clock, which the records are as old as."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    upkeep = asyncio.create_task(expire_uploads(store, lambda: directory, lambda: NOW_SECONDS + loop.time() - began))
     await asyncio.sleep(seconds)
     upkeep.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -39,10 +42,11 @@ async def _run(store: Store, directory: FakeDirectory, seconds: float) -> None:
 
 @virtual
 async def test_each_ten_minutes_by_the_regions_setting(caplog: pytest.LogCaptureFixture) -> None:
-    store, directory = Store(), FakeDirectory(settings=RegionRecord("eu", "eu", idle_uploads=3600.0))
+    store, directory = Store(), FakeDirectory(settings=RegionRecord("eu", "eu", idle_uploads=7200.0))
     with caplog.at_level("INFO"):
-        await _run(store, directory, 1250)
-    assert store.asked == [int((NOW_SECONDS - 3600) * 1000)] * 2
+        await _run(store, directory, 60 + 3600 + 610)
+    # First when requests have been served for an hour: who could not go on before has had the time to.
+    assert store.asked == [int((NOW_SECONDS + at - 7200) * 1000) for at in (3660, 4260)]
     assert "dropped 3 uploads" in caplog.text
 
 
@@ -50,6 +54,21 @@ async def test_each_ten_minutes_by_the_regions_setting(caplog: pytest.LogCapture
 @pytest.mark.parametrize("failure", [StoreFailed("the disk"), RuntimeError("damaged")])
 async def test_what_fails_is_told_and_tried_again(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(failure)
-    await _run(store, FakeDirectory(), 1250)
+    await _run(store, FakeDirectory(), 60 + 3600 + 610)
     assert len(store.asked) == 2
     assert "could not be dropped" in caplog.text
+
+
+@virtual
+async def test_what_is_to_go_sooner_is_looked_for_more_often() -> None:
+    store = Store()
+    await _run(store, FakeDirectory(settings=RegionRecord("eu", "eu", idle_uploads=60.0)), 310)
+    assert len(store.asked) == 4  # from the second minute on
+
+
+@virtual
+async def test_while_no_request_is_served_no_upload_is_idle() -> None:
+    """Records that are too old: all is answered 503, and nobody can add to an upload."""
+    store = Store()
+    await _run(store, FakeDirectory(settings=RegionRecord("eu", "eu", idle_uploads=60.0, max_record_age=90.0)), 3600)
+    assert store.asked == []

@@ -127,12 +127,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a field twice": (bytes(Multipart([("key", "a"), ("key", "b")])), "InvalidArgument"),
     "a field twice in another case": (bytes(Multipart([("key", "a"), ("Key", "b")])), "InvalidArgument"),
     "too many fields": (bytes(Multipart([(f"f{n}", "") for n in range(MAX_FIELDS + 1)])), "InvalidArgument"),
-    "a field too large": (bytes(Multipart({"key": "k" * MAX_FORM})), "MaxPostPreDataLengthExceeded"),
+    "a field too large": (bytes(Multipart({"key": "k" * MAX_FORM})), "MaxPostPreDataLengthExceededError"),
     "headers too large": (
         B + b'\r\nContent-Disposition: form-data; name="key"\r\nA: ' + b"a" * MAX_FORM,
-        "MaxPostPreDataLengthExceeded",
+        "MaxPostPreDataLengthExceededError",
     ),
-    "a long way to the boundary": (b"x" * (MAX_FORM + 1), "MaxPostPreDataLengthExceeded"),
+    "a long way to the boundary": (b"x" * (MAX_FORM + 1), "MaxPostPreDataLengthExceededError"),
     "a file's name that grows": (
         bytes(Multipart({"key": "${filename}" * 1000}, filename="f" * 1000)),
         "InvalidArgument",
@@ -195,7 +195,7 @@ def test_what_comes_before_the_file_may_be_just_so_large() -> None:
         if fits:
             assert read(body, 1000)[0].before == MAX_FORM
         else:
-            assert refusal(body) == "MaxPostPreDataLengthExceeded"
+            assert refusal(body) == "MaxPostPreDataLengthExceededError"
 
 
 def test_of_a_file_nothing_is_kept() -> None:
