@@ -526,6 +526,15 @@ def test_names_of_all_buckets_are_led_to_the_gateway_and_certified(charts: Helm)
     assert made == [f"--tls-generate={host}" for host in (*_SERVICE_NAMES, *every)]
     plain = charts.rendered(VALUES["TLS by cert-manager"])
     assert len(_found(plain, "Ingress", "release-cooper-gateway")["spec"]["rules"]) == 1
+    # Where clients come by another name as well, the domain itself is led there too: boto3 asks it.
+    named = {"ingress": {"enabled": True, "host": "in.example.com"}}
+    apart = charts.rendered({**named, "region": {"spec": {"features": {"virtualHosts": "s3.example.com"}}}})
+    rules = _found(apart, "Ingress", "release-cooper-gateway")["spec"]["rules"]
+    assert [each["host"] for each in rules] == ["in.example.com", *every]
+
+
+def test_a_region_without_a_spec_is_rendered(charts: Helm) -> None:
+    assert charts.rendered({"region": {"spec": None}})
 
 
 def test_an_ingress_says_otherwise_where_it_is_told_to(charts: Helm) -> None:

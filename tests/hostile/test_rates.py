@@ -51,11 +51,11 @@ def limit(rig: Rig, **limits: Any) -> None:
     record = rig.data / "state" / "records" / "region-local.json"
 
     def told() -> bool:
-        rates = json.loads(record.read_text())["rates"] or {}
+        rates = json.loads(record.read_text()).get("rates") or {}
         return {name: value for name, value in rates.items() if value is not None} == wanted
 
     eventually("the record", told)
-    time.sleep(1)
+    time.sleep(2)
 
 
 class Asker(threading.Thread):

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -67,11 +68,12 @@ def title(pid: int) -> str:
 
 
 async def withdraw(teams: list[Team], dice: random.Random, until: Callable[[], bool], pause: float) -> None:
-    """Revoke and rotate keys, one after the other."""
+    """Revoke and rotate keys, one after the other: one is revoked first, however short the time is."""
+    await teams[0].revoke()
     while not until():
+        await asyncio.sleep(dice.uniform(0, pause))
         team = dice.choice(teams)
         await (team.revoke() if dice.randrange(3) else team.rotate())
-        await asyncio.sleep(dice.uniform(0, pause))
 
 
 async def load(rig: Rig, seconds: float, seed: int, tally: Tally, gauge: Gauge) -> None:
@@ -89,6 +91,8 @@ async def load(rig: Rig, seconds: float, seed: int, tally: Tally, gauge: Gauge) 
         for client in clients:
             group.create_task(client.run(over))
     watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching  # or it says why it ended before
     try:
         await withdrawing
     except Fault as fault:
