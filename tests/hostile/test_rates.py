@@ -182,7 +182,7 @@ def test_what_a_client_does_not_take_is_given_back(rig: Rig) -> None:
     with mine.connect(receive_buffer=4096) as connection:
         connection.sendall(mine.request("GET", "/mine/film"))
         assert connection.recv(4096)
-        assert mine.ask("GET", "/mine/a").code == "SlowDown"  # for all of it
+        assert mine.ask("GET", "/mine/a").code == "SlowDown"  # for two seconds' worth of it
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     began = time.monotonic()
     eventually("the rest", lambda: mine.ask("GET", "/mine/a").status == 200, pause=0.05)

@@ -69,7 +69,7 @@ def test_forms_of_boto3(tmp_path: Path) -> None:
         assert hashlib.md5(found["Body"].read()).hexdigest() == etag
         assert (found["ContentType"], found["Metadata"], found["ChecksumCRC32"]) == (
             "image/png",
-            {"from": "=?utf-8?b?a8Okc2U=?="},
+            {"from": "=?UTF-8?B?a8Okc2U=?="},
             fields["x-amz-checksum-crc32"],
         )
 

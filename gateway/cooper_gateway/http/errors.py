@@ -8,7 +8,6 @@ from xml.sax.saxutils import escape
 from cooper_gateway.operations.store_codes import code_of
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
-from cooper_gateway.storage.port import Damaged, StoreError, StoreFailed, StoreFull
 
 #: Codes that pass: how many seconds a client should wait.
 _RETRY_AFTER: Final = {"SlowDown": "1", "ServiceUnavailable": "2"}
@@ -24,11 +23,6 @@ def to_s3_error(error: Exception, absence: S3Error | None = None) -> S3Error:
     """
     found = error if isinstance(error, S3Error) else S3Error(code_of(error))
     return absence if absence is not None and found.code == "NoSuchKey" else found
-
-
-def is_fault(error: Exception) -> bool:
-    """Whether this is Cooper's or its disk's fault, and belongs in the log."""
-    return not isinstance(error, (S3Error, StoreError)) or isinstance(error, (StoreFailed, Damaged, StoreFull))
 
 
 def subject(error: S3Error, request: Request) -> dict[str, str]:

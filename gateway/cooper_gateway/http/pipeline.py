@@ -42,7 +42,7 @@ from cooper_gateway.access.networks import origin
 from cooper_gateway.access.principals import ANONYMOUS, KeyHolder, Principal
 from cooper_gateway.http.addressing import locate
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody, read_form
-from cooper_gateway.http.errors import is_fault, to_s3_error
+from cooper_gateway.http.errors import to_s3_error
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.http.spending import Tolls
@@ -50,6 +50,7 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import check_declared
 from cooper_gateway.operations.markup import OWNER_ID
 from cooper_gateway.operations.registry import HANDLERS, NOW
+from cooper_gateway.operations.store_codes import is_fault
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.paths import check_name

@@ -1,18 +1,21 @@
 """DeleteObject and DeleteObjects. Both are idempotent: what is not there is deleted already."""
 
 import asyncio
+import logging
 from typing import Final
 
 from cooper_gateway.access.authorize import DENIED, denial, may_know_absence, unknown_absence
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.markup import document, name_text, text
 from cooper_gateway.operations.receive import read_verified
-from cooper_gateway.operations.store_codes import code_of
+from cooper_gateway.operations.store_codes import code_of, is_fault
 from cooper_gateway.operations.write_conditions import check_may_compare, condition_failed, delete_conditions
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
 from cooper_gateway.protocol.xml import read_delete
 from cooper_gateway.storage.port import ConditionFailed, Conditions, StoreError
+
+log = logging.getLogger(__name__)
 
 #: Deletions with an ETag that are on their way together.
 _COMPARED_AT_ONCE: Final = 32
@@ -50,20 +53,26 @@ async def delete_objects(call: Call) -> Response:
 
 
 async def _delete_compared(call: Call, name: bytes, etag: str) -> S3Error | None:
-    """Delete an object if that is its ETag. Why it was not, or None."""
-    conditions = Conditions(if_match=etag)
+    """Delete an object if that is its ETag. Why it was not, or None: what becomes of the others is told as well."""
     try:
-        check_may_compare(call, name, conditions)
+        return await _compare_and_delete(call, name, Conditions(if_match=etag))
+    except S3Error as error:
+        return error
+    except StoreError as error:
+        if is_fault(error):
+            log.error("request %s (DeleteObjects) failed", call.request_id, exc_info=error)
+        return S3Error(code_of(error))
+
+
+async def _compare_and_delete(call: Call, name: bytes, conditions: Conditions) -> S3Error | None:
+    check_may_compare(call, name, conditions)
+    try:
         await call.store.delete(call.ref, (name,), call.guard, conditions)
     except ConditionFailed:
         failure = await condition_failed(call, name, conditions)
         if failure.code == "NoSuchKey" and not may_know_absence(call.principal, call.record, name):
             return S3Error(DENIED, unknown_absence(call.principal))
         return failure
-    except S3Error as error:
-        return error
-    except StoreError as error:  # of this one: what becomes of the others is told as well
-        return S3Error(code_of(error))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import (
     BucketClosed,
     BucketNotEmpty,
@@ -41,3 +42,8 @@ def code_of(error: Exception) -> str:
     if isinstance(error, Refused):
         return error.code
     return STORE_CODES.get(type(error), "InternalError") if isinstance(error, StoreError) else "InternalError"
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether this is Cooper's or its disk's fault, and belongs in the log."""
+    return not isinstance(error, (S3Error, StoreError)) or isinstance(error, (StoreFailed, Damaged, StoreFull))

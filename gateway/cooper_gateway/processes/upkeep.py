@@ -36,6 +36,10 @@ async def expire_uploads(
         except RecordsNotFresh:
             served_since = None
             continue
+        except Exception:  # the worker goes on, and says so each time
+            log.exception("idle uploads: the records could not be read; tried again in %.0f s", pause)
+            served_since = None
+            continue
         # Who could not go on with an upload because nothing was served has had no time to.
         served_since = now if served_since is None else served_since
         pause = min(seconds, region.idle_uploads)

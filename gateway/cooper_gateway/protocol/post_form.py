@@ -36,9 +36,9 @@ _NAME: Final = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
 #: Encodings of a part that leave its bytes as they are; nobody sends others since RFC 7578.
 _AS_IT_IS: Final = frozenset({"binary", "8bit", "7bit"})
 
-#: Fields that mean what a header of that name means to PutObject.
 #: Fields that the answer is made by.
 _FOR_ANSWER: Final = frozenset({"success_action_status", "success_action_redirect", "redirect"})
+#: Fields that mean what a header of that name means to PutObject.
 _HEADERS: Final = frozenset(
     {
         "cache-control",

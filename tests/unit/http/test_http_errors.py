@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cooper_gateway.http.errors import error_response, is_fault, subject, to_s3_error
-from cooper_gateway.operations.store_codes import STORE_CODES
+from cooper_gateway.http.errors import error_response, subject, to_s3_error
+from cooper_gateway.operations.store_codes import STORE_CODES, is_fault
 from cooper_gateway.protocol.errors import CODES, S3Error
 from cooper_gateway.protocol.messages import Request
 from cooper_gateway.storage import port
