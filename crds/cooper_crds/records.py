@@ -196,16 +196,30 @@ def record_digest(record: Record) -> str:
 
 
 def decode(data: bytes) -> Record:
-    """Read a record. Raises RecordError with the reason, and never with the content, when it cannot be used."""
+    """Read a record. Raises RecordError with the reason, and never with the content, when it cannot be used:
+    RecordTooNew where a newer version wrote it, which has another version or a field that is not known."""
     try:
         record = _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        if "unknown field" in str(error):  # of a version to come: that is for an upgrade to read
+        if "unknown field" in str(error) or _version_of(data) > RECORD_VERSION:
             raise RecordTooNew(f"not a record of this version: {error}") from None
         raise RecordError(f"not a record: {error}") from None
     if record.version != RECORD_VERSION:
-        raise RecordError(f"record version {record.version} is not {RECORD_VERSION}: upgrade this gateway")
+        kind = RecordTooNew if record.version > RECORD_VERSION else RecordError
+        raise kind(f"record version {record.version} is not {RECORD_VERSION}: upgrade this gateway")
     return record
+
+
+class _Version(msgspec.Struct):
+    version: int = 0
+
+
+def _version_of(data: bytes) -> int:
+    """What a record that cannot be read says of its version; 0 where it says none."""
+    try:
+        return msgspec.json.decode(data, type=_Version).version
+    except msgspec.MsgspecError:
+        return 0
 
 
 class Box(Protocol):

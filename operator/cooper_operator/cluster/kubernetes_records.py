@@ -4,8 +4,6 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
-
 from cooper_crds.kubernetes import (
     DAMAGED_RECORD_TYPE,
     RECORD_KEY,
@@ -18,7 +16,7 @@ from cooper_crds.kubernetes import (
     record_of,
     secret_name,
 )
-from cooper_crds.records import RECORD_VERSION, Record, RecordError, RecordTooNew, encode
+from cooper_crds.records import Record, RecordError, RecordTooNew, encode
 from cooper_crds.stored import StoredRecord
 from cooper_operator.cluster.kubernetes_api import Collection, KubernetesApi
 from cooper_operator.cluster.kubernetes_objects import PLURALS, core_path
@@ -75,8 +73,7 @@ def stored_record(secret: Mapping[str, Any]) -> StoredRecord | DamagedRecord:
     try:
         record = record_of(secret)
     except RecordError as error:
-        newer = isinstance(error, RecordTooNew) or _is_newer(secret)
-        return DamagedRecord(name, str(error), replaceable=not newer)
+        return DamagedRecord(name, str(error), replaceable=not isinstance(error, RecordTooNew))
     return StoredRecord(name, record, metadata["resourceVersion"])
 
 
@@ -98,16 +95,3 @@ def _said_of(name: str, record: Record) -> dict[str, Any]:
 
 def _data(record: Record) -> dict[str, str]:
     return {RECORD_KEY: base64.b64encode(encode(record)).decode()}
-
-
-class _Version(msgspec.Struct):
-    version: int = 0
-
-
-def _is_newer(secret: Mapping[str, Any]) -> bool:
-    """Whether a newer version wrote it: that is for an upgrade to read, and nothing is damaged."""
-    try:
-        content = base64.b64decode(cast(str, secret["data"][RECORD_KEY]), validate=True)
-        return msgspec.json.decode(content, type=_Version).version > RECORD_VERSION
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError):
-        return False

@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from cooper_crds.records import RECORD_VERSION, Box, Record, RecordError, RecordTooNew, dump_file, load_file
+from cooper_crds.records import Box, Record, RecordError, RecordTooNew, dump_file, load_file
 from cooper_operator.cluster import safe_files
 from cooper_operator.cluster.owners import record_owner
 from cooper_operator.cluster.port import AlreadyExists, Conflict, Invalid, NotFound, Ref, StoredRecord, Unavailable
@@ -150,8 +148,7 @@ class RecordFiles:
         try:
             record = load_file(data, self._box)
         except RecordError as error:
-            newer = isinstance(error, RecordTooNew) or _is_newer(data)
-            return DamagedRecord(name, str(error), replaceable=not newer)
+            return DamagedRecord(name, str(error), replaceable=not isinstance(error, RecordTooNew))
         self._remember_owner(name, record)
         return StoredRecord(name, record, safe_files.digest(data))
 
@@ -196,18 +193,6 @@ class RecordFiles:
                 return {name: s for name, entry in named if _NAME.fullmatch(name) and (s := _stat(entry))}
         except OSError as error:
             raise Unavailable(f"the records folder cannot be read: {error.strerror}") from None
-
-
-class _Version(msgspec.Struct):
-    version: int = 0
-
-
-def _is_newer(data: bytes) -> bool:
-    """Whether a newer version wrote it: that is for an upgrade to read, and nothing is damaged."""
-    try:
-        return msgspec.json.decode(data, type=_Version).version > RECORD_VERSION
-    except msgspec.MsgspecError:
-        return False
 
 
 def _stat(entry: os.DirEntry[str]) -> safe_files.Signature | None:
