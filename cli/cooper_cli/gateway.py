@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -65,6 +66,19 @@ _KUBERNETES: Final = "kubernetes"
     metavar="0..1",
     help="Share of the requests that the access log tells of. All that were refused are told.",
 )
+@click.option(
+    "--traces",
+    metavar="URL",
+    help="Tell the OpenTelemetry collector at this URL of each request, by OTLP over HTTP.  [default: none]",
+)
+@click.option(
+    "--traces-share",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    metavar="0..1",
+    help="Share of the traces that begin here. Where a signed request is part of a trace, that one decides.",
+)
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
 def gateway(
     region: str,
@@ -82,6 +96,8 @@ def gateway(
     drain: int,
     access_log: str | None,
     access_log_share: float,
+    traces: str | None,
+    traces_share: float,
     kek: Path | None,
 ) -> None:
     """Serve S3 for one Region.
@@ -108,6 +124,8 @@ def gateway(
         drain=drain,
         access_log=_log_file(access_log),
         access_log_share=access_log_share,
+        traces=_collector(traces),
+        traces_share=traces_share,
     )
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,6 +144,30 @@ def _log_file(access_log: str | None) -> str:
     if not access_log or access_log == "-":
         return access_log or ""
     return str(Path(access_log).absolute())
+
+
+def _collector(url: str | None) -> str:
+    """A collector's URL. What could be a secret has its place elsewhere: command lines are read by others."""
+    if not url:
+        return ""
+    parts = _parts_of(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.BadParameter("it is to be a URL such as http://collector:4318", param_hint="'--traces'")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise click.BadParameter(
+            "it is to have no user, query or fragment: what a collector asks for goes into OTEL_EXPORTER_OTLP_HEADERS",
+            param_hint="'--traces'",
+        )
+    return url
+
+
+def _parts_of(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 and url.isprintable() and " " not in url else None
+    except ValueError:
+        return None
 
 
 def _folder(records: str) -> Path:

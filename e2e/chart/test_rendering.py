@@ -48,6 +48,8 @@ EVERYTHING: dict[str, Any] = {
         "priorityClassName": "system-cluster-critical",
         "service": {"type": "LoadBalancer", "port": 80, "annotations": {"a": "b"}},
         "persistence": {"accessMode": "ReadWriteOncePod", "storageClass": "fast", "size": "1Ti"},
+        "accessLog": {"enabled": True, "share": 0.1},
+        "traces": {"collector": "http://collector:4318", "share": 0.1, "headersSecret": "collector"},
     },
     "ingress": {
         "enabled": True,
@@ -134,6 +136,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key above": ({"gateways": {}}, "gateways"),
     "more replicas than the embedded store can have": ({"gateway": {"replicas": 3}}, "replicas"),
     "no operator": ({"operator": {"replicas": 0}}, "/operator/replicas"),
+    "a collector with a password in its URL": (
+        {"gateway": {"traces": {"collector": "http://user:word@collector:4318"}}},
+        "/gateway/traces/collector",
+    ),
     "a Region's name that is none": ({"region": {"name": "North"}}, "/region/name"),
     "a Region's name with nothing between periods": ({"region": {"name": "a..b"}}, "/region/name"),
     "a name that no object can have": ({"fullnameOverride": "My_Name"}, "/fullnameOverride"),
@@ -531,6 +537,20 @@ def test_names_of_all_buckets_are_led_to_the_gateway_and_certified(charts: Helm)
     apart = charts.rendered({**named, "region": {"spec": {"features": {"virtualHosts": "s3.example.com"}}}})
     rules = _found(apart, "Ingress", "release-cooper-gateway")["spec"]["rules"]
     assert [each["host"] for each in rules] == ["in.example.com", *every]
+
+
+def test_a_collector_is_told_and_what_it_asks_for_is_no_argument(charts: Helm) -> None:
+    traces = {"collector": "http://collector:4318", "share": 0.5, "headersSecret": "collector"}
+    container = _gateway_container(charts.rendered({"gateway": {"traces": traces}}))
+    assert {"--traces=http://collector:4318", "--traces-share=0.5"} <= set(container["args"])
+    secret = {"secretKeyRef": {"name": "collector", "key": "headers"}}
+    assert container["env"] == [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": secret}]
+    assert "env" not in _gateway_container(charts.rendered({"gateway": {"traces": {"headersSecret": "collector"}}}))
+
+
+def _gateway_container(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (container,) = _found(objects, "StatefulSet", "release-cooper-gateway")["spec"]["template"]["spec"]["containers"]
+    return container
 
 
 def test_a_region_without_a_spec_is_rendered(charts: Helm) -> None:

@@ -29,6 +29,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain: float = 5.0  # seconds that requests in progress get when the gateway stops
     access_log: str = ""  # file that lines are added to; `-`: standard output; empty: none
     access_log_share: float = 1.0  # of the requests that were not refused, from 0 to 1
+    traces: str = ""  # URL of an OpenTelemetry collector that spans go to; empty: none are made
+    traces_share: float = 1.0  # of the traces that begin here, from 0 to 1
     map_size: int = 1 << 40  # bytes of address space for the index
     table_size: int = 256 << 20  # bytes; limit of the records table
 

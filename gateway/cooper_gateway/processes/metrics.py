@@ -35,6 +35,7 @@ _COUNTS: Final = {
     "committed_writes": "Writes in those transactions: over the commits, how many share a sync.",
     "records_relists": "Complete lists of records from the Kubernetes API.",
     "records_watch_restarts": "Watches of records that had ended by themselves and were resumed.",
+    "traces_dropped": "Spans of traces that were not delivered, since no collector took them.",
 }
 
 

@@ -5,8 +5,9 @@ import contextlib
 import gc
 import signal
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -23,6 +24,9 @@ from cooper_gateway.processes.errors import Refusal
 from cooper_gateway.processes.measurements import Measurements, MeasurementsFile
 from cooper_gateway.processes.upkeep import expire_uploads
 from cooper_gateway.storage.embedded import EmbeddedStore
+
+if TYPE_CHECKING:
+    from cooper_gateway.processes.traces import Traces
 
 _SAVE_SECONDS: Final = 1.0
 _CARETAKER: Final = 1
@@ -47,7 +51,8 @@ async def _serve(child: Child) -> None:
     shares = share(raise_limit())
     store = EmbeddedStore(handover.config, child.keyring(), loop, shares.reading)
     log = None if handover.access_log < 0 else AccessLog(handover.access_log, handover.config.access_log_share)
-    observers = [measurements.observe, *([] if log is None else [log.note])]
+    traces = _traces(handover.config, handover.index)
+    observers = [measurements.observe, *(each.note for each in (log, traces) if each is not None)]
     pipeline = Pipeline(records.refresh, store, observers=observers, tolls=Tolls(child.meters()))
     most = DEFAULT_LIMITS.connections if certificate is None else DEFAULT_LIMITS.tls_connections
     limits = replace(DEFAULT_LIMITS, connections=min(most, shares.connections))
@@ -58,15 +63,29 @@ async def _serve(child: Child) -> None:
     upkeep = loop.create_task(expire_uploads(store, records.refresh)) if handover.index == _CARETAKER else None
     _settle_memory()
     child.ready()
-    await _until(stop, server, certificate, log, measurements, file)
+    dropped = {
+        "access_log_dropped": lambda: 0 if log is None else log.dropped,
+        "traces_dropped": lambda: 0 if traces is None else traces.dropped,
+    }
+    await _until(stop, server, certificate, dropped, measurements, file)
     for task in (following, upkeep):
         if task is not None:
             task.cancel()
     await server.stop(handover.config.drain)
     await store.close()
-    if log is not None:
-        log.close()
+    for each in (log, traces):
+        if each is not None:
+            each.close()
     file.save(measurements)
+
+
+def _traces(config: GatewayConfig, index: int) -> "Traces | None":
+    """What makes spans, where that is asked for. Only then are its libraries loaded: they take memory."""
+    if not config.traces:
+        return None
+    from cooper_gateway.processes.traces import Traces
+
+    return Traces(config.traces, config.traces_share, config.region, index)
 
 
 def _certificate(config: GatewayConfig) -> ServingCertificate | None:
@@ -81,17 +100,17 @@ async def _until(
     stop: asyncio.Event,
     server: S3Server,
     certificate: ServingCertificate | None,
-    log: AccessLog | None,
+    dropped: Mapping[str, Callable[[], int]],
     measurements: Measurements,
     file: MeasurementsFile,
 ) -> None:
     """Save the measurements each second until it is time to stop."""
-    before = measurements.counts.get("access_log_dropped", 0)  # by a predecessor
+    before = {name: measurements.counts.get(name, 0) for name in dropped}  # by a predecessor
     while not stop.is_set():
         measurements.gauges["connections"] = server.connections
         if certificate is not None and certificate.expires_at is not None:
             measurements.gauges["certificate_expiration_timestamp_seconds"] = certificate.expires_at
-        measurements.counts["access_log_dropped"] = before + (0 if log is None else log.dropped)
+        measurements.counts.update((name, before[name] + count()) for name, count in dropped.items())
         file.save(measurements)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SAVE_SECONDS)
