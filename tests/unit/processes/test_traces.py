@@ -16,6 +16,7 @@ from cooper_gateway.http.finished import Finished
 from cooper_gateway.processes import traces
 from cooper_gateway.processes.traces import Traces, parent_of
 from cooper_gateway.protocol.messages import Request
+from support.rig import eventually
 
 NOW = 1_800_000_000_250_000_000
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -178,6 +179,7 @@ def test_nobody_waits_for_a_collector_that_halts_and_what_is_dropped_is_counted(
     told.close(0.2)
     assert time.monotonic() - began < 10
     exporter.go.set()
+    eventually("the end of what was on its way", lambda: told.dropped == 3000, seconds=60)
 
 
 def test_the_log_says_once_that_a_collector_refuses_and_once_that_it_takes_again(
