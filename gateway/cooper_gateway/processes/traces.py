@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+import requests
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
@@ -27,6 +28,10 @@ from cooper_gateway.http.finished import Finished
 
 #: Spans that wait. The specification's default for a batch processor.
 _MOST_WAITING: Final = 2048
+#: Spans delivered at once, and milliseconds between deliveries: its defaults as well. Set here, since a variable that
+#: does not fit the others would end a worker.
+_AT_ONCE: Final = 512
+_PAUSE: Final = 5000
 #: Characters of a value, most of which a client chooses.
 _LONGEST: Final = 400
 #: "There MUST be no more than 32 list-members", and vendors "SHOULD propagate at least 512 characters" (Trace Context).
@@ -37,6 +42,9 @@ _PARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _FIRST_FAILURE: Final = 500
 _METHODS: Final = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
 _PATH: Final = "/v1/traces"
+_HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
+#: The logger of what reads that variable.
+_READER: Final = "opentelemetry.util.re"
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +63,18 @@ class Traces:
     ) -> None:
         """`collector` is its URL. Its headers and certificates are said by OpenTelemetry's variables."""
         self._clock = clock
-        self._delivery = _Delivery(exporter or OTLPSpanExporter(endpoint=_spans_of(collector)), _host_of(collector))
-        self._processor = BatchSpanProcessor(self._delivery, max_queue_size=_MOST_WAITING)
+        reasons = _Reasons()  # before the exporter, which logs what it does not understand
+        exporter = exporter or OTLPSpanExporter(endpoint=_spans_of(collector), session=_Session())
+        self._delivery = _Delivery(exporter, _host_of(collector), reasons)
+        self._processor = BatchSpanProcessor(
+            self._delivery,
+            max_queue_size=_MOST_WAITING,
+            max_export_batch_size=_AT_ONCE,
+            schedule_delay_millis=_PAUSE,
+        )
+        said = OTELResourceDetector().detect().attributes or {}  # by OpenTelemetry's variables
         resource = Resource.create(
-            {"service.name": "cooper-gateway", "cooper.region": region, "cooper.worker": worker},
+            {"service.name": "cooper-gateway", **said, "cooper.region": region, "cooper.worker": worker},
         )
         self._provider = TracerProvider(
             ParentBased(TraceIdRatioBased(share)),
@@ -81,9 +97,6 @@ class Traces:
         request = finished.request
         if request is None:
             return
-        if self._told - self._delivery.taken >= _MOST_WAITING:
-            self._full += 1
-            return
         end = self._clock()
         span = self._tracer.start_span(
             finished.operation if finished.operation != "-" else _method(request.method),
@@ -93,6 +106,9 @@ class Traces:
             start_time=end - round(finished.seconds * 1e9),
         )
         if not span.is_recording():
+            return
+        if self._told - self._delivery.taken >= _MOST_WAITING:
+            self._full += 1
             return
         if finished.status >= _FIRST_FAILURE:
             span.set_status(Status(StatusCode.ERROR))
@@ -109,11 +125,11 @@ class Traces:
 class _Delivery(SpanExporter):
     """An exporter, with counts, and a word in the log when a collector begins to refuse and when it takes again."""
 
-    def __init__(self, exporter: SpanExporter, host: str) -> None:
+    def __init__(self, exporter: SpanExporter, host: str, reasons: "_Reasons") -> None:
         self._exporter = exporter
         self._host = host
         self._failing = False
-        self._reasons = _Reasons()
+        self._reasons = reasons
         self.taken = 0
         self.failed = 0
 
@@ -146,8 +162,26 @@ class _Delivery(SpanExporter):
         self._failing = failing
 
 
+class _Session(requests.Session):
+    """What a collector is reached by. Nothing around steers it: a proxy would get what is for the collector, a .netrc
+    would replace its token.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        try:
+            return super().prepare_request(request)
+        except requests.exceptions.InvalidHeader:  # which quotes the value: it can be a token
+            raise requests.exceptions.InvalidHeader(f"{_HEADERS} has a value that cannot be sent") from None
+
+
 class _Reasons(logging.Handler):
-    """What the libraries log of every failed attempt is kept, to be told once."""
+    """What the libraries log of every failed attempt is kept, to be told once. How they quote a header that they do not
+    understand is told without the quote: it can be a token.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,6 +191,9 @@ class _Reasons(logging.Handler):
         logger.handlers = [self]
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == _READER:
+            _log.warning("%s has a part that is not name=value, which is passed over", _HEADERS)
+            return
         self.last = " ".join(record.getMessage().split())[:_LONGEST]
 
 
@@ -186,6 +223,7 @@ def attributes_of(finished: Finished) -> dict[str, AttributeValue]:
         "http.request.body.size": finished.received,
         "http.response.body.size": finished.sent,
         "url.scheme": "https" if request.secure else "http",
+        "server.address": _without_port(request.headers.get("host", "")),
         "client.address": finished.peer,
         "user_agent.original": request.headers.get("user-agent", ""),
         "rpc.system": "aws-api",
@@ -202,6 +240,11 @@ def attributes_of(finished: Finished) -> dict[str, AttributeValue]:
 
 def _method(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and (not port or port.isdigit()) else host).strip("[]")
 
 
 def _spans_of(collector: str) -> str:

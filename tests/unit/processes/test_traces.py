@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cooper_gateway.http.finished import Finished
 from cooper_gateway.processes import traces
 from cooper_gateway.processes.traces import Traces, parent_of
 from cooper_gateway.protocol.messages import Request
+from support.collector import collecting
 from support.rig import eventually
 
 NOW = 1_800_000_000_250_000_000
@@ -72,6 +74,30 @@ def test_a_span_tells_who_did_what_and_when() -> None:
         "eu",
         2,
     )
+
+
+def test_the_server_is_told_without_its_port() -> None:
+    hosts = ["s3.example.com", "s3.example.com:9000", "[2001:db8::1]:9000", "[2001:db8::1]", "photos.s3:"]
+    told = [
+        (span.attributes or {})["server.address"] for span in spans_of(*(finished(headers={"host": h}) for h in hosts))
+    ]
+    assert told == ["s3.example.com", "s3.example.com", "2001:db8::1", "2001:db8::1", "photos.s3"]
+
+
+def test_variables_say_the_service_and_more_and_not_whose_gateway_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "storage")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,cooper.region=other")
+    (span,) = spans_of(finished())
+    told = span.resource.attributes
+    names = ("service.name", "deployment.environment.name", "cooper.region")
+    assert [told[name] for name in names] == ["storage", "test", "eu"]
+
+
+@pytest.mark.parametrize("name", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"])
+@pytest.mark.parametrize("value", ["0", "9999", "x"])
+def test_no_variable_keeps_a_worker_from_starting(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert len(spans_of(finished())) == 1
 
 
 def test_only_a_failure_of_the_gateway_is_an_error() -> None:
@@ -176,6 +202,9 @@ def test_nobody_waits_for_a_collector_that_halts_and_what_is_dropped_is_counted(
         told.note(finished())
     assert told.dropped == 3000 - traces._MOST_WAITING
     began = time.monotonic()
+    not_told = f"00-{TRACE}-{PARENT}-00"
+    told.note(finished(headers={"traceparent": not_told}))  # nobody misses it
+    assert told.dropped == 3000 - traces._MOST_WAITING
     told.close(0.2)
     assert time.monotonic() - began < 10
     exporter.go.set()
@@ -186,7 +215,7 @@ def test_the_log_says_once_that_a_collector_refuses_and_once_that_it_takes_again
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     exporter = Refusing()
-    delivery = traces._Delivery(exporter, "collector:4318")
+    delivery = traces._Delivery(exporter, "collector:4318", traces._Reasons())
     with caplog.at_level(logging.INFO, traces.__name__):
         for _ in range(3):
             logging.getLogger("opentelemetry.exporter").error("Failed: %s", "connection\nrefused")
@@ -202,3 +231,40 @@ def test_the_log_says_once_that_a_collector_refuses_and_once_that_it_takes_again
 @pytest.mark.parametrize("url", [COLLECTOR, COLLECTOR + "/", COLLECTOR + "/v1/traces"])
 def test_the_path_of_spans_is_added_where_it_is_not_said(url: str) -> None:
     assert traces._spans_of(url) == "http://collector:4318/v1/traces"
+
+
+@pytest.fixture
+def wished(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20of-the-collector")
+    return "Bearer of-the-collector"
+
+
+def test_nothing_around_steers_what_goes_to_a_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wished: str
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with collecting() as proxy, collecting() as collector:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        told = Traces(collector.url, 1.0, "eu", 1)
+        told.note(finished())
+        told.close(30)
+        assert [span.name for span in collector.spans] == ["GetObject"]
+        assert not proxy.paths
+    assert [each["authorization"] for each in collector.headers] == [wished]
+
+
+@pytest.mark.parametrize("headers", ["Bearer of-the-collector", "authorization=Bearer%20of-the%0Acollector"])
+def test_a_header_that_is_none_is_told_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, headers: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+    with caplog.at_level(logging.INFO), collecting() as collector:
+        told = Traces(collector.url, 1.0, "eu", 1)
+        told.note(finished())
+        told.close(30)
+    assert "OTEL_EXPORTER_OTLP_HEADERS has a" in caplog.text
+    assert "of-the" not in caplog.text
