@@ -8,11 +8,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 
 import kopf
 import uvloop
+from kopf._cogs.clients import watching
 from kopf._cogs.structs.references import Insights
+from kopf._core.reactor import queueing
 
 from cooper_crds.kubernetes import GROUP, LEASE, VERSION
 from cooper_operator.cluster.kubernetes_connection import Access
@@ -21,6 +24,7 @@ from cooper_operator.cluster.port import Kind, Object, Ref
 
 # kopf is typed in parts only.
 _kopf: Final[Any] = kopf
+_queueing: Final[Any] = queueing
 
 #: Told of a resource that changed, as it is now; and whether it is gone, then at the version at which it went.
 Changed = Callable[[Ref, Object, bool], None]
@@ -66,7 +70,7 @@ class Handlers:
 
         def follow() -> None:
             try:
-                uvloop.run(self._operator(self._registry(loop, self._login_or(problems, stop)), problems, stop))
+                uvloop.run(self._operator(loop, problems, stop))
             except Exception as problem:
                 problems.append(problem)
             finally:
@@ -82,13 +86,16 @@ class Handlers:
         why = f"{type(problems[0]).__name__}: {problems[0]}" if problems else "no reason was given"
         raise HandlersEnded(f"the watch of resources ended: {why}")
 
-    async def _operator(self, registry: Any, problems: list[Exception], stop: threading.Event) -> None:
+    async def _operator(
+        self, loop: asyncio.AbstractEventLoop, problems: list[Exception], stop: threading.Event
+    ) -> None:
+        _told.set(self._tells(loop))
         settings, insights = _settings(), Insights()
         looking = asyncio.create_task(self._see_whether_all_are_followed(insights, problems, stop))
         try:
             # An identity, which nobody reads, since kopf would look for the user's name: in a container there is none.
             await _kopf.operator(
-                registry=registry,
+                registry=self._registry(self._login_or(problems, stop)),
                 settings=settings,
                 standalone=True,
                 identity=LEASE,
@@ -110,11 +117,11 @@ class Handlers:
             problems.append(KindsNotListed(f"the API server does not list {', '.join(missing)} of {GROUP} yet"))
             stop.set()
 
-    def _registry(self, loop: asyncio.AbstractEventLoop, login: Callable[..., Awaitable[Any]]) -> Any:
+    def _registry(self, login: Callable[..., Awaitable[Any]]) -> Any:
         registry = _kopf.OperatorRegistry()
         _kopf.on.login(registry=registry)(login)
-        for kind, plural in self._plurals.items():
-            _kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(self._handler(loop, kind))
+        for plural in self._plurals.values():
+            _kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_is_followed)
         return registry
 
     def _login_or(self, problems: list[Exception], stop: threading.Event) -> Callable[..., Awaitable[Any]]:
@@ -142,32 +149,47 @@ class Handlers:
             token=found.token,
         )
 
-    def _handler(self, loop: asyncio.AbstractEventLoop, kind: Kind) -> Callable[..., Awaitable[None]]:
-        async def handle(event: Mapping[str, Any], **_: Any) -> None:
+    def _tells(self, loop: asyncio.AbstractEventLoop) -> "_Tells":
+        kinds: dict[str, Kind] = {plural: kind for kind, plural in self._plurals.items()}
+
+        def tell(plural: str, event: Mapping[str, Any]) -> None:
             obj: dict[str, Any] = event["object"]
             metadata: Mapping[str, Any] = obj["metadata"]
-            ref = Ref(kind, metadata.get("namespace", ""), metadata["name"])
+            ref = Ref(kinds[plural], metadata.get("namespace", ""), metadata["name"])
             loop.call_soon_threadsafe(self._changed, ref, trimmed(obj), event["type"] == "DELETED")
 
-        return handle
+        return tell
 
 
-class _NoDiffs(kopf.DiffBaseStorage):
-    """No handler asks what changed since it was called last: kopf need not work it out, which takes it two copies."""
+#: Told of each event: of which plural, and what.
+_Tells = Callable[[str, Mapping[str, Any]], None]
+#: Who is told by the kopf that was begun in this context.
+_told: Final[ContextVar[_Tells]] = ContextVar("told")
 
-    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
-        """Nothing of it."""
 
-    def fetch(self, *, body: Any) -> None:
-        """Nothing is kept."""
+def _is_followed(**_: Any) -> None:
+    """The handler of a kind: that there is one has kopf follow it. It is never called, see `_watch`."""
 
-    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
-        """Nothing is kept."""
+
+async def _watch(*, settings: Any, resource: Any, namespace: Any, operator_paused: Any = None, **_: Any) -> None:
+    """Follow a kind, and tell of each event, in the order in which they come.
+
+    It stands in for kopf's own watcher, which has a task, a queue and a memory for each object, and works out at each
+    event what handlers of changes, indices and daemons would need. There are none of them here, and that was nearly
+    half of what a new key costs the operator. To list, to watch and to begin anew is kopf's.
+    """
+    tell = _told.get()
+    of = {"settings": settings, "resource": resource, "namespace": namespace, "operator_paused": operator_paused}
+    async for event in watching.infinite_watch(**of):
+        if not isinstance(event, watching.Bookmark) and event["type"] != "BOOKMARK":
+            tell(resource.plural, event)
+
+
+_queueing.watcher = _watch
 
 
 def _settings() -> Any:
     settings = _kopf.OperatorSettings()
-    settings.persistence.diffbase_storage = _NoDiffs()
     settings.scanning.disabled = True  # kinds and namespaces are known: no right to list them is asked for
     settings.posting.enabled = False
     settings.watching.inactivity_timeout = _SILENCE

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from kopf._core.reactor import processing, queueing
 
 from cooper_operator import handlers
 from cooper_operator.cluster.kubernetes_connection import Access
@@ -148,6 +149,34 @@ async def test_all_there_are_and_every_change_is_told_and_nothing_is_written(ser
     assert server.tokens == {"Bearer the-token"}
     asked = {path for _, path in server.requests}
     assert not {path for path in asked if path.endswith(("namespaces", "customresourcedefinitions"))}
+
+
+async def test_events_of_one_resource_are_told_in_their_order_and_bookmarks_not_at_all(server: Server) -> None:
+    following = Following(server)
+    await following.until((PHOTOS, "5"))
+    for version in (8, 9, 10):
+        await server.events.put(("MODIFIED", bucket("photos", version)))
+    await server.events.put(("BOOKMARK", {"metadata": {"resourceVersion": "11"}}))
+    await server.events.put(("DELETED", bucket("photos", 12)))
+    await server.events.put(("ADDED", bucket("photos", 13)))
+    changes = [(PHOTOS, "8"), (PHOTOS, "9"), (PHOTOS, "10"), (PHOTOS, None), (PHOTOS, "13")]
+    await following.until((PHOTOS, "5"), *changes)
+    await following.stop()
+
+
+async def test_kopf_has_no_task_and_no_memory_for_a_resource(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is for handlers of other sorts, and took more of the processor's time than all else that is done here."""
+
+    async def unwanted(*_: Any, **__: Any) -> None:
+        raise AssertionError("kopf handles the event itself")
+
+    monkeypatch.setattr(queueing, "worker", unwanted)
+    monkeypatch.setattr(processing, "process_resource_event", unwanted)
+    following = Following(server)
+    await following.until((PHOTOS, "5"))
+    await server.events.put(("MODIFIED", bucket("photos", 8)))
+    await following.until((PHOTOS, "5"), (PHOTOS, "8"))
+    await following.stop()
 
 
 async def test_only_named_namespaces_are_asked_for(server: Server) -> None:
