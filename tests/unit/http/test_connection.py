@@ -256,6 +256,23 @@ def test_a_refused_client_that_never_stops_sending_is_not_read_for_ever(loop: st
     with_server(loop, test, SHORT)
 
 
+def test_of_a_refused_body_no_more_is_read_than_the_answer_needs(loop: str) -> None:
+    """However fast it comes: what is not read has no room left soon, and the client waits."""
+
+    async def test(rig: Rig) -> None:
+        _, writer = await rig.connect()
+        writer.write(put("/refuse", 1 << 40))
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 128 << 20:
+                writer.write(b"x" * 65536)
+                await asyncio.wait_for(writer.drain(), 2)
+                sent += 65536
+        writer.transport.abort()
+
+    with_server(loop, test, replace(DEFAULT_LIMITS, linger_seconds=60))
+
+
 def test_a_body_waits_for_its_handler(loop: str) -> None:
     async def test(rig: Rig) -> None:
         reader, writer = await rig.connect()
