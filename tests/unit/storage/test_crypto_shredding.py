@@ -1,9 +1,8 @@
 """A bucket that is destroyed cannot be read by anybody any more: shown on every byte that is left on the disk."""
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,10 @@ from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.port import Attributes, BucketRef, Conditions, Guard
 from support.disk_crashes import Crash, CrashAfter
-from support.store_process import CommitterProcess, config_in
+from support.store_process import CommitterProcess
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
 LARGE = os.urandom(200_000)  # bytes: a file
-
-
-@pytest.fixture
-def committer(tmp_path: Path) -> Iterator[CommitterProcess]:
-    process = CommitterProcess(config_in(tmp_path))
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-async def store(committer: CommitterProcess) -> AsyncIterator[EmbeddedStore]:
-    embedded = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
-    yield embedded
-    await embedded.close()
 
 
 async def put(store: EmbeddedStore, bucket: BucketRef, name: bytes, data: bytes) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -37,20 +37,6 @@ from support.store_process import CommitterProcess, config_in
 GUARD = Guard("AKIATEST", "s3:PutObject")
 ALWAYS = Conditions()
 LARGE = 200_000  # bytes: a file
-
-
-@pytest.fixture
-def committer(tmp_path: Path) -> Iterator[CommitterProcess]:
-    process = CommitterProcess(config_in(tmp_path))
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-async def store(committer: CommitterProcess) -> AsyncIterator[EmbeddedStore]:
-    embedded = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
-    yield embedded
-    await embedded.close()
 
 
 @pytest.fixture
