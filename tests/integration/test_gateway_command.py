@@ -14,9 +14,8 @@ import pytest
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.records import Grant
-from cooper_gateway.crypto.keyring import Keyring
-from support.gateway_rig import Gateway, answer
-from support.records_fixtures import bucket, key, region, write_record
+from support.gateway_rig import Gateway, answer, on_folder
+from support.records_fixtures import bucket, key, region
 from support.rig import COOPER, eventually
 from support.scripted_api import ScriptedApi
 
@@ -32,12 +31,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ScriptedApi]:
 
 
 def test_on_a_folder(tmp_path: Path) -> None:
-    folder, kek = tmp_path / "records", tmp_path / "kek.json"
-    folder.mkdir()
-    box = Keyring.load_or_create(str(kek), True)
-    for record in (region(), bucket(), KEY):
-        write_record(folder, record, box)
-    with Gateway(tmp_path, "--records", str(folder), "--kek", str(kek)) as gateway:
+    with Gateway(tmp_path, *on_folder(tmp_path, region(), bucket(), KEY)) as gateway:
         eventually("readiness", lambda: gateway.ready)
         assert answer(gateway.client(KEY)) == "ok"
         assert gateway.stop() == 0
@@ -46,13 +40,9 @@ def test_on_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["file", "-"])
 def test_an_access_log_tells_of_every_request_and_no_secret(tmp_path: Path, where: str) -> None:
-    folder, kek, log = tmp_path / "records", tmp_path / "kek.json", tmp_path / "access.log"
-    folder.mkdir()
-    box = Keyring.load_or_create(str(kek), True)
-    for record in (region(), bucket(), KEY):
-        write_record(folder, record, box)
+    log = tmp_path / "access.log"
     to = str(log) if where == "file" else "-"
-    with Gateway(tmp_path, "--records", str(folder), "--kek", str(kek), "--access-log", to) as gateway:
+    with Gateway(tmp_path, *on_folder(tmp_path, region(), bucket(), KEY), "--access-log", to) as gateway:
         eventually("readiness", lambda: gateway.ready)
         client = gateway.client(KEY)
         client.put_object(Bucket="photos", Key="a b/\u00e4", Body=b"some bytes", Metadata={"secret": "of-the-owner"})

@@ -18,10 +18,9 @@ from clients import cache
 from clients.aws import clean_env
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.records import Grant
-from cooper_gateway.crypto.keyring import Keyring
 from cooper_operator.certificates.x509 import Pair, new_certificate
-from support.gateway_rig import Gateway, answer
-from support.records_fixtures import bucket, key, region, write_record
+from support.gateway_rig import Gateway, answer, on_folder
+from support.records_fixtures import bucket, key, region
 from support.rig import COOPER, Rig, access_key, eventually, s3_client
 from support.rig import bucket as bucket_manifest
 from support.tls import Files, authority
@@ -37,12 +36,7 @@ def make_files(home: Path, pair: Pair | None = None) -> Files:
 
 def records(home: Path) -> tuple[str, ...]:
     """Options of a gateway that knows the bucket `photos` and its key."""
-    folder, kek = home / "records", home / "kek.json"
-    folder.mkdir()
-    box = Keyring.load_or_create(str(kek), True)
-    for record in (region(), bucket(), KEY):
-        write_record(folder, record, box)
-    return ("--records", str(folder), "--kek", str(kek))
+    return on_folder(home, region(), bucket(), KEY)
 
 
 def serial(gateway: Gateway) -> int:

@@ -10,10 +10,9 @@ import pytest
 
 from cooper_crds.actions import DEFAULT_ACTIONS
 from cooper_crds.records import Grant
-from cooper_gateway.crypto.keyring import Keyring
 from support.collector import attributes, collecting
-from support.gateway_rig import Gateway, answer
-from support.records_fixtures import bucket, key, region, write_record
+from support.gateway_rig import Gateway, answer, on_folder
+from support.records_fixtures import bucket, key, region
 from support.rig import eventually
 
 KEY = key(grants=(Grant("photos", bucket().data_id, DEFAULT_ACTIONS),))
@@ -21,12 +20,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def gateway_with(home: Path, collector: str, *options: str) -> Gateway:
-    folder, kek = home / "records", home / "kek.json"
-    folder.mkdir()
-    box = Keyring.load_or_create(str(kek), True)
-    for record in (region(), bucket(), KEY):
-        write_record(folder, record, box)
-    return Gateway(home, "--records", str(folder), "--kek", str(kek), "--traces", collector, *options)
+    return Gateway(home, *on_folder(home, region(), bucket(), KEY), "--traces", collector, *options)
 
 
 def _part_of_a_trace(request: Any, **_: Any) -> None:

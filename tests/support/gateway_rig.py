@@ -11,9 +11,21 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from clients.aws import clean_env
-from cooper_crds.records import KeyRecord
+from cooper_crds.records import KeyRecord, Record
+from cooper_gateway.crypto.keyring import Keyring
 from support.process_tree import children_of
+from support.records_fixtures import write_record
 from support.rig import COOPER, eventually, free_port, s3_client
+
+
+def on_folder(home: Path, *records: Record) -> tuple[str, ...]:
+    """Options of a gateway that knows these records, from a folder that is made for them."""
+    folder, kek = home / "records", home / "kek.json"
+    folder.mkdir()
+    box = Keyring.load_or_create(str(kek), True)
+    for record in records:
+        write_record(folder, record, box)
+    return ("--records", str(folder), "--kek", str(kek))
 
 
 class Gateway:
