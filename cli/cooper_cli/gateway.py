@@ -1,7 +1,8 @@
 """`cooper gateway`: one gateway by itself, with its records from a cluster or from a folder."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import click
@@ -18,6 +19,10 @@ from cooper_gateway.processes.errors import GatewayStartError
 
 #: `--records` for those of a cluster; anything else is a folder.
 _KUBERNETES: Final = "kubernetes"
+
+
+def _share_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(name, type=click.FloatRange(0, 1), default=1.0, show_default=True, metavar="0..1", help=what)
 
 
 @click.command()
@@ -58,26 +63,17 @@ _KUBERNETES: Final = "kubernetes"
     metavar="FILE|-",
     help="Add a line of JSON for each request to this file; - is standard output.  [default: none]",
 )
-@click.option(
-    "--access-log-share",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of the requests that the access log tells of. All that were refused are told.",
+@_share_option(
+    "--access-log-share", "Share of the requests that the access log tells of. All that were refused are told."
 )
 @click.option(
     "--traces",
     metavar="URL",
     help="Tell the OpenTelemetry collector at this URL of each request, by OTLP over HTTP.  [default: none]",
 )
-@click.option(
+@_share_option(
     "--traces-share",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    metavar="0..1",
-    help="Share of the traces that begin here. Where a signed request is part of a trace, that one decides.",
+    "Share of the traces that begin here. Where a signed request is part of a trace, that one decides.",
 )
 @click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]")
 def gateway(

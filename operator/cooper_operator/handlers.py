@@ -28,6 +28,10 @@ _queueing: Final[Any] = queueing
 
 #: Told of a resource that changed, as it is now; and whether it is gone, then at the version at which it went.
 Changed = Callable[[Ref, Object, bool], None]
+#: Told of each event: of which plural, and what.
+_Tells = Callable[[str, Mapping[str, Any]], None]
+#: Who is told by the kopf that was begun in this context.
+_told: Final[ContextVar[_Tells]] = ContextVar("told")
 
 #: Seconds. The API server sends a bookmark each minute: a stream that is silent for longer is dead.
 _SILENCE: Final = 130.0
@@ -149,7 +153,7 @@ class Handlers:
             token=found.token,
         )
 
-    def _tells(self, loop: asyncio.AbstractEventLoop) -> "_Tells":
+    def _tells(self, loop: asyncio.AbstractEventLoop) -> _Tells:
         kinds: dict[str, Kind] = {plural: kind for kind, plural in self._plurals.items()}
 
         def tell(plural: str, event: Mapping[str, Any]) -> None:
@@ -159,12 +163,6 @@ class Handlers:
             loop.call_soon_threadsafe(self._changed, ref, trimmed(obj), event["type"] == "DELETED")
 
         return tell
-
-
-#: Told of each event: of which plural, and what.
-_Tells = Callable[[str, Mapping[str, Any]], None]
-#: Who is told by the kopf that was begun in this context.
-_told: Final[ContextVar[_Tells]] = ContextVar("told")
 
 
 def _is_followed(**_: Any) -> None:

@@ -38,6 +38,7 @@ _LONGEST: Final = 400
 _LONGEST_STATE: Final = 512
 #: version 00: 2 + 32 + 16 + 2 hexadecimal digits and three dashes (Trace Context, 3.2). Others are not read.
 _PARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 #: A server's error; what a client did wrong is none of a server's span (semantic conventions, HTTP).
 _FIRST_FAILURE: Final = 500
 _METHODS: Final = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
@@ -208,7 +209,7 @@ def parent_of(headers: Mapping[str, str], signed: bool) -> Context:
     state = headers.get("tracestate", "")
     if len(state) <= _LONGEST_STATE:
         carrier["tracestate"] = state
-    return TraceContextTextMapPropagator().extract(carrier, Context())
+    return _PROPAGATOR.extract(carrier, Context())
 
 
 def attributes_of(finished: Finished) -> dict[str, AttributeValue]:

@@ -185,12 +185,10 @@ class Refusing(SpanExporter):
     def __init__(self, halted: bool = False) -> None:
         self.result = SpanExportResult.FAILURE
         self.go = threading.Event()
-        self.called = threading.Event()
         if not halted:
             self.go.set()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.called.set()
         self.go.wait(30)
         return self.result
 
