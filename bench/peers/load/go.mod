@@ -1,0 +1,3 @@
+module cooper.dev/bench/load
+
+go 1.24
