@@ -176,12 +176,13 @@ _PEER_KEYS: Final = Keys("benchbenchbench", "benchbenchbenchbenchbenchbench", "u
 
 
 def versitygw(folder: Path) -> Program:
-    """versitygw over a folder. Quiet: its lines for each request are left out, as Cooper writes none by itself."""
+    """versitygw over a folder, with connections that stay open, which it does not have by itself. Quiet: its lines for
+    each request are left out, as Cooper writes none by itself."""
     program = build.versitygw()
 
     def command(home: Path, port: int) -> Sequence[str | Path]:
         (home / "data").mkdir()
-        listens = ["--port", f"127.0.0.1:{port}", "--quiet"]
+        listens = ["--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive"]
         keys = ["--access", _PEER_KEYS.access, "--secret", _PEER_KEYS.secret, "--region", _PEER_KEYS.region]
         return [program, *listens, *keys, "posix", home / "data"]
 
