@@ -8,7 +8,7 @@ CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_AC
 IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e image cluster cluster-down demo up test check format bench bench-quick soak fuzz mutations bench-operator generate client-matrix lock clean
+.PHONY: help e2e image cluster cluster-down demo up test check format bench bench-quick bench-store soak fuzz mutations bench-operator generate client-matrix lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,11 +72,14 @@ cluster: $(STAMP) ## a real Kubernetes cluster (kind): 15 minutes at the first t
 cluster-down: $(STAMP) ## delete that cluster
 	@$(IN_TREE) $(BIN)/python -m e2e.kind down
 
-bench: $(STAMP) ## measure speed
-	@$(BIN)/python bench/small_objects.py
+bench: $(STAMP) ## measure speed against all peers: half an hour, once they are built
+	@$(IN_TREE) $(BIN)/python -m bench.peers --into docs/benchmarks/peers.md
 
 bench-quick: $(STAMP) ## measure speed against versitygw and nginx, in less than a minute once they are built
-	@$(IN_TREE) $(BIN)/python -m bench.peers
+	@$(IN_TREE) $(BIN)/python -m bench.peers --quick
+
+bench-store: $(STAMP) ## measure the store with little in it and with a million objects
+	@$(IN_TREE) $(BIN)/python bench/store_scale.py --into docs/benchmarks/store.md
 
 bench-operator: $(STAMP) ## measure how fast keys become Ready on a real API server
 	@$(CLEAN_ENV) $(BIN)/python bench/operator_keys.py

@@ -13,3 +13,12 @@ def plot(path: Path, title: str, along: str, at: Sequence[float], series: Mappin
     for name, values in series.items():
         chart.add(name, list(zip(at, values, strict=True)))
     chart.render_to_file(str(path))
+
+
+def bars(path: Path, title: str, at: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> None:
+    """Bars for each of `series` beside each other, at each of the names `at`; none where there is no value."""
+    chart = pygal.Bar(style=CleanStyle, title=title, width=900, height=420, js=(), x_label_rotation=30, range=None)
+    chart.x_labels = list(at)
+    for name, values in series.items():
+        chart.add(name, list(values))
+    chart.render_to_file(str(path))

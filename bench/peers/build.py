@@ -61,6 +61,14 @@ def nginx() -> Path:
     return cached("bench-nginx", [], make, salt=pins.NGINX) / "usr/sbin/nginx"
 
 
+def of(server: str) -> None:
+    """Have what a server is made of. Raises Missing, and CalledProcessError where it could not be built."""
+    makes = {"versitygw": versitygw, "minio": minio, "garage": garage, "nginx": nginx}
+    make = makes.get(server.partition("-")[0])
+    if make:
+        make()
+
+
 def _of_module(name: str, package: str) -> Path:
     folder = pins.HERE / name
 

@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from bench.peers.generator import Request
+from bench.peers.generator import Measured, Plan, Request, WrongAnswers, run
 from bench.peers.servers import Server
 
+TINY: Final = 64
 SMALL: Final = 4096
 LARGE: Final = 64 * 2**20
 NAMES: Final = 500  # small objects that are read and written over
+DELETED: Final = 2_000  # objects that one run of the load deletes
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
+_PATIENCE: Final = 300.0  # seconds for what is not over when a time is, but when everything is done
 
 
 class Bodies:
@@ -29,7 +33,7 @@ class Bodies:
         self.sha256: dict[str, str] = {"": _EMPTY}
         self.md5: dict[str, str] = {}
         self.sizes: dict[str, int] = {"": 0}
-        for name, size in (("small", SMALL), ("large", large)):
+        for name, size in (("tiny", TINY), ("small", SMALL), ("large", large)):
             body = os.urandom(size)
             self.paths[name] = folder / f"body-{name}"
             self.paths[name].write_bytes(body)
@@ -68,14 +72,20 @@ class Maker:
         return Request(self._head("HEAD", name), size=self.bodies.sizes[body])
 
     def put(self, name: str, body: str) -> Request:
-        head = self._head("PUT", name, body)
-        return Request(head, size=0, send=body, etag=self.bodies.md5[body])
+        return Request(self._head("PUT", name, body), size=0, send=body, etag=self._etag(body))
+
+    def part(self, name: str, upload_id: str, number: int, body: str) -> Request:
+        query = {"partNumber": str(number), "uploadId": quote(upload_id, safe="")}
+        return Request(self._head("PUT", name, body, query=query), size=0, send=body, etag=self._etag(body))
 
     def delete(self, name: str) -> Request:
         return Request(self._head("DELETE", name), status=204)
 
     def list(self, query: Mapping[str, str], counts: Mapping[str, int]) -> Request:
         return Request(self._head("GET", "", query={"list-type": "2", **query}), counts=counts)
+
+    def _etag(self, body: str) -> str:
+        return self.bodies.md5[body] if self._server.md5_etags else ""
 
     def _head(
         self,
@@ -110,13 +120,49 @@ LARGE_NAMES: Final = [f"large/{number}" for number in range(4)]
 
 
 @dataclass(frozen=True)
+class Under:
+    """What a load is run on, and by what."""
+
+    server: Server
+    bodies: Bodies
+    program: Path
+    folder: Path
+    seconds: float
+
+    @property
+    def maker(self) -> Maker:
+        """Makes requests for the server."""
+        return Maker(self.server, self.bodies)
+
+    def send(self, requests: list[Request], connections: int, *, once: bool = False) -> Measured:
+        """Send the requests in turn until the time is over, or each once. Raises WrongAnswers."""
+        seconds = _PATIENCE if once else self.seconds
+        plan = Plan(self.server.port, connections, seconds, requests, self.bodies.paths, once=once)
+        measured = run(self.program, plan, self.folder)
+        if once and measured.requests != len(requests):
+            raise WrongAnswers(f"{measured.requests} of {len(requests)} were answered within {seconds:.0f} s")
+        return measured
+
+
+@dataclass(frozen=True)
 class Load:
-    """One load. `plain`: a server of files serves it as well."""
+    """One load. `plain`: a server of files serves it as well. `before` is sent once and not measured; where there is
+    such, each of the requests is sent once as well, and the load is over with the last."""
 
     name: str
     connections: int
     requests: Callable[[Maker], list[Request]]
     plain: bool = False
+    before: Callable[[Maker], list[Request]] | None = None
+
+    def prepare(self, under: Under) -> None:
+        """Do what is not measured."""
+        if self.before:
+            under.send(self.before(under.maker), 16, once=True)
+
+    def measure(self, under: Under) -> Measured:
+        """Do what is measured. Raises WrongAnswers."""
+        return under.send(self.requests(under.maker), self.connections, once=self.before is not None)
 
 
 def gets(maker: Maker) -> list[Request]:
@@ -151,10 +197,37 @@ def heads(maker: Maker) -> list[Request]:
 
 
 def mixed(maker: Maker) -> list[Request]:
-    """70 % GET, 25 % PUT, 5 % HEAD of small objects, in one order for each server."""
+    """70 % GET and 25 % PUT of small objects, 5 % DELETE of others that were put before, in one order for each server.
+
+    So many PUTs as there are DELETEs are of what is deleted.
+    """
     order = random.Random(2)
-    acts = [maker.get] * 70 + [maker.put] * 25 + [maker.head] * 5
-    return [order.choice(acts)(name, "small") for name in small_names() * 2]
+    found: list[Request] = []
+    for name in small_names() * 2:
+        act = order.randrange(100)
+        if act < 70:
+            found.append(maker.get(name, "small"))
+        elif act < 90:
+            found.append(maker.put(name, "small"))
+        elif act < 95:
+            found.append(maker.put(f"passing/{act}", "small"))
+        else:
+            found.append(maker.delete(f"passing/{act - 5}"))
+    return found
+
+
+def _passing() -> list[str]:
+    return [f"gone/{number:05}" for number in range(DELETED)]
+
+
+def to_delete(maker: Maker) -> list[Request]:
+    """Small objects that are there only to be deleted."""
+    return [maker.put(name, "small") for name in _passing()]
+
+
+def deletes(maker: Maker) -> list[Request]:
+    """Delete these."""
+    return [maker.delete(name) for name in _passing()]
 
 
 def lists(maker: Maker) -> list[Request]:
@@ -163,11 +236,11 @@ def lists(maker: Maker) -> list[Request]:
 
 
 def delimiter_lists(maker: Maker) -> list[Request]:
-    """What is there, by its first folders."""
-    return [maker.list({"delimiter": "%2F"}, {"<CommonPrefixes>": 2})]
+    """What is there of the large objects, by folder."""
+    return [maker.list({"delimiter": "%2F", "prefix": "l"}, {"<CommonPrefixes>": 1})]
 
 
-QUICK: Final = (
+_BASIC: Final = (
     Load("get-4k", 32, gets, plain=True),
     Load("put-4k", 32, puts),
     Load("get-4k-1", 1, gets, plain=True),
@@ -178,7 +251,7 @@ QUICK: Final = (
     Load("put-64m", 4, large_puts),
     Load("range-4k", 32, ranges, plain=True),
     Load("head", 32, heads, plain=True),
-    Load("list-500", 8, lists),
-    Load("delimiter-list", 8, delimiter_lists),
     Load("mixed", 32, mixed),
 )
+QUICK: Final = (*_BASIC, Load("list-500", 8, lists), Load("delimiter-few", 8, delimiter_lists))
+FULL: Final = (*_BASIC, Load("delete", 32, deletes, before=to_delete))

@@ -3,8 +3,24 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from bench.peers.generator import Measured
+from bench.peers.loads import Under
+
+
+class AnyLoad(Protocol):
+    """What is measured: see `Load`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def plain(self) -> bool: ...
+
+    def prepare(self, under: Under) -> None: ...
+
+    def measure(self, under: Under) -> Measured: ...
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Ratio:
 
 
 Samples = Mapping[str, Mapping[str, Sequence[Sample]]]  # by load, by server, a sample for each round
+Taken = dict[str, dict[str, list[Sample]]]  # the same while it grows
 
 
 def ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Ratio:
@@ -48,7 +65,8 @@ def rows(samples: Samples, ours: str) -> list[list[str]]:
     found: list[list[str]] = []
     for load, by_server in samples.items():
         for server, taken in by_server.items():
-            found.append([load, server, *_figures(taken), str(ratio(by_server[ours], taken)) if server != ours else ""])
+            compared = server != ours and ours in by_server
+            found.append([load, server, *_figures(taken), str(ratio(by_server[ours], taken)) if compared else ""])
     return found
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers import build
+from bench.peers import build, listed
+from bench.peers.bench import Bench
 from bench.peers.generator import Plan, WrongAnswers, run
-from bench.peers.loads import SMALL, Bodies, Maker
+from bench.peers.loads import FULL, SMALL, Bodies, Maker, Under
+from bench.peers.multipart import Multipart
 from bench.peers.servers import Cooper
+from bench.peers.table import Taken
 
 NAMES = ["a", "b/c", "d"]
 
@@ -58,3 +61,26 @@ def test_measures_and_compares(cooper: Cooper, tmp_path: Path) -> None:
             print(name, run(program, Plan(cooper.port, 1, 0.2, [request], bodies.paths), tmp_path))
     gone = run(program, Plan(cooper.port, 2, 30, [make.delete(name) for name in NAMES], once=True), tmp_path)
     assert gone.requests == 3
+
+
+def test_each_load_is_answered_as_it_has_to_be(cooper: Cooper, tmp_path: Path) -> None:
+    taken: Taken = {}
+    bench = Bench(tmp_path, 0.2, taken, large=5 * 2**20)
+    bench.fill(cooper)
+    bench.halt(cooper)  # as those are that wait for their turn
+    loads = [load for load in FULL if load.name in {"mixed", "delete", "put-64m"}]
+    bench.run([cooper], [*loads, Multipart()], rounds=1)
+    assert set(taken) == {"mixed", "delete", "put-64m", "multipart-1g"}
+    for (sample,) in (by["cooper"] for by in taken.values()):
+        assert sample.measured.requests > 0
+        assert sample.memory > 0
+
+
+def test_a_server_is_filled_once_and_listed(cooper: Cooper, tmp_path: Path) -> None:
+    objects = 2_000
+    under = Under(cooper, Bodies(tmp_path, large=1), build.load(), tmp_path, 0.2)
+    listed.fill(under, objects)
+    for load in listed.loads(objects):
+        assert load.measure(under).requests > 0
+    again = replace(under, program=Path("/none"))  # would end, were it asked for anything
+    listed.fill(again, objects)

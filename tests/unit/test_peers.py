@@ -1,15 +1,18 @@
 """What the bench against peers makes of what it measured, and that it names its peers' versions in one way."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from bench.peers import pins, table
-from bench.peers.__main__ import rotated
+from bench import pages
+from bench.peers import listed, page, pins, table
+from bench.peers.bench import rotated
 from bench.peers.generator import Measured, Request, WrongAnswers, parse
-from bench.peers.loads import QUICK, Bodies, Maker, mixed, ranges
+from bench.peers.loads import FULL, QUICK, Bodies, Maker, mixed, ranges
+from bench.peers.multipart import Multipart
 from bench.peers.servers import Keys, Program
 from bench.peers.table import Sample
 
@@ -103,10 +106,80 @@ def test_nothing_is_signed_for_a_server_of_files(tmp_path: Path) -> None:
 
 def test_each_server_is_asked_for_the_same(tmp_path: Path) -> None:
     one, other = maker(tmp_path, None), maker(tmp_path, Keys("access", "secret", "here"))
-    for load in (mixed, ranges):
+    for load in (mixed, ranges, *(each.requests for each in listed.loads(5_000))):
         assert [what(each) for each in load(one)] == [what(each) for each in load(other)]
     assert len({each.name for each in QUICK}) == len(QUICK)
 
 
 def what(request: Request) -> tuple[str, int]:
     return request.head.partition("\r\n")[0], request.from_
+
+
+def test_loads_have_names_of_their_own_and_a_place_on_the_page() -> None:
+    names = [each.name for each in (*FULL, Multipart(), *listed.loads(10_000))]
+    assert sorted(names) == sorted(page.LOADS)
+
+
+def test_what_is_deleted_was_put_before(tmp_path: Path) -> None:
+    there: set[str] = set()
+    for request in mixed(maker(tmp_path, None)):
+        method, path, _ = request.head.split(" ", 2)
+        if method == "DELETE":
+            assert path not in {f"/bench/small/{number:04}" for number in range(500)}
+        there.add(method)
+    assert there == {"GET", "PUT", "DELETE"}
+
+
+def test_names_that_are_listed_are_in_order_and_each_folder_has_as_many() -> None:
+    names = [listed.name_of(number, 3_000) for number in range(3_000)]
+    assert names == sorted(set(names))
+    assert len({name.partition("/")[0] for name in names}) == listed.FOLDERS
+
+
+def test_what_a_server_of_files_made_is_copied_with_its_attributes(tmp_path: Path) -> None:
+    bucket = tmp_path / "data" / "bench"
+    (bucket / "000").mkdir(parents=True)
+    (bucket / "000" / "000000").write_bytes(b"content")
+    os.setxattr(bucket / "000" / "000000", "user.etag", b"sum")
+    listed.multiply(bucket, 2_000)
+    copy = bucket / "999" / "000001"
+    assert (copy.read_bytes(), os.getxattr(copy, "user.etag")) == (b"content", b"sum")
+    assert len([path for path in bucket.rglob("*") if path.is_file()]) == 2_000
+
+
+def test_what_a_server_made_as_a_folder_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "000" / "000000").mkdir(parents=True)
+    (tmp_path / "000" / "000000" / "meta").write_bytes(b"content")
+    listed.multiply(tmp_path, 1_000)
+    assert (tmp_path / "999" / "000000" / "meta").read_bytes() == b"content"
+
+
+def test_what_is_measured_anew_replaces_what_the_page_had_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "peers.md"
+    names = ("missing", *page.tables({}))
+    path.write_text("# Title\n" + "\n".join(f"<!-- {name} -->\n<!-- end of {name} -->" for name in names) + "\nwords\n")
+    page.write(path, {"get-4k": {"cooper": [sample(500)], "minio": [sample(100)]}}, {"garage": "no cargo"})
+    page.write(path, {"get-4k": {"cooper": [sample(600)]}, "head": {"cooper": [sample(7_000)]}}, {})
+    text = path.read_text()
+    assert text.startswith("# Title\n")
+    assert text.endswith("words\n")
+    (ratios,) = [line for line in text.splitlines() if "6.00 (6.00 to 6.00)" in line]
+    assert ratios.startswith("| get-4k ")
+    assert "3,500" in text
+    assert "garage" not in text
+    assert page.load(tmp_path / "peers.json")["get-4k"]["minio"] == [sample(100)]
+    assert (tmp_path / "peers.memory.svg").exists()
+
+
+def test_what_was_not_measured_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "peers.md"
+    names = ("missing", *page.tables({}))
+    path.write_text("\n".join(f"<!-- {name} -->\n<!-- end of {name} -->" for name in names))
+    page.write(path, {"get-4k": {"cooper": [sample(500)]}}, {"garage": "it is built with cargo"})
+    assert "garage was not measured: it is built with cargo." in path.read_text()
+
+
+def test_a_page_without_a_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Title\n")
+    with pytest.raises(ValueError, match="no place for figures"):
+        pages.replace(tmp_path / "page.md", "figures", "text")
