@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from cooper_gateway.http.certificate import ServingCertificate
@@ -13,15 +13,19 @@ from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
 
 _BACKLOG = 1024
+#: uvloop takes one connection off a listening socket in each turn of its loop, and a turn is as long as all the
+#: requests of it take: where many connect to a busy worker at once, the last one would wait for a second. So the one
+#: socket is looked at this many times in each turn.
+_LOOKS = 16
 _CLEANUP_SECONDS = 2.0
 
 
 class S3Server:
     """What `serve` returns. Stop it before the loop ends."""
 
-    def __init__(self, context: Context, listener: asyncio.Server, tick_seconds: float) -> None:
+    def __init__(self, context: Context, listeners: Sequence[asyncio.Server], tick_seconds: float) -> None:
         self._context = context
-        self._listener = listener
+        self._listeners = listeners
         self._tick_seconds = tick_seconds
         self._timer = context.loop.call_later(tick_seconds, self._tick)
 
@@ -34,7 +38,8 @@ class S3Server:
         """Accept nothing more, close idle connections, give what is in progress `grace` seconds, cut the rest."""
         context = self._context
         context.stopping = True
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for connection in list(context.connections):
             connection.close_if_idle()
         await _in_time(context.emptied(), grace)
@@ -69,13 +74,16 @@ async def serve(
     context = Context(pipeline, index, count, limits, secure=tls)
     if tls:
         certificate.context.bound(limits.handshakes, limits.handshake_seconds)
-    listener = await context.loop.create_server(
-        lambda: S3Connection(context),
-        sock=sock,
-        backlog=_BACKLOG,
-        ssl=certificate.context if tls else None,
-        ssl_handshake_timeout=limits.handshake_seconds if tls else None,
-        # What was written last is still on its way then.
-        ssl_shutdown_timeout=limits.write_seconds if tls else None,
-    )
-    return S3Server(context, listener, tick_seconds)
+    listeners = [
+        await context.loop.create_server(
+            lambda: S3Connection(context),
+            sock=each,
+            backlog=_BACKLOG,
+            ssl=certificate.context if tls else None,
+            ssl_handshake_timeout=limits.handshake_seconds if tls else None,
+            # What was written last is still on its way then.
+            ssl_shutdown_timeout=limits.write_seconds if tls else None,
+        )
+        for each in (sock, *(sock.dup() for _ in range(_LOOKS - 1)))
+    ]
+    return S3Server(context, listeners, tick_seconds)

@@ -155,6 +155,27 @@ def test_many_pipelined_requests_leave_others_their_turn(loop: str) -> None:
     with_server(loop, test)
 
 
+def test_many_who_connect_at_once_are_taken_within_few_turns(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        many, turns = 64, 0
+        clients = [socket.socket() for _ in range(many)]
+        try:
+            for client in clients:
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", rig.port))  # into the backlog: the server's turn comes later
+            while len(rig.held()) < many:
+                turns += 1
+                assert turns < many / 4, f"{len(rig.held())} of {many} were taken by then"
+                await asyncio.sleep(0)
+        finally:
+            for client in clients:
+                client.close()
+        while rig.held():
+            await asyncio.sleep(0.01)
+
+    with_server(loop, test)
+
+
 @pytest.mark.parametrize(
     ("sent", "method", "connection", "length", "body"),
     [
