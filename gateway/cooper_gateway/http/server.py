@@ -79,7 +79,7 @@ async def serve(
             lambda: S3Connection(context),
             sock=each,
             backlog=_BACKLOG,
-            ssl=certificate.context if tls else None,
+            ssl=certificate.context if certificate is not None else None,
             ssl_handshake_timeout=limits.handshake_seconds if tls else None,
             # What was written last is still on its way then.
             ssl_shutdown_timeout=limits.write_seconds if tls else None,
