@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 #: Each has the name of its module.
-_NAMES: Final = ("buckets", "check", "completion", "gateway", "key", "keys", "operator", "status", "up")
+_NAMES: Final = ("buckets", "check", "completion", "gateway", "key", "keys", "operator", "status", "store", "up")
 
 
 class _Commands(UserDict[str, click.Command]):

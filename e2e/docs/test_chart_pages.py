@@ -181,6 +181,8 @@ def test_all_that_there_is_outlives_an_upgrade_a_restore_and_an_uninstall(shell:
     shell("kubectl delete namespace cooper-system --timeout=120s")
     shell.page("upgrade-and-backup.md", "Restore", seconds=300)
     _is_kept(shell, values)
+    said = shell.page("upgrade-and-backup.md", "Is everything still there?", seconds=120)
+    assert "all is as it was written" in said
     shell.page("upgrade-and-backup.md", "Uninstall, and install again", seconds=300)
     _is_kept(shell, values)
     with shell.client(values) as s3:

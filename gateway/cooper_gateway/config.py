@@ -1,6 +1,11 @@
 """How one gateway replica is set up: a value that the composition root makes and every process of the replica gets."""
 
+from typing import Final
+
 import msgspec
+
+#: Bytes of address space for an index.
+MAP_SIZE: Final = 1 << 40
 
 
 class KubernetesRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +36,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access_log_share: float = 1.0  # of the requests that were not refused, from 0 to 1
     traces: str = ""  # URL of an OpenTelemetry collector that spans go to; empty: none are made
     traces_share: float = 1.0  # of the traces that begin here, from 0 to 1
-    map_size: int = 1 << 40  # bytes of address space for the index
+    map_size: int = MAP_SIZE  # bytes of address space for the index
     table_size: int = 256 << 20  # bytes; limit of the records table
 
     @property

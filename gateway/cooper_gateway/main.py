@@ -2,6 +2,7 @@
 
 supervisor [FILE]   run a gateway; its settings as JSON from FILE, or from standard input
 committer | watcher | worker    started by a supervisor, which hands everything over on standard input
+verifier            started by `cooper store verify`, in the same way
 """
 
 import logging
@@ -37,8 +38,19 @@ def _worker() -> int:
     return run_child(work)
 
 
+def _verifier() -> int:
+    from cooper_gateway.processes.verifying import verify
+
+    return verify()
+
+
 #: role -> what runs it. Each imports what it needs and no more: memory counts in every process.
-_CHILDREN: Final[dict[str, Callable[[], int]]] = {"committer": _committer, "watcher": _watcher, "worker": _worker}
+_CHILDREN: Final[dict[str, Callable[[], int]]] = {
+    "committer": _committer,
+    "watcher": _watcher,
+    "worker": _worker,
+    "verifier": _verifier,
+}
 
 
 def supervise(source: str | None) -> int:

@@ -189,5 +189,6 @@ def test_completion_scripts_name_the_commands(tmp_path: Path) -> None:
     for name in ("bash", "zsh", "fish"):
         assert "_COOPER_COMPLETE" in shell(f"cooper completion {name}", tmp_path)
     assert (
-        shell("COMP_WORDS='cooper st' COMP_CWORD=1 _COOPER_COMPLETE=bash_complete cooper", tmp_path) == "plain,status\n"
+        shell("COMP_WORDS='cooper st' COMP_CWORD=1 _COOPER_COMPLETE=bash_complete cooper", tmp_path)
+        == "plain,status\nplain,store\n"
     )

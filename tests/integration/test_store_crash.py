@@ -24,6 +24,7 @@ from cooper_gateway.storage.port import (
     UploadInfo,
 )
 from support.store_process import CommitterProcess, config_in
+from support.verifying import assert_sound
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
 ALWAYS = Conditions()
@@ -139,6 +140,7 @@ async def test_the_committer_is_killed_again_and_again(committer: CommitterProce
     while on_disk(committer) != referred(committer):
         assert time.monotonic() < deadline, "garbage of the crashes was not collected, or files are missing"
         await asyncio.sleep(0.1)
+    await asyncio.to_thread(assert_sound, committer.config)
 
 
 async def test_the_committer_is_killed_amid_a_purge(committer: CommitterProcess) -> None:

@@ -99,7 +99,7 @@ def run_child(main: Callable[[Child], None]) -> int:
         return 2
     setproctitle(f"cooper {handover.name}")
     child = Child(handover, logs.set_up(handover.name), report)
-    threading.Thread(target=_watch_life_line, name="life line", daemon=True).start()
+    threading.Thread(target=watch_life_line, name="life line", daemon=True).start()
     try:
         main(child)
     except Refusal as error:
@@ -113,7 +113,7 @@ def run_child(main: Callable[[Child], None]) -> int:
     return 0
 
 
-def _watch_life_line() -> None:
+def watch_life_line() -> None:
     """End this process when standard input ends: its other end closes with the supervisor, however that dies."""
     while os.read(0, 4096):
         pass

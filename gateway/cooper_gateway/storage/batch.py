@@ -5,7 +5,7 @@ from typing import Final
 
 import lmdb
 
-from cooper_gateway.storage import entries, names_tree
+from cooper_gateway.storage import entries, names_tree, set_hash
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.entries import BucketRow, Header, Kind, Piece, State
 from cooper_gateway.storage.index import Index
@@ -71,7 +71,7 @@ class Batch:
 
     def new_row(self, data_id: bytes) -> BucketRow:
         """Make a bucket's row."""
-        row = BucketRow(self.index.new_node(self.txn), self.index.new_node(self.txn))
+        row = BucketRow(self.index.new_node(self.txn), self.index.new_node(self.txn), set_hash=set_hash.EMPTY)
         self._rows[data_id] = row
         return row
 
@@ -85,25 +85,42 @@ class Batch:
         value = names_tree.get(self.txn, self.index.names, root, name)
         return None if value is None else bytes(value)
 
-    def put_name(self, root: bytes, name: bytes, value: bytes) -> None:
-        """Set a value of a names tree."""
-        names_tree.put(self.txn, self.index.names, root, name, value, lambda: self.index.new_node(self.txn))
+    def put_object(self, row: BucketRow, name: bytes, entry: bytes, old: bytes | None) -> None:
+        """Set an object's entry; `old` is the one that was there."""
+        self._put_name(row.objects_root, name, entry)
+        _count(row, set_hash.OBJECT, name, entry, old)
 
-    def delete_name(self, root: bytes, name: bytes) -> None:
-        """Remove a name of a names tree."""
-        names_tree.delete(self.txn, self.index.names, root, name)
+    def delete_object(self, row: BucketRow, name: bytes, old: bytes) -> None:
+        """Remove an object's entry."""
+        names_tree.delete(self.txn, self.index.names, row.objects_root, name)
+        _count(row, set_hash.OBJECT, name, None, old)
 
-    def first_name(self, root: bytes) -> bytes | None:
-        """The least name of a names tree."""
-        found = names_tree.Walk(self.txn, self.index.names, root).seek(b"")
-        return None if found is None else found[0]
+    def put_upload(self, row: BucketRow, key: bytes, upload: bytes) -> None:
+        """Set an upload, which never was."""
+        self._put_name(row.uploads_root, key, upload)
+        _count(row, set_hash.UPLOAD, key, upload, None)
 
-    def first_entries(self, root: bytes, most: int) -> list[tuple[bytes, Header]]:
-        """The least names of a tree of objects, at most so many, with what is known of their bytes."""
-        walk, found = names_tree.Walk(self.txn, self.index.names, root), list[tuple[bytes, Header]]()
+    def delete_upload(self, row: BucketRow, key: bytes, old: bytes) -> None:
+        """Remove an upload. Its parts are for the caller to remove."""
+        names_tree.delete(self.txn, self.index.names, row.uploads_root, key)
+        _count(row, set_hash.UPLOAD, key, None, old)
+
+    def put_part(self, row: BucketRow, key: bytes, part: bytes, old: bytes | None) -> None:
+        """Set a part of an upload; `old` is the one that was there."""
+        self.txn.put(key, part, db=self.index.parts)
+        _count(row, set_hash.PART, key, part, old)
+
+    def delete_part(self, row: BucketRow, key: bytes, old: bytes) -> None:
+        """Remove a part of an upload."""
+        self.txn.delete(key, db=self.index.parts)
+        _count(row, set_hash.PART, key, None, old)
+
+    def first_entries(self, root: bytes, most: int) -> list[tuple[bytes, bytes]]:
+        """The least names of a names tree, at most so many, with their values."""
+        walk, found = names_tree.Walk(self.txn, self.index.names, root), list[tuple[bytes, bytes]]()
         entry = walk.seek(b"") if most > 0 else None
         while entry is not None:
-            found.append((entry[0], entries.unpack(entry[1])))
+            found.append((entry[0], bytes(entry[1])))
             entry = walk.after() if len(found) < most else None
         return found
 
@@ -143,6 +160,9 @@ class Batch:
         """Have a bucket's key destroyed after the commit."""
         self._discard(KEY_GARBAGE + data_id)
 
+    def _put_name(self, root: bytes, name: bytes, value: bytes) -> None:
+        names_tree.put(self.txn, self.index.names, root, name, value, lambda: self.index.new_node(self.txn))
+
     def _drop_file(self, directory_id: bytes, segment_id: bytes, object_id: bytes = b"") -> None:
         key = directory_id + segment_id
         if self.txn.delete(key, db=self.index.files):
@@ -163,3 +183,10 @@ class Batch:
 
     def _etag(self, data_id: bytes, name: bytes, value: bytes) -> str:
         return entries.open_entry(self.keys.get(data_id), name, value).etag
+
+
+def _count(row: BucketRow, kind: bytes, key: bytes, new: bytes | None, old: bytes | None) -> None:
+    """Have a bucket's hash know that an entry came, went or changed."""
+    added = 0 if new is None else set_hash.element(kind, key, new)
+    taken = 0 if old is None else set_hash.element(kind, key, old)
+    row.set_hash = set_hash.changed(row.set_hash, added - taken)

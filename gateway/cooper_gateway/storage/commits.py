@@ -82,7 +82,7 @@ def replace(batch: Batch, request: Replace) -> None:
     batch.check_conditions(request.data_id, request.name, value, request.conditions)
     if not value.startswith(request.header):
         raise Conflict
-    batch.put_name(row.objects_root, request.name, request.entry)
+    batch.put_object(row, request.name, request.entry, value)
 
 
 def delete(batch: Batch, request: Delete) -> None:
@@ -93,39 +93,37 @@ def delete(batch: Batch, request: Delete) -> None:
             raise ConditionFailed
         return
     row = batch.row(request.data_id)
-    found: dict[bytes, Header] = {}
+    found: dict[bytes, bytes] = {}
     for name in request.names:
         value = batch.get_name(row.objects_root, name)
         batch.check_conditions(request.data_id, name, value, request.conditions)
         if value is not None:
-            found[name] = entries.unpack(value)
-    for name, header in found.items():
-        batch.delete_name(row.objects_root, name)
-        batch.drop_bytes(request.data_id, header)
-        row.objects -= 1
-        row.size -= header.size
+            found[name] = value
+    for name, value in found.items():
+        _drop_object(batch, request.data_id, row, name, value)
 
 
 def create_upload(batch: Batch, request: CreateUpload) -> None:
     """Begin an upload."""
     batch.check_guard(request.guard, request.data_id, request.name)
     row = batch.row(request.data_id)
-    batch.put_name(row.uploads_root, entries.upload_key(request.name, request.upload_id), request.upload)
+    batch.put_upload(row, entries.upload_key(request.name, request.upload_id), request.upload)
     row.uploads += 1
 
 
 def put_part(batch: Batch, request: PutPart) -> None:
     """Store a part, or replace the one of its number."""
     batch.check_guard(request.guard, request.data_id, request.name)
-    row, _ = _upload(batch, request)
+    row, _, _ = _upload(batch, request)
     key = entries.part_key(request.upload_id, request.number)
-    old = batch.txn.get(key, db=batch.index.parts)
+    found = batch.txn.get(key, db=batch.index.parts)
+    old = None if found is None else bytes(found)
     dropped = None if old is None else entries.unpack(old)
     header = entries.unpack(request.part)
     more = header.size - (0 if dropped is None else dropped.size)
     _check_room_for_part(batch, row, request, more)
     row.parts_size = max(0, row.parts_size + more)
-    batch.txn.put(key, request.part, db=batch.index.parts)
+    batch.put_part(row, key, request.part, old)
     batch.keep_bytes(header, request.body)
     if dropped is not None:
         batch.drop_bytes(request.data_id, dropped)
@@ -134,15 +132,16 @@ def put_part(batch: Batch, request: PutPart) -> None:
 def complete(batch: Batch, request: Complete) -> None:
     """Make an object of parts. Their bytes stay where they are; parts that it does not name are dropped."""
     batch.check_guard(request.guard, request.data_id, request.name)
-    row, key = _upload(batch, request)
+    row, key, upload = _upload(batch, request)
     header = entries.unpack(request.entry)
     pieces = entries.open_manifest(batch.keys.get(request.data_id), header.segment_id, request.manifest)
-    parts = dict(_parts(batch, request.upload_id))
+    stored = _parts(batch, request.upload_id)
+    parts = _headers(stored)
     named = {piece.number: piece.segment_id for piece in pieces}
     if any(number not in parts or parts[number].segment_id != segment for number, segment in named.items()):
         raise Conflict
     _make_object(batch, row, request, header, request.manifest, freed=_size_of(parts))
-    _forget_upload(batch, row, key, request.upload_id, parts)
+    _forget_upload(batch, row, key, upload, stored)
     for number, part in parts.items():
         if number not in named:
             batch.drop_bytes(request.data_id, part)
@@ -155,22 +154,17 @@ def complete(batch: Batch, request: Complete) -> None:
 def abort(batch: Batch, request: Abort) -> None:
     """Drop an upload and its parts."""
     batch.check_guard(request.guard, request.data_id, request.name)
-    row, key = _upload(batch, request)
-    parts = dict(_parts(batch, request.upload_id))
-    _forget_upload(batch, row, key, request.upload_id, parts)
-    for part in parts.values():
-        batch.drop_bytes(request.data_id, part)
+    row, key, upload = _upload(batch, request)
+    _drop_upload(batch, request.data_id, row, key, upload, _parts(batch, request.upload_id))
 
 
 def expire(batch: Batch, request: Expire) -> None:
     """Drop an upload that is idle. Raises NoSuchUpload where it is not any more, or is gone."""
-    row, key = _upload(batch, request)
-    parts = dict(_parts(batch, request.upload_id))
-    if any(part.modified >= request.before for part in parts.values()):
+    row, key, upload = _upload(batch, request)
+    stored = _parts(batch, request.upload_id)
+    if any(part.modified >= request.before for part in _headers(stored).values()):
         raise NoSuchUpload
-    _forget_upload(batch, row, key, request.upload_id, parts)
-    for part in parts.values():
-        batch.drop_bytes(request.data_id, part)
+    _drop_upload(batch, request.data_id, row, key, upload, stored)
 
 
 def close(batch: Batch, request: Close) -> None:
@@ -260,7 +254,7 @@ def _make_object(
     held = row.size + max(0, row.parts_size - freed)
     if request.guard.quota.forbids(row.objects, held, old is None, more):
         raise Refused("QuotaExceeded")
-    batch.put_name(row.objects_root, request.name, request.entry)
+    batch.put_object(row, request.name, request.entry, value)
     batch.keep_bytes(header, body)
     if old is None:
         row.objects += 1
@@ -285,58 +279,76 @@ def _size_of(parts: dict[int, Header]) -> int:
     return sum(part.size for part in parts.values())
 
 
-def _upload(batch: Batch, request: PutPart | Complete | Abort | Expire) -> tuple[BucketRow, bytes]:
+def _upload(batch: Batch, request: PutPart | Complete | Abort | Expire) -> tuple[BucketRow, bytes, bytes]:
+    """The bucket's row, the upload's key, and what is stored of it."""
     row = batch.row(request.data_id)
     key = entries.upload_key(request.name, request.upload_id)
-    if batch.get_name(row.uploads_root, key) is None:
+    upload = batch.get_name(row.uploads_root, key)
+    if upload is None:
         raise NoSuchUpload
-    return row, key
+    return row, key, upload
 
 
-def _parts(batch: Batch, upload_id: bytes) -> list[tuple[int, Header]]:
-    found: list[tuple[int, Header]] = []
+def _parts(batch: Batch, upload_id: bytes) -> dict[bytes, bytes]:
+    """The parts of an upload, by their keys, in order."""
+    found: dict[bytes, bytes] = {}
     with batch.txn.cursor(batch.index.parts) as cursor:
         more = cursor.set_range(upload_id)
-        while more and bytes(cursor.key()).startswith(upload_id):
-            found.append((int.from_bytes(bytes(cursor.key())[entries.ID :], "big"), entries.unpack(cursor.value())))
+        while more and (key := bytes(cursor.key())).startswith(upload_id):
+            found[key] = bytes(cursor.value())
             more = cursor.next()
     return found
 
 
-def _forget_upload(batch: Batch, row: BucketRow, key: bytes, upload_id: bytes, parts: dict[int, Header]) -> None:
-    batch.delete_name(row.uploads_root, key)
+def _headers(stored: dict[bytes, bytes]) -> dict[int, Header]:
+    return {int.from_bytes(key[entries.ID :], "big"): entries.unpack(value) for key, value in stored.items()}
+
+
+def _drop_upload(
+    batch: Batch, data_id: bytes, row: BucketRow, key: bytes, upload: bytes, stored: dict[bytes, bytes]
+) -> None:
+    _forget_upload(batch, row, key, upload, stored)
+    for part in _headers(stored).values():
+        batch.drop_bytes(data_id, part)
+
+
+def _forget_upload(batch: Batch, row: BucketRow, key: bytes, upload: bytes, stored: dict[bytes, bytes]) -> None:
+    batch.delete_upload(row, key, upload)
     row.uploads -= 1
-    row.parts_size = max(0, row.parts_size - _size_of(parts))  # a store of before has not counted all
-    for number in parts:
-        batch.txn.delete(entries.part_key(upload_id, number), db=batch.index.parts)
+    row.parts_size = max(0, row.parts_size - _size_of(_headers(stored)))  # a store of before has not counted all
+    for part_key, part in stored.items():
+        batch.delete_part(row, part_key, part)
 
 
 def _drop_uploads(batch: Batch, data_id: bytes, row: BucketRow, most: int) -> int | None:
     """Drop uploads until a transaction's share of parts, `most`, is dropped: None, there may be more. Returns what is
     left of the share when all are dropped."""
-    while (key := batch.first_name(row.uploads_root)) is not None:
+    while found := batch.first_entries(row.uploads_root, 1):
         if most <= 0:
             return None
-        upload_id = key[-entries.ID :]
-        parts = dict(_parts(batch, upload_id))
-        _forget_upload(batch, row, key, upload_id, parts)
-        for part in parts.values():
-            batch.drop_bytes(data_id, part)
-        most -= len(parts) + 1
+        ((key, upload),) = found
+        stored = _parts(batch, key[-entries.ID :])
+        _drop_upload(batch, data_id, row, key, upload, stored)
+        most -= len(stored) + 1
     return most
+
+
+def _drop_object(batch: Batch, data_id: bytes, row: BucketRow, name: bytes, value: bytes) -> None:
+    header = entries.unpack(value)
+    batch.delete_object(row, name, value)
+    batch.drop_bytes(data_id, header)
+    row.objects -= 1
+    row.size -= header.size
 
 
 def _drop_objects(batch: Batch, data_id: bytes, row: BucketRow, most: int) -> bool:
     """Drop objects until a transaction's share of them and their parts is dropped. True when there may be more."""
     before = len(batch.garbage)
-    for name, header in batch.first_entries(row.objects_root, most):
+    for name, value in batch.first_entries(row.objects_root, most):
         if len(batch.garbage) - before >= most:
             return True
-        batch.delete_name(row.objects_root, name)
-        batch.drop_bytes(data_id, header)
-        row.objects -= 1
-        row.size -= header.size
-    return batch.first_name(row.objects_root) is not None
+        _drop_object(batch, data_id, row, name, value)
+    return bool(batch.first_entries(row.objects_root, 1))
 
 
 def _prune(batch: Batch, now: int) -> None:

@@ -15,7 +15,7 @@ from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.client import CommitterClient
 from cooper_gateway.storage.commits import MORE, Conflict
 from cooper_gateway.storage.entries import ObjectRecord, PartRecord, State
-from cooper_gateway.storage.index import Index, decode_wish, open_readonly
+from cooper_gateway.storage.index import DAMAGE, Index, decode_wish, open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.multipart import Uploads
 from cooper_gateway.storage.open_files import OpenFiles
@@ -28,6 +28,7 @@ from cooper_gateway.storage.port import (
     BucketRef,
     Checksum,
     Conditions,
+    Damaged,
     Guard,
     ListEntry,
     Listing,
@@ -96,13 +97,18 @@ class EmbeddedStore:
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: bytes, limit: int
     ) -> Listing:
         """A page of the listing, of one instant."""
-        with self._index.read() as txn:
-            row = self._index.row(txn, bucket.data_id)
-            if row is None:
-                return Listing([], [], None)
-            if row.state != State.OPEN:
-                raise BucketClosed
-            found, prefixes, resume = listing.page_of_objects(txn, self._index, row, prefix, delimiter, after, limit)
+        try:
+            with self._index.read() as txn:
+                row = self._index.row(txn, bucket.data_id)
+                if row is None:
+                    return Listing([], [], None)
+                if row.state != State.OPEN:
+                    raise BucketClosed
+                found, prefixes, resume = listing.page_of_objects(
+                    txn, self._index, row, prefix, delimiter, after, limit
+                )
+        except DAMAGE as error:
+            raise Damaged(f"the names of bucket {bucket.name} after {after!r}: {error}") from None
         page: list[ListEntry] = []
         sealer = self._keys.get(bucket.data_id) if found else None
         for name, value in found:
@@ -225,8 +231,11 @@ class EmbeddedStore:
 
     async def usage(self, bucket: BucketRef) -> Usage:
         """What the bucket holds."""
-        with self._index.read() as txn:
-            row = self._index.row(txn, bucket.data_id)
+        try:
+            with self._index.read() as txn:
+                row = self._index.row(txn, bucket.data_id)
+        except DAMAGE as error:
+            raise Damaged(f"the row of bucket {bucket.name}: {error}") from None
         if row is None:
             return Usage(0, 0, 0, closed=False)
         return Usage(row.objects, row.size, row.uploads, row.state != State.OPEN, row.parts_size)

@@ -94,6 +94,7 @@ class BucketRow(msgspec.Struct, array_like=True):
     uploads: int = 0
     state: int = 0  # State
     parts_size: int = 0  # bytes of the parts of uploads in progress
+    set_hash: bytes = b""  # of all entries (set_hash.py); empty only while a store of format 1 is brought to format 2
 
 
 class State(IntEnum):

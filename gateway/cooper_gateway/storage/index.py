@@ -6,17 +6,20 @@ from typing import Any, Final
 import lmdb
 import msgspec
 
+from cooper_gateway.storage import upgrade
 from cooper_gateway.storage.entries import BucketRow, decode_row, encode_row
 from cooper_gateway.storage.layout import Layout, StoreUnusable, sync_directory
 from cooper_gateway.storage.port import Wish
 from cooper_gateway.storage.room import map_with_reserve
 from cooper_gateway.storage.sealing import Sealer
 
-STORE_FORMAT: Final = b"1"
+STORE_FORMAT: Final = b"2"
+#: One that is brought to the present one (upgrade.py).
+FORMER_FORMAT: Final = b"1"
 
 #: Every table, and what it maps (docs/formats.md).
 TABLES: Final = (
-    "meta",  # format, store id, KEK fingerprint, last node id, a value that only makes a commit
+    "meta",  # format, store id, KEK fingerprint, last node id, a value that only makes a commit, an upgrade's progress
     "buckets",  # data id -> BucketRow
     "intents",  # data id -> why a closed bucket waits
     "names",  # node id, chunk -> entry | upload | child node: the trees of names_tree.py
@@ -30,6 +33,9 @@ TABLES: Final = (
     "wishes",  # name of a bucket that is asked for -> Wish
 )
 
+#: What reading a damaged index raises, where it does not end the process: of its pages, or of what lies in them.
+DAMAGE: Final = (lmdb.Error, ValueError, msgspec.MsgspecError)
+
 encode_wish: Final = msgspec.json.Encoder().encode
 decode_wish: Final = msgspec.json.Decoder(Wish).decode
 
@@ -40,6 +46,7 @@ class Index:
     def __init__(self, env: lmdb.Environment, writable: bool) -> None:
         self.env = env
         tables: dict[str, Any] = {name: env.open_db(name.encode(), create=writable) for name in TABLES}
+        self.tables = tables
         self.meta = tables["meta"]
         self.buckets = tables["buckets"]
         self.intents = tables["intents"]
@@ -91,40 +98,68 @@ def open_writable(layout: Layout, map_size: int, sealer: Sealer) -> Index:
         index = Index(_environment(layout, map_with_reserve(map_size), readonly=False), writable=True)
     except lmdb.Error as error:
         raise StoreUnusable(f"the index {layout.index} cannot be opened: {error}") from error
+    try:
+        _settle_format(index, layout, sealer)
+        sync_directory(layout.index)  # LMDB syncs its files, and not that they are there
+    except OSError as error:
+        index.env.close()
+        raise StoreUnusable(f"the index {layout.index} cannot be synced: {error.strerror}") from error
+    except BaseException:
+        index.env.close()
+        raise
+    return index
+
+
+def _settle_format(index: Index, layout: Layout, sealer: Sealer) -> None:
+    """Make a new store one of this format, and one of the former format, too. Raises StoreUnusable on others."""
     with index.env.begin(write=True) as txn:
         version = txn.get(b"format", db=index.meta)
         if version is None:
             txn.put(b"format", STORE_FORMAT, db=index.meta)
             txn.put(b"id", os.urandom(16), db=index.meta)
             txn.put(b"kek", sealer.fingerprint.encode(), db=index.meta)
-        elif bytes(version) != STORE_FORMAT:
-            raise StoreUnusable(
-                f"the store {layout.root} has format {bytes(version)!r}, this program knows {STORE_FORMAT!r}: "
-                "upgrade the program"
-            )
         else:
-            sealer.check_fingerprint(bytes(txn.get(b"kek", default=b"", db=index.meta)).decode())
+            _check_format(layout, bytes(version))
+            sealer.check_fingerprint(bytes(txn.get(b"kek", default=b"", db=index.meta)).decode(errors="replace"))
+            if bytes(version) == FORMER_FORMAT:
+                upgrade.begin(txn, index.meta, STORE_FORMAT)
     try:
-        sync_directory(layout.index)  # LMDB syncs its files, and not that they are there
-    except OSError as error:
-        raise StoreUnusable(f"the index {layout.index} cannot be synced: {error.strerror}") from error
-    return index
+        upgrade.finish(index.env, index.tables)
+    except lmdb.Error as error:
+        raise StoreUnusable(
+            f"the store {layout.root} cannot be brought to format {STORE_FORMAT.decode()}: {error}"
+        ) from error
 
 
 def open_readonly(layout: Layout, map_size: int) -> Index | None:
-    """Open the index for a worker; None while the committer has not made it yet. Raises lmdb.Error."""
+    """Open the index for a worker; None while the committer has not made it yet. Raises lmdb.Error, and StoreUnusable
+    when a newer program made it.
+    """
     if not (layout.index / "data.mdb").exists():
         return None
     env = _environment(layout, map_with_reserve(map_size), readonly=True)
     try:
         index = Index(env, writable=False)
         with index.read() as txn:
-            if txn.get(b"format", db=index.meta) is not None:
+            version = txn.get(b"format", db=index.meta)
+            if version is not None:
+                _check_format(layout, bytes(version))
                 return index
     except lmdb.NotFoundError:
         pass  # its tables are not there yet
+    except StoreUnusable:
+        env.close()
+        raise
     env.close()
     return None
+
+
+def _check_format(layout: Layout, version: bytes) -> None:
+    if version not in (STORE_FORMAT, FORMER_FORMAT):
+        raise StoreUnusable(
+            f"the store {layout.root} has format {version.decode(errors='replace')!r}, and this program knows up to "
+            f"{STORE_FORMAT.decode()!r}: use the version that wrote it, or a newer one"
+        )
 
 
 def _environment(layout: Layout, map_size: int, readonly: bool) -> lmdb.Environment:

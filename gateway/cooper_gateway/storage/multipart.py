@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 import lmdb
@@ -22,7 +22,7 @@ from cooper_gateway.storage.entries import (
     Result,
     State,
 )
-from cooper_gateway.storage.index import Index
+from cooper_gateway.storage.index import DAMAGE, Index
 from cooper_gateway.storage.port import (
     BucketClosed,
     BucketRef,
@@ -65,12 +65,8 @@ class Uploads:
     def info(self, bucket: BucketRef, name: bytes, upload_id: str) -> UploadInfo:
         """What an upload was created with. Raises NoSuchUpload."""
         key = entries.upload_key(name, _raw_id(upload_id))
-        with self._index.read() as txn:
-            value = self._upload(txn, bucket, key)
-            try:
-                return entries.open_upload(self._keys.get(bucket.data_id), key, value)
-            except ValueError as error:
-                raise Damaged(f"upload {upload_id} of bucket {bucket.name}: {error}") from None
+        with _damage_named(f"upload {upload_id} of bucket {bucket.name}"), self._index.read() as txn:
+            return entries.open_upload(self._keys.get(bucket.data_id), key, self._upload(txn, bucket, key))
 
     async def put_part(
         self,
@@ -96,7 +92,7 @@ class Uploads:
     ) -> list[PartInfo]:
         """Parts after number `after`, in order. Raises NoSuchUpload."""
         raw_id = _raw_id(upload_id)
-        with self._index.read() as txn:
+        with _damage_named(f"upload {upload_id} of bucket {bucket.name}"), self._index.read() as txn:
             self._upload(txn, bucket, entries.upload_key(name, raw_id))
             stored = self._stored_parts(txn, raw_id, after, limit)
         return [
@@ -120,7 +116,7 @@ class Uploads:
         key = entries.upload_key(name, raw_id)
         asked = hashlib.sha256(msgspec.msgpack.encode(list(parts))).digest()
         try:
-            with self._index.read() as txn:
+            with _damage_named(f"upload {upload_id} of bucket {bucket.name}"), self._index.read() as txn:
                 self._upload(txn, bucket, key)
                 stored = self._stored_parts(txn, raw_id, 0, 1 << 16)
             upload = self.info(bucket, name, upload_id)
@@ -179,6 +175,8 @@ class Uploads:
                 if entry is None:
                     return idle, None
                 key, value = entry
+                if key < after:
+                    return idle, None  # damage: they are out of order, and would come again and again
                 left -= 1
                 if entries.upload_initiated(value) < before:
                     looked, fed = self._parts_until(txn, key[-entries.ID :], before)
@@ -204,15 +202,12 @@ class Uploads:
         self, bucket: BucketRef, prefix: bytes, delimiter: bytes, after: tuple[bytes, str], limit: int
     ) -> UploadListing:
         """Uploads in progress."""
-        with self._index.read() as txn:
+        with _damage_named(f"an upload of bucket {bucket.name}"), self._index.read() as txn:
             row = self._row(txn, bucket)
             if row is None or not row.uploads:
                 return UploadListing([], [], None)
             sealer = self._keys.get(bucket.data_id)
-            try:
-                return listing.page_of_uploads(txn, self._index, row, sealer, prefix, delimiter, after, limit)
-            except ValueError as error:
-                raise Damaged(f"an upload of bucket {bucket.name}: {error}") from None
+            return listing.page_of_uploads(txn, self._index, row, sealer, prefix, delimiter, after, limit)
 
     def _row(self, txn: lmdb.Transaction, bucket: BucketRef) -> BucketRow | None:
         row = self._index.row(txn, bucket.data_id)
@@ -271,6 +266,15 @@ class Uploads:
             if len(opened) % _SLICE == 0:
                 await asyncio.sleep(0)
         return opened
+
+
+@contextlib.contextmanager
+def _damage_named(where: str) -> Generator[None]:
+    """Within it damage of the index is raised as such, and named."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise Damaged(f"{where}: {error}") from None
 
 
 def _choose(stored: list[tuple[int, Header, PartRecord]], parts: Sequence[tuple[int, str]]) -> list[Piece]:

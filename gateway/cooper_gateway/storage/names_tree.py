@@ -13,6 +13,7 @@ import lmdb
 
 CHUNK: Final = 503  # bytes; with the node id: LMDB's longest key
 NODE: Final = 8  # bytes of a node id
+LEVELS: Final = 3  # nodes that the longest name, an upload's of 1,041 bytes, goes through
 
 Value = bytes | memoryview
 Entry = tuple[bytes, Value]
@@ -80,7 +81,7 @@ class Walk:
             found = self._cursor.set_range(node + name[:CHUNK])
             if not found or len(name) < CHUNK or bytes(self._cursor.key()) != node + name[:CHUNK]:
                 return self._settle(node, before, found)
-            self._above.append((node + name[:CHUNK], before))
+            self._descend(node + name[:CHUNK], before)
             node, before, name = bytes(self._cursor.value()), before + name[:CHUNK], name[CHUNK:]
 
     def after(self) -> Entry | None:
@@ -92,6 +93,11 @@ class Walk:
         else:
             node, before = self._root, b""
         return self._settle(node, before, self._cursor.next())
+
+    def _descend(self, pointer: bytes, before: bytes) -> None:
+        if len(self._above) == LEVELS - 1:
+            raise ValueError("the names are damaged: a node leads deeper than any name goes")  # a circle, perhaps
+        self._above.append((pointer, before))
 
     def _node_of_current(self) -> bytes:
         return bytes(self._cursor.key()[:NODE])
@@ -108,7 +114,7 @@ class Walk:
                 node = pointer[:NODE]
                 found = cursor.set_key(pointer) and cursor.next()
             elif len(key) == NODE + CHUNK:
-                self._above.append((key, before))
+                self._descend(key, before)
                 node, before = bytes(cursor.value()), before + key[NODE:]
                 found = cursor.set_range(node)
             else:
@@ -141,6 +147,8 @@ def roll_up(
             yield common, None
             beyond = past(common)
             found = walk.seek(beyond) if beyond is not None else None
+            if found is not None and beyond is not None and found[0] < beyond:
+                raise ValueError("the names are damaged: they are out of order")  # it would go round in circles
 
 
 def start_after(prefix: bytes, delimiter: bytes, after: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ import lmdb
 from cooper_gateway.storage import entries, names_tree
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.entries import Header, Kind, ObjectRecord, Piece, State
-from cooper_gateway.storage.index import Index
+from cooper_gateway.storage.index import DAMAGE, Index
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.names_tree import Value
 from cooper_gateway.storage.open_files import OpenFiles
@@ -53,18 +53,18 @@ class Reader:
 
     def find(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes) -> Found:
         """The object of a name. Raises NoSuchName, BucketClosed, Damaged."""
-        row = self._index.row(txn, bucket.data_id)
-        if row is None:
-            raise NoSuchName
-        if row.state != State.OPEN:
-            raise BucketClosed
-        value = names_tree.get(txn, self._index.names, row.objects_root, name)
-        if value is None:
-            raise NoSuchName
-        sealer = self._keys.get(bucket.data_id)
         try:
+            row = self._index.row(txn, bucket.data_id)
+            if row is None:
+                raise NoSuchName
+            if row.state != State.OPEN:
+                raise BucketClosed
+            value = names_tree.get(txn, self._index.names, row.objects_root, name)
+            if value is None:
+                raise NoSuchName
+            sealer = self._keys.get(bucket.data_id)
             return Found(entries.unpack(value), entries.open_entry(sealer, name, value), sealer)
-        except ValueError as error:
+        except DAMAGE as error:
             raise damaged(bucket, name, error) from None
 
     def peek(self, bucket: BucketRef, name: bytes, start: int, end: int | None) -> tuple[ObjectInfo, bytes | None]:
@@ -156,10 +156,10 @@ class Reader:
         return entries.object_info(found.header, found.record, pieces)
 
     def _pieces(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, found: Found) -> list[Piece]:
-        value: Value = txn.get(found.header.segment_id, db=self._index.bodies) or b""
         try:
+            value: Value = txn.get(found.header.segment_id, db=self._index.bodies) or b""
             return entries.open_manifest(found.sealer, found.header.segment_id, value)
-        except ValueError as error:
+        except DAMAGE as error:
             raise damaged(bucket, name, error) from None
 
     def _inline(
@@ -171,13 +171,13 @@ class Reader:
         segment_id: bytes,
         size: int,
     ) -> bytes:
-        body = memoryview(txn.get(segment_id, db=self._index.bodies) or b"")
         try:
+            body = memoryview(txn.get(segment_id, db=self._index.bodies) or b"")
             cipher = sealer.segment(segment_id, body[: self._geometry.header])
             (data,) = cipher.open_frames(body[self._geometry.header :], 0, last=True)
             if len(data) != size:
                 raise ValueError(f"{len(data)} bytes instead of {size}")
-        except ValueError as error:
+        except DAMAGE as error:
             raise damaged(bucket, name, error) from None
         return data
 

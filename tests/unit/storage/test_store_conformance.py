@@ -37,6 +37,7 @@ from cooper_gateway.storage.port import (
 )
 from cooper_gateway.storage.wishes import KEPT, MOST_OF_A_KEY
 from support.store_process import REVOKED, UNREADABLE, UNTOUCHED, CommitterProcess, config_in, refuse_revoked
+from support.verifying import assert_sound
 
 GUARD = Guard("AKIATEST", "s3:PutObject")
 ALWAYS = Conditions()
@@ -49,6 +50,7 @@ SOME = Attributes({"content-type": "text/plain"}, {"colour": "blue"})
 def committer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommitterProcess]:
     process = CommitterProcess(config_in(tmp_path_factory.mktemp("store")))
     yield process
+    assert_sound(process.config)  # after all that the tests have done
     process.stop()
 
 

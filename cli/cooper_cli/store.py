@@ -1,0 +1,13 @@
+"""`cooper store`: what a gateway keeps on its disk."""
+
+import click
+
+from cooper_cli.store_verify import verify
+
+
+@click.group()
+def store() -> None:
+    """What a gateway keeps on its disk."""
+
+
+store.add_command(verify)
