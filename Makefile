@@ -8,7 +8,7 @@ CLEAN_ENV := env -u AWS_CA_BUNDLE -u REQUESTS_CA_BUNDLE -u AWS_PROFILE -u AWS_AC
 IN_TREE := $(CLEAN_ENV) PYTHONPATH=.:tests
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e image cluster cluster-down demo up test check format bench bench-quick bench-store soak fuzz mutations bench-operator generate client-matrix lock clean
+.PHONY: help e2e image cluster cluster-down demo up test check format bench bench-quick bench-store soak fuzz mutations power-loss bench-operator generate client-matrix lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -93,6 +93,10 @@ fuzz: $(STAMP) ## of these, only the readers of what strangers send
 
 mutations: $(STAMP) ## of these, only the gateway without one of its checks, each of them
 	@$(BIN)/python -m pytest tests/mutations -n 2 -q --soak
+
+power-loss: $(STAMP) ## of these, only power loss: 12,000 states of a disk, and the code without one of its syncs, each of them
+	@$(BIN)/python -m pytest tests/integration/test_power_loss.py -q -s --soak
+	@$(BIN)/python -m pytest tests/mutations -k power_loss -n 2 -q --soak
 
 # Resolve again from pyproject.toml. The locks pin versions and hashes and name no registry. What the image is made with
 # is part of what the tests run with.

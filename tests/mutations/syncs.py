@@ -1,9 +1,14 @@
-"""Each sync of the store, the bucket keys, the key-encryption key and the mirror of records, taken away."""
+"""Each sync of the store, the bucket keys, the key-encryption key and the mirror of records, taken away, one at a time:
+a slice of the states that power loss may leave must show it."""
 
 from typing import Final
 
+from mutations.table import Mutation, other
+
+_POWER: Final = ("tests/integration/test_power_loss.py", "-k", "some_states")
+
 #: What it makes durable, file below gateway/cooper_gateway/, what is there, what stands in its place.
-SYNCS: Final = (
+_SYNCS: Final = (
     ("a segment's bytes", "storage/segments.py", "            os.fdatasync(self._descriptor)\n", ""),
     ("a segment's name", "storage/sync.py", "os.fsync(self._open[directory_id])", "pass"),
     ("a folder of segments", "storage/sync.py", "sync_directory(self._layout.segments)", "pass"),
@@ -26,7 +31,12 @@ SYNCS: Final = (
     ("the store's folders", "storage/layout.py", "        sync_directory(self.root)\n", ""),
     ("the way to the store", "storage/layout.py", "                sync_directory(path)\n", "                pass\n"),
     ("the index's files", "storage/index.py", "sync_directory(layout.index)", "pass"),
-    ("the index's pages", "storage/index.py", "        readahead=False,\n", "        readahead=False,\n        sync=False,\n"),
+    (
+        "the index's pages",
+        "storage/index.py",
+        "        readahead=False,\n",
+        "        readahead=False,\n        sync=False,\n",
+    ),
     (
         "the index's meta page",
         "storage/index.py",
@@ -36,7 +46,19 @@ SYNCS: Final = (
     ("the key-encryption key's bytes", "crypto/keyring.py", "            os.fsync(file.fileno())\n", ""),
     ("the key-encryption key's name", "crypto/keyring.py", "            os.fsync(directory)\n", "            pass\n"),
     ("a new mirror's bytes", "records/mirror.py", "            os.fsync(handle)\n", ""),
-    ("a new mirror's name", "records/mirror.py", "            _sync_folder_of(self._path)\n        except", "        except"),
+    (
+        "a new mirror's name",
+        "records/mirror.py",
+        "            _sync_folder_of(self._path)\n        except",
+        "        except",
+    ),
     ("a mirror's frame", "records/mirror.py", "        os.fdatasync(self._handle)\n", ""),
-    ("a mirror discarded", "records/mirror.py", "            return\n        _sync_folder_of(self._path)\n", "            return\n"),
+    (
+        "a mirror discarded",
+        "records/mirror.py",
+        "            return\n        _sync_folder_of(self._path)\n",
+        "            return\n",
+    ),
 )
+
+SYNCS: Final[tuple[Mutation, ...]] = tuple(other(*each, *_POWER) for each in _SYNCS)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mutations.overlay import FAILED, PASSED, apply, copied_to, status
+from mutations.syncs import SYNCS
 from mutations.table import MUTATIONS, Mutation
 
 pytestmark = pytest.mark.soak
@@ -30,3 +31,10 @@ def test_without_a_check_one_fails(copy: Path, mutation: Mutation) -> None:
     apply(copy, mutation)
     code, output = status(copy, mutation.tests)
     assert code == FAILED, f"nothing noticed that this is gone: {mutation}\n{output}"
+
+
+@pytest.mark.parametrize("sync", SYNCS, ids=[each.check for each in SYNCS])
+def test_without_a_sync_power_loss_shows_it(copy: Path, sync: Mutation) -> None:
+    apply(copy, sync)
+    code, output = status(copy, sync.tests)
+    assert code == FAILED and "power lost after step" in output, f"no state shows that this is gone: {sync}\n{output}"

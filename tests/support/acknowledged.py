@@ -76,7 +76,8 @@ class Knowledge:
 def _difference(own: _State, lane: Lane) -> str:
     best = min(lane.states, key=lambda state: len(_differing(own, state)))
     where = _differing(own, best)
-    return f"{ {each: own.get(each) for each in where} } instead of { {each: best.get(each) for each in where} }, under way: {lane.is_writing}"
+    there, wanted = ({each: state.get(each) for each in where} for state in (own, best))
+    return f"{there} instead of {wanted}, under way: {lane.is_writing}"
 
 
 def _differing(one: _State, other: _State) -> list[str]:

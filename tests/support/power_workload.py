@@ -304,6 +304,25 @@ class Buckets(Lane):
         await self.surely(lambda: self.world.store.destroy_bucket(bucket), {state: "destroyed"})
 
 
+class Files(Lane):
+    """Large objects that are deleted late, when their folder takes no more and has been looked through; one in so many
+    stays for good, and with it the folder."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.waiting: list[str] = []
+
+    async def act(self) -> None:
+        for number in range(4):
+            name = f"{self.name}/{self.world.tag(self.name)}"
+            await self.put(BUCKETS[0], name, self.chance.choice((33_000, 40_000)))
+            if number:
+                self.waiting.append(name)
+        await asyncio.sleep(0.02)
+        while len(self.waiting) > 6:
+            await self.delete(BUCKETS[0], [self.waiting.pop(self.chance.randrange(4))])
+
+
 class Wishes(Lane):
     """Wishes for buckets."""
 
@@ -358,6 +377,7 @@ async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
         *(Objects(world, f"objects{number}") for number in range(5)),
         *(Parts(world, f"parts{number}") for number in range(2)),
         *(Buckets(world, f"buckets{number}") for number in range(2)),
+        *(Files(world, f"files{number}") for number in range(2)),
         Wishes(world, "wishes"),
         Records(world, "records", str(folder / MIRROR)),
     ]
@@ -390,6 +410,7 @@ def main() -> None:
     """FOLDER MARKS SEED SIZE"""
     folder, marks, seed, size = sys.argv[1:]
     asyncio.run(live(Path(folder), Path(marks), int(seed), int(size)))
+
 
 if __name__ == "__main__":
     main()

@@ -50,8 +50,8 @@ class _Errors(logging.Handler):
 
 
 def open_and_recover(config: GatewayConfig) -> tuple[Keyring, dict[bytes, BucketRow]]:
-    """Start on it as the committer's process does, until nothing is left to tidy up, and stop. Closed buckets are opened
-    again. Returns the rows of buckets as they were found. Raises Unsound."""
+    """Start on it as the committer's process does, until nothing is left to tidy up, and stop. Closed buckets are
+    opened again. Returns the rows of buckets as they were found. Raises Unsound."""
     layout = Layout(config.data_dir)
     errors = _Errors()
     logging.getLogger("cooper_gateway").addHandler(errors)

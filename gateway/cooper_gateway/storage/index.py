@@ -1,6 +1,7 @@
 """The index: one LMDB environment. The committer writes it, workers read it."""
 
 import os
+from pathlib import Path
 from typing import Any, Final
 
 import lmdb
@@ -95,7 +96,8 @@ def open_writable(layout: Layout, map_size: int, sealer: Sealer) -> Index:
     raises when the store was made with another key-encryption key.
     """
     try:
-        index = Index(_environment(layout, map_with_reserve(map_size), readonly=False), writable=True)
+        _make_whole(layout, map_with_reserve(map_size))
+        index = Index(_environment(layout.index, map_with_reserve(map_size), readonly=False), writable=True)
     except lmdb.Error as error:
         raise StoreUnusable(f"the index {layout.index} cannot be opened: {error}") from error
     try:
@@ -137,7 +139,7 @@ def open_readonly(layout: Layout, map_size: int) -> Index | None:
     """
     if not (layout.index / "data.mdb").exists():
         return None
-    env = _environment(layout, map_with_reserve(map_size), readonly=True)
+    env = _environment(layout.index, map_with_reserve(map_size), readonly=True)
     try:
         index = Index(env, writable=False)
         with index.read() as txn:
@@ -162,11 +164,31 @@ def _check_format(layout: Layout, version: bytes) -> None:
         )
 
 
-def _environment(layout: Layout, map_size: int, readonly: bool) -> lmdb.Environment:
+def _make_whole(layout: Layout, map_size: int) -> None:
+    """Make the index's file, where there is none, and put it in its place once it is durable: LMDB begins a file with
+    pages that it does not sync, and refuses one in which these are torn. Raises lmdb.Error, StoreUnusable.
+    """
+    path, draft = layout.index / "data.mdb", layout.index / "data.mdb.new"
+    try:
+        for left in (draft, Path(f"{draft}-lock")):  # by a crash
+            left.unlink(missing_ok=True)
+        if path.exists():
+            return
+        env = _environment(draft, map_size, readonly=False, subdir=False)
+        env.open_db(b"meta")  # a commit, which syncs the whole file
+        env.close()
+        draft.rename(path)
+        Path(f"{draft}-lock").unlink()
+    except OSError as error:
+        raise StoreUnusable(f"the index {layout.index} cannot be made: {error.strerror}") from error
+
+
+def _environment(path: Path, map_size: int, readonly: bool, subdir: bool = True) -> lmdb.Environment:
     # Durable by default: no `sync=False`, no `writemap`. `meminit` stays on: pages that were not zeroed would carry the
     # process's memory, keys included, to the disk. No `readahead`: reads are random.
     return lmdb.open(
-        str(layout.index),
+        str(path),
+        subdir=subdir,
         map_size=map_size,
         max_dbs=len(TABLES),
         max_readers=512,

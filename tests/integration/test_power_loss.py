@@ -1,0 +1,59 @@
+"""Power loss: a life of a store is recorded, and states that a disk may be left in are looked at, one by one.
+
+In each all that was acknowledged is there and whole, nothing else is, counts are right, and after recovery no garbage
+stays. `make power-loss` looks at 10,000 states and more, of new lives, `make test` at those of some seconds.
+"""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from clients.machine import of_the_machine
+from e2e.kind.steps import StepFailed
+from support import power_states
+
+STATES = 12_000  # of all lives of the long run together
+LIVES = 4
+SIZE, LONG_SIZE = 6, 10  # acts of a lane, in each of four times
+SECONDS = 20.0  # of the short run
+FEWEST = 60  # states of the short run, on a slow machine
+
+
+@pytest.fixture(scope="module")
+def strace() -> str:
+    """Where it cannot be had, or may not trace, these tests are skipped; in CI they fail."""
+    try:
+        found = of_the_machine("strace", "strace")
+        if subprocess.run([found, "-f", "-o", os.devnull, "true"], capture_output=True).returncode:
+            raise StepFailed("strace may not trace here")
+    except StepFailed as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return found
+
+
+def test_some_states_are_right(strace: str) -> None:
+    """The slice, from the same seed each time; also what a code without one of its syncs is tried with."""
+    life = power_states.recorded(strace, 1, SIZE)
+    outcome = power_states.looked_at(life, 1, 1 << 30, SECONDS)
+    print(f"{len(life.steps)} steps, {outcome.states} states, {len(outcome.distinct)} of them distinct")
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert len(outcome.distinct) > FEWEST
+
+
+@pytest.mark.soak
+def test_ten_thousand_states_are_right(strace: str) -> None:
+    first, began = time.time_ns() // 1_000_000, time.monotonic()
+    seeds = [first + number for number in range(LIVES)]
+    print(f"seeds {seeds}")
+    whole = power_states.Outcome()
+    for seed in seeds:
+        life = power_states.recorded(strace, seed, LONG_SIZE)
+        outcome = power_states.looked_at_by_all(life, seed, STATES // LIVES, os.cpu_count() or 1)
+        assert not outcome.failures, f"seed {seed}\n" + "\n".join(outcome.failures)
+        whole.add(outcome)
+    print(f"{whole.states} states, {len(whole.distinct)} of them distinct, in {time.monotonic() - began:.0f} s")
+    assert len(whole.distinct) >= 10_000
