@@ -139,22 +139,26 @@ def _ask(path: str, requests: list[wire.Reopen], pause: float) -> None:
                 raise Unsound(f"{request} was answered {None if reply is None else error}")
 
 
-def check_tables(config: GatewayConfig, keyring: Keyring) -> None:
+def check_tables(config: GatewayConfig, keyring: Keyring, running: bool = False) -> None:
     """Everything in the index and on the disk is referred to, and everything that is referred to is there; counts are
-    right. Nothing may run, and recovery be over. Raises Unsound."""
+    right. Recovery must be over, and nobody write. Raises Unsound.
+
+    `running`: workers hold folders, which may be empty.
+    """
     layout = Layout(config.data_dir)
     index = open_readonly(layout, config.map_size)
     if index is None:
         raise Unsound("there is no index")
     try:
-        _Tables(layout, index, BucketKeys(layout, keyring)).check()
+        _Tables(layout, index, BucketKeys(layout, keyring), running).check()
     finally:
         index.env.close()
 
 
 class _Tables:
-    def __init__(self, layout: Layout, index: Index, keys: BucketKeys) -> None:
+    def __init__(self, layout: Layout, index: Index, keys: BucketKeys, running: bool) -> None:
         self._layout = layout
+        self._running = running
         self._index = index
         self._keys = keys
         self._bodies: Counter[bytes] = Counter()
@@ -179,6 +183,8 @@ class _Tables:
 
     def _check_disk(self, rows: dict[bytes, BucketRow], settled: set[bytes]) -> None:
         there = {each.name: set(os.listdir(each)) for each in self._layout.segments.iterdir()}
+        if self._running:
+            there = {name: files for name, files in there.items() if files}
         wanted: dict[str, set[str]] = {}
         for key in self._files:
             wanted.setdefault(key[:8].hex(), set()).add(key[8:].hex())
