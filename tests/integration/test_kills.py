@@ -1,5 +1,5 @@
-"""`kill -9` of any process of the gateway, again and again, under load. After each all that was acknowledged is there and
-whole, nothing else is, listings and counts are right, and no garbage stays.
+"""`kill -9` of any process of the gateway, again and again, under load. After each all that was acknowledged is there
+and whole, nothing else is, listings and counts are right, and no garbage stays.
 
 `make soak` has 300 kills from a new seed, `make test` a few; KILLS and SOAK_SEED choose others.
 """
@@ -91,7 +91,8 @@ async def sound(rig: Rig, key: RawS3, clients: list[Killed]) -> None:
 
 async def live(rig: Rig, kills: int, seed: int) -> tuple[list[Killed], Counter[str]]:
     dice, done = random.Random(seed), Counter[str]()
-    env = await asyncio.to_thread(rig.env, BUCKET)
+    await asyncio.to_thread(eventually, "credentials", rig.credentials_file(BUCKET).exists, PATIENCE)
+    env = rig.env(BUCKET)
     key = RawS3(rig.port, env["ACCESS_KEY"], env["SECRET_KEY"])
     clients = [Killed(number, key, seed) for number in range(CLIENTS)]
     for turn in range(kills):

@@ -5,14 +5,12 @@ stays. `make power-loss` looks at 10,000 states and more, of new lives, `make te
 """
 
 import os
-import subprocess
 import time
 
 import pytest
 
-from clients.machine import of_the_machine
-from e2e.kind.steps import StepFailed
 from support import power_states
+from support.strace import program
 
 STATES = 12_000  # of all lives of the long run together
 LIVES = 4
@@ -23,16 +21,7 @@ FEWEST = 60  # states of the short run, on a slow machine
 
 @pytest.fixture(scope="module")
 def strace() -> str:
-    """Where it cannot be had, or may not trace, these tests are skipped; in CI they fail."""
-    try:
-        found = of_the_machine("strace", "strace")
-        if subprocess.run([found, "-f", "-o", os.devnull, "true"], capture_output=True).returncode:
-            raise StepFailed("strace may not trace here")
-    except StepFailed as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    return found
+    return program()
 
 
 def test_some_states_are_right(strace: str) -> None:

@@ -18,8 +18,8 @@ _SYNCS: Final = (
     (
         "a bucket key's name",
         "storage/bucket_keys.py",
-        "            draft.unlink()\n        sync_directory(self._layout.bucket_keys)\n",
-        "            draft.unlink()\n",
+        "        try:\n            sync_directory(self._layout.bucket_keys)\n",
+        "        try:\n            pass\n",
     ),
     ("a key overwritten", "storage/bucket_keys.py", "            os.fsync(descriptor)\n", ""),
     (

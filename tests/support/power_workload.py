@@ -11,9 +11,9 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -75,6 +75,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+class Tells(Protocol):
+    """Who is told."""
+
+    def tell(self, what: str, lane: str, delta: Delta | None = None) -> None: ...
+
+
 class Teller:
     """Writes marks, each with one call."""
 
@@ -88,10 +94,10 @@ class Teller:
 class World:
     """The store as it is reached just now."""
 
-    def __init__(self, folder: Path, teller: Teller, seed: int) -> None:
+    def __init__(self, folder: Path, teller: Tells, seed: int, under: Sequence[str] = ()) -> None:
         self.teller = teller
         self.chance = random.Random(seed)
-        self.committer = CommitterProcess(place(folder))
+        self.committer = CommitterProcess(place(folder), under=under)
         self.store = self._open()
         self.count = 0
 
@@ -102,15 +108,22 @@ class World:
         self.count += 1
         return f"{lane}-{self.count}"
 
-    async def segment(self, bucket: BucketRef, tag: str, size: int) -> Segment:
-        writer = self.store.writer(bucket, size)
-        await writer.write(body(tag, size))
-        return await writer.finish()
+    @contextlib.asynccontextmanager
+    async def segment(self, bucket: BucketRef, data: bytes) -> AsyncGenerator[Segment]:
+        """These bytes, stored; dropped where they are not committed."""
+        writer = self.store.writer(bucket, len(data))
+        try:
+            await writer.write(data)
+            yield await writer.finish()
+        finally:
+            writer.abort()
 
     async def new_worker(self) -> None:
         """This one ends with files that it never committed; another begins."""
         for size in (33_000, 50_000):
-            await self.segment(BUCKETS[0], "never committed", size)
+            writer = self.store.writer(BUCKETS[0], size)
+            await writer.write(bytes(size))
+            await writer.finish()
         await self.store.close()
         self.store = self._open()
 
@@ -147,10 +160,10 @@ class Lane:
         tag = self.world.tag(self.name)
 
         async def work() -> None:
-            store = self.world.store
-            segment = await self.world.segment(bucket, tag, size)
             attributes = Attributes({"content-type": "text/plain"}, {"tag": tag})
-            await store.put(bucket, name.encode(), segment, tag, attributes, None, NO_CONDITIONS, guard)
+            async with self.world.segment(bucket, body(tag, size)) as segment:
+                store = self.world.store
+                await store.put(bucket, name.encode(), segment, tag, attributes, None, NO_CONDITIONS, guard)
 
         delta = {f"o/{bucket.name}/{name}": [tag, digest(body(tag, size)), tag, []]}
         await (self.surely(work, delta) if again else self.do(work, delta))
@@ -192,8 +205,10 @@ class Objects(Lane):
             await self.put(self.bucket, f"{self.name}/too large", 40_000, limited, again=False)
         else:
             writer = self.world.store.writer(self.bucket, None)
-            await writer.write(body("dropped", 600_000))
-            writer.abort()
+            try:
+                await writer.write(body("dropped", 600_000))
+            finally:
+                writer.abort()
 
     async def _describe(self, name: str) -> None:
         found = await self.world.store.open(self.bucket, name.encode())
@@ -221,11 +236,10 @@ class Objects(Lane):
         guard = msgspec.structs.replace(GUARD, source=self.bucket.data_id, source_name=source.encode())
 
         async def work() -> None:
-            writer = self.world.store.writer(other, len(data))
-            await writer.write(data)
-            segment = await writer.finish()
             attributes = Attributes({}, {"tag": tag})
-            await self.world.store.put(other, name.encode(), segment, tag, attributes, None, NO_CONDITIONS, guard)
+            async with self.world.segment(other, data) as segment:
+                store = self.world.store
+                await store.put(other, name.encode(), segment, tag, attributes, None, NO_CONDITIONS, guard)
 
         await self.surely(work, {f"o/{other.name}/{name}": [tag, digest(data), tag, []]})
 
@@ -271,9 +285,9 @@ class Parts(Lane):
         part, size = self.world.tag(self.name), self.chance.choice(SIZES[1:])
 
         async def work() -> None:
-            store = self.world.store
-            segment = await self.world.segment(bucket, part, size)
-            await store.put_part(bucket, name.encode(), upload_id, number, segment, part, None, GUARD)
+            async with self.world.segment(bucket, body(part, size)) as segment:
+                store = self.world.store
+                await store.put_part(bucket, name.encode(), upload_id, number, segment, part, None, GUARD)
 
         parts[number] = (part, size)
         told = [[each, *parts[each]] for each in sorted(parts)]
@@ -363,32 +377,43 @@ class Records(Lane):
             await self.do(append if self.mirror.writable and kind < 0.75 else replace, {"m/": self.serial})
 
 
-async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
-    """All of it, `size` acts of each lane in each of four times."""
+def lanes_of(world: World) -> list[Any]:
+    """Lanes of the store."""
+    return [
+        *(Objects(world, f"objects{number}") for number in range(5)),
+        *(Parts(world, f"parts{number}") for number in range(2)),
+        *(Buckets(world, f"buckets{number}") for number in range(2)),
+        *(Files(world, f"files{number}") for number in range(2)),
+        Wishes(world, "wishes"),
+    ]
+
+
+async def act(lane: Any, size: int) -> None:
+    """`size` acts, or fewer of those that have many steps."""
+    for _ in range(size if isinstance(lane, Objects | Records) else max(1, size // 4)):
+        await lane.act()
+        await asyncio.sleep(0)
+
+
+def small_limits() -> None:
+    """So that little work meets them."""
     multipart.MIN_PART_SIZE = 1  # type: ignore[misc]
     segments._FILES = _FILES_OF_A_DIRECTORY  # type: ignore[misc]
+
+
+async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
+    """All of it, `size` acts of each lane in each of four times."""
+    small_limits()
     (folder / "mirror").mkdir()
     for made in (folder / "mirror", folder):
         descriptor = os.open(made, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
     world = World(folder, Teller(marks), seed)
-    lanes: list[Lane] = [
-        *(Objects(world, f"objects{number}") for number in range(5)),
-        *(Parts(world, f"parts{number}") for number in range(2)),
-        *(Buckets(world, f"buckets{number}") for number in range(2)),
-        *(Files(world, f"files{number}") for number in range(2)),
-        Wishes(world, "wishes"),
-        Records(world, "records", str(folder / MIRROR)),
-    ]
-
-    async def run(lane: Any) -> None:
-        for _ in range(size if isinstance(lane, Objects | Records) else max(1, size // 4)):
-            await lane.act()
-            await asyncio.sleep(0)
+    lanes = [*lanes_of(world), Records(world, "records", str(folder / MIRROR))]
 
     async def all_lanes() -> None:
-        await asyncio.gather(*map(run, lanes))
+        await asyncio.gather(*(act(lane, size) for lane in lanes))
 
     async def kill() -> None:
         await asyncio.sleep(world.chance.uniform(0.1, 0.3))

@@ -48,14 +48,17 @@ def config_in(folder: Path, **changes: object) -> GatewayConfig:
 class CommitterProcess:
     """Starts, stops and kills a committer."""
 
-    def __init__(self, config: GatewayConfig, limit_file_size: int = 0) -> None:
+    def __init__(self, config: GatewayConfig, limit_file_size: int = 0, under: Sequence[str] = ()) -> None:
+        """`under`: a program, and its options, that the committer's first process is run by."""
         self.config = config
+        self._under = under
         self.keyring = Keyring.load_or_create(config.kek_file, not Path(config.data_dir).exists())
         self._limit = limit_file_size
         self.start()
 
     def start(self) -> None:
-        argv = [sys.executable, __file__, msgspec.json.encode(self.config).decode(), str(self._limit)]
+        argv = [*self._under, sys.executable, __file__, msgspec.json.encode(self.config).decode(), str(self._limit)]
+        self._under = ()
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": _PATHS})
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"

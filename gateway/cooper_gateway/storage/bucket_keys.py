@@ -5,6 +5,7 @@ import os
 from cooper_gateway.storage.layout import Layout, sync_directory
 from cooper_gateway.storage.port import Damaged, StoreFailed
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
+from cooper_gateway.storage.sync import SyncFailed
 
 _CACHED = 16384  # bucket ciphers a process keeps at most
 
@@ -27,7 +28,9 @@ class BucketKeys:
         return data_id in self._known or self._layout.bucket_key(data_id).exists()
 
     def create(self, data_id: bytes) -> None:
-        """Make a bucket's key, durable and whole, unless it has one. Raises OSError."""
+        """Make a bucket's key, durable and whole, unless it has one. Raises OSError, or SyncFailed when nobody knows
+        whether its name is durable.
+        """
         path = self._layout.bucket_key(data_id)
         draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -42,7 +45,10 @@ class BucketKeys:
                 pass  # made by a commit that failed later: as good as a new one, nothing was encrypted with it
         finally:
             draft.unlink()
-        sync_directory(self._layout.bucket_keys)
+        try:
+            sync_directory(self._layout.bucket_keys)
+        except OSError as error:  # Linux tells an error once: the next attempt would find the key, and sync in vain
+            raise SyncFailed(f"a bucket's key could not be synced: {error.strerror}") from error
 
     def shred(self, data_id: bytes) -> None:
         """Overwrite and remove a bucket's key: what it encrypted is unreadable from now on. Raises OSError."""

@@ -19,6 +19,7 @@ from cooper_gateway.storage.index import Index
 from cooper_gateway.storage.layout import Layout, sync_directory, try_lock
 from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.room import Room
+from cooper_gateway.storage.sync import SyncFailed
 from cooper_gateway.storage.unlinker import Unlinker
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ class Housekeeping:
     def when_quiet(self) -> None:
         """Every request that had been sent when the loop's last round began has been committed: sweep.
 
-        Only directories that were locked in an earlier round, so that the drain came after their worker's end.
+        Only directories that were locked in an earlier round, so that the drain came after their worker's end. Raises
+        SyncFailed when a commit failed: what is on disk is unknown.
         """
         if self._abandoned:
             abandoned, self._abandoned = self._abandoned, []
@@ -103,7 +105,9 @@ class Housekeeping:
         for directory_id, descriptor in locked.items():
             try:
                 self._sweep(directory_id)
-            except (OSError, lmdb.Error):
+            except (OSError, lmdb.Error) as error:
+                if isinstance(error, lmdb.Error) and not self._is_no_room(error):
+                    raise SyncFailed(f"a sweep could not be committed: {error}") from error
                 _log.exception("directory %s could not be swept: it is when the committer starts", directory_id.hex())
             finally:
                 os.close(descriptor)
@@ -163,6 +167,9 @@ class Housekeeping:
                 txn.put(directory_id, b"", db=self._index.settled)
             else:
                 _remove_directory(self._layout, directory_id)
+
+    def _is_no_room(self, error: lmdb.Error) -> bool:
+        return isinstance(error, lmdb.MapFullError | lmdb.DiskError) or self._layout.is_short_of_room()
 
     def _in_use(self, txn: lmdb.Transaction, directory_id: bytes) -> bool:
         return bool(
