@@ -94,7 +94,7 @@ fuzz: $(STAMP) ## of these, only the readers of what strangers send
 mutations: $(STAMP) ## of these, only the gateway without one of its checks, each of them
 	@$(BIN)/python -m pytest tests/mutations -n 2 -q --soak
 
-power-loss: $(STAMP) ## of these, only power loss: 12,000 states of a disk, and the code without one of its syncs, each of them
+power-loss: $(STAMP) ## of these, only power loss: 10,000 states of a disk, and the code without one of its syncs, each of them
 	@$(BIN)/python -m pytest tests/integration/test_power_loss.py -q -s --soak
 	@$(BIN)/python -m pytest tests/mutations -k power_loss -n 2 -q --soak
 

@@ -79,7 +79,11 @@ async def lived(folder: Path, seed: int, under: list[str], log: Path | None = No
     """A life with that, until the log tells of a fault; in the end everything is as it was acknowledged. Returns how
     committers ended."""
     told, ends = Remembers(), list[int]()
-    world = World(folder, told, seed, under)
+    try:
+        world = World(folder, told, seed, under)
+    except AssertionError:  # the fault came while it started
+        ends.append(1)
+        world = World(folder, told, seed)
     keeper = asyncio.ensure_future(keep(world, ends))
     lanes = power_workload.lanes_of(world)
     try:

@@ -12,7 +12,7 @@ import pytest
 from support import power_states
 from support.strace import program
 
-STATES = 12_000  # of all lives of the long run together
+STATES = 12_000  # of all lives of the long run together, by what each process has seen
 LIVES = 4
 SIZE, LONG_SIZE = 6, 10  # acts of a lane, in each of four times
 SECONDS = 20.0  # of the short run
