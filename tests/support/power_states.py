@@ -2,6 +2,7 @@
 acknowledged."""
 
 import asyncio
+import json
 import os
 import pickle
 import random
@@ -166,9 +167,12 @@ def looked_at(
     """Look at `budget` distinct states, of points that are drawn by the seed, or as many as the time allows."""
     chance, until, outcome, looker = random.Random(seed), time.monotonic() + seconds, Outcome(), Looker(life)
     try:
-        points = [at for at in range(len(life.steps)) if at % share[1] == share[0]]
+        lanes = _acknowledgements(life.steps)
         for _ in range(_WALKS):  # each time other points and other states
-            drawn = set(chance.sample(points, min(len(points), _POINTS)))
+            points = [chance.randrange(len(life.steps)) for _ in range(_POINTS // 2)]
+            # As often after something was acknowledged, of each lane alike: some do little, and that matters as much.
+            points += [chance.choice(lanes[chance.choice(sorted(lanes))]) for _ in range(_POINTS // 2)]
+            drawn = {at for at in points if at % share[1] == share[0]}
             for point, knowledge, replay in _walk(life.steps, life.folders, drawn):
                 for disk in variants(replay, chance, _SINGLES, _MIXTURES):
                     outcome.states += 1
@@ -181,6 +185,17 @@ def looked_at(
         outcome.distinct = looker.distinct
         looker.close()
     return outcome
+
+
+def _acknowledgements(steps: list[Step]) -> dict[str, list[int]]:
+    """Where each lane was told that something is done."""
+    found: dict[str, list[int]] = {}
+    for at, step in enumerate(steps):
+        if isinstance(step, Mark):
+            what, lane, _ = json.loads(step.text)
+            if what == "ack":
+                found.setdefault(lane, []).append(at)
+    return found
 
 
 def _walk(steps: list[Step], folders: set[int], points: set[int]) -> Iterator[tuple[int, Knowledge, Replay]]:

@@ -371,7 +371,7 @@ class Records(Lane):
         async def discard() -> None:
             self.mirror.discard()
 
-        if kind < 0.2 and self.mirror.writable:
+        if kind < 0.3 and self.mirror.writable:
             await self.do(discard, {"m/": None})
         else:
             await self.do(append if self.mirror.writable and kind < 0.75 else replace, {"m/": self.serial})
