@@ -19,7 +19,7 @@ import lmdb
 
 from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto.keyring import Keyring
-from cooper_gateway.storage import entries, names_tree, wire
+from cooper_gateway.storage import entries, names_tree, set_hash, wire
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.committer import Committer
 from cooper_gateway.storage.embedded import EmbeddedStore
@@ -204,23 +204,27 @@ class _Tables:
     def _check_bucket(self, data_id: bytes, row: BucketRow) -> None:
         objects = self._tree(row.objects_root)
         uploads = self._tree(row.uploads_root)
-        size, parts_size = 0, 0
-        for value in objects.values():
+        size, parts_size, summed = 0, 0, 0
+        for name, value in objects.items():
             header = entries.unpack(value)
             size += header.size
+            summed += set_hash.element(set_hash.OBJECT, name, value)
             self._refer(data_id, header)
-        for key in uploads:
+        for key, upload in uploads.items():
+            summed += set_hash.element(set_hash.UPLOAD, key, upload)
             upload_id = key[-entries.ID :]
             with self._txn.cursor(self._index.parts) as cursor:
                 more = cursor.set_range(upload_id)
                 while more and bytes(cursor.key()).startswith(upload_id):
                     self._parts.add(bytes(cursor.key()))
                     header = entries.unpack(bytes(cursor.value()))
+                    summed += set_hash.element(set_hash.PART, bytes(cursor.key()), bytes(cursor.value()))
                     parts_size += header.size
                     self._refer(data_id, header)
                     more = cursor.next()
         counted = (row.objects, row.size, row.uploads, row.parts_size)
         self._same("counts of a bucket", (len(objects), size, len(uploads), parts_size), counted)
+        self._same("hash of a bucket", set_hash.changed(set_hash.EMPTY, summed), row.set_hash)
 
     def _refer(self, data_id: bytes, header: Header) -> None:
         if header.kind == Kind.FILE:
