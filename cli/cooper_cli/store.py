@@ -2,6 +2,7 @@
 
 import click
 
+from cooper_cli.store_backup import backup, restore
 from cooper_cli.store_verify import verify
 
 
@@ -10,4 +11,5 @@ def store() -> None:
     """What a gateway keeps on its disk."""
 
 
-store.add_command(verify)
+for command in (backup, restore, verify):
+    store.add_command(command)

@@ -130,6 +130,26 @@ def test_the_lines_that_upload_by_a_form(tmp_path: Path) -> None:
         assert "Invalid according to Policy: Policy Condition failed" in refused
 
 
+def test_the_lines_about_backups(tmp_path: Path) -> None:
+    page = blocks("docs/upgrade-and-backup.md")
+    (backup,) = [block for block in page if block.startswith("cooper store backup")]
+    (restore,) = [block for block in page if block.startswith("cooper store restore")]
+    *lines, up = restore.replace("/backups", str(tmp_path)).splitlines()
+    assert up == "cooper up resources --data restored"
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text())
+    (tmp_path / ".cooper").symlink_to(rig.data)
+    with rig:
+        rig.client("photos").put_object(Bucket="photos", Key="k", Body=b"v" * 100_000)
+        said = shell(backup.replace("/backups", str(tmp_path)), tmp_path)
+        assert "THE KEY IS NOT" in said
+    (tmp_path / "kek.json").write_bytes((rig.data / "kek.json").read_bytes())
+    assert "all is as it was written" in shell("\n".join(lines), tmp_path)
+    rig.data = tmp_path / "restored"
+    with rig:
+        assert rig.client("photos").get_object(Bucket="photos", Key="k")["Body"].read() == b"v" * 100_000
+
+
 def shape(table: str) -> list[list[str]]:
     """A table without what differs from run to run: ages, sizes and key ids."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]

@@ -194,19 +194,23 @@ class Committer:
 
     def _handle(self, requests: list[tuple[_Connection, Request]]) -> None:
         commits: list[tuple[_Connection, Request]] = []
+        holds: list[tuple[_Connection, Request]] = []
         for connection, request in requests:
             if isinstance(request, wire.Abandon):
                 self._housekeeping.abandon(request.directory_id, request.segment_id)
             elif isinstance(request, wire.Retire):
                 self._housekeeping.retire(request.directory_id)
+            elif isinstance(request, wire.Hold):
+                self._housekeeping.hold(connection)
+                holds.append((connection, request))
             else:
                 commits.append((connection, request))
-        if not commits:
-            return
-        replies = self._commit([request for _, request in commits])
+        replies = self._commit([request for _, request in commits]) if commits else []
         outbound: dict[_Connection, list[Reply]] = {}
         for (connection, _), reply in zip(commits, replies, strict=True):
             outbound.setdefault(connection, []).append(reply)
+        for connection, request in holds:
+            outbound.setdefault(connection, []).append(Reply(request.id))
         for connection, own in outbound.items():
             connection.outbound.extend(wire.packets(own))
             if connection.flush() or connection.link.fileno() not in self._connections:
@@ -314,6 +318,7 @@ class Committer:
         del self._connections[connection.link.fileno()]
         connection.link.close()
         connection.outbound.clear()
+        self._housekeeping.let_go(connection)
         self._housekeeping.look_for_orphans()
         self._look_again = time.monotonic() + _LOOK_AGAIN
 

@@ -39,6 +39,8 @@ class Housekeeping:
         self._candidates: set[bytes] = set()  # directories whose worker may be gone
         self._locked: dict[bytes, int] = {}  # directories whose worker is gone -> descriptor with the lock
         self._abandoned: list[bytes] = []
+        self._holders: set[object] = set()  # who has what commits drop stay for now
+        self._held: Garbage = {}
 
     def recover(self) -> None:
         """At the start: garbage that was not removed yet, and directories of workers that are gone."""
@@ -52,10 +54,13 @@ class Housekeeping:
         self.look_for_orphans()
 
     def remove(self, garbage: Garbage) -> None:
-        """Remove what a commit dropped. A bucket's key is gone when this returns.
+        """Remove what a commit dropped. A bucket's key is gone when this returns, unless somebody holds it back.
 
         Raises the first OSError of a key that could not be shredded, once everything else was seen to.
         """
+        if self._holders:
+            self._held |= garbage
+            return
         if files := {key: of for key, of in garbage.items() if not key.startswith(KEY_GARBAGE)}:
             self._unlinker.take(files)
         problem: OSError | None = None
@@ -68,6 +73,24 @@ class Housekeeping:
                     problem = problem or error
         if problem is not None:
             raise problem
+
+    def hold(self, holder: object) -> None:
+        """Remove nothing that commits drop from now on until the holder lets go: somebody copies it.
+
+        Its rows stay in the index: where this process ends first, the next one removes it.
+        """
+        self._holders.add(holder)
+
+    def let_go(self, holder: object) -> None:
+        """A holder, or somebody who never was one, needs nothing any more. The last one's end removes what waited."""
+        self._holders.discard(holder)
+        if self._holders or not self._held:
+            return
+        held, self._held = self._held, {}
+        try:
+            self.remove(held)
+        except OSError:
+            _log.exception("a bucket's key could not be shredded: its row stays, and the next start tries again")
 
     def abandon(self, directory_id: bytes, segment_id: bytes) -> None:
         """A worker gave up a file of its own."""
@@ -100,7 +123,7 @@ class Housekeeping:
             abandoned, self._abandoned = self._abandoned, []
             with self._index.read() as txn:
                 unknown = [key for key in abandoned if txn.get(key, db=self._index.files) is None]
-            self._unlinker.take({FILE_GARBAGE + key: b"" for key in unknown})
+            self.remove({FILE_GARBAGE + key: b"" for key in unknown})
         locked, self._locked = self._locked, {}
         for directory_id, descriptor in locked.items():
             try:

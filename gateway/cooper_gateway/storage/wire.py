@@ -152,6 +152,10 @@ class Settle(_Request, tag=17):
     outcome: str
 
 
+class Hold(_Request, tag=18):
+    """Remove nothing that a commit drops from now on, until this connection ends."""
+
+
 Request = (
     EnsureBucket
     | Put
@@ -170,6 +174,7 @@ Request = (
     | Settle
     | Abandon
     | Retire
+    | Hold
 )
 
 

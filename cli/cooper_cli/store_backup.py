@@ -1,0 +1,105 @@
+"""`cooper store backup` and `cooper store restore`."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cooper_cli.places import Places, shown
+from cooper_cli.rate_option import Rate
+from cooper_cli.status import quantity
+from cooper_gateway.config import MAP_SIZE
+from cooper_gateway.crypto.keyring import Keyring, KeyringError
+from cooper_gateway.processes.backing_up import held
+from cooper_gateway.storage.backup import Backup, BackupFailed, Summary
+from cooper_gateway.storage.backup import restore as restore_store
+from cooper_gateway.storage.backup_manifest import BackupUnusable
+from cooper_gateway.storage.layout import Layout, StoreUnusable
+from cooper_gateway.storage.lease import LeaseLost
+
+#: What `cooper up` keeps of resources, in the order in which copying is safe: a record that is newer than its resource
+#: is put right or removed at the next start, while one that is missing would be made anew, with other credentials.
+_STATE = tuple(f"state/{each}" for each in ("objects", "tombstones", "credentials", "credential-files", "records"))
+_FAILURES = (BackupFailed, BackupUnusable, KeyringError, LeaseLost, StoreUnusable)
+
+_rate_option = click.option(
+    "--rate", type=Rate(), default=0, help="Bytes to copy a second at most.  [default: as fast as the disk]"
+)
+_data_option = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path(".cooper"), show_default=True, help="The data folder."
+)
+
+
+@click.command(short_help="Copy everything that is stored, while it is being written to.")
+@click.argument("target", type=click.Path(path_type=Path))
+@_data_option
+@_rate_option
+def backup(target: Path, data: Path, rate: int) -> None:
+    """Copy everything that is stored into the folder TARGET, as it is at one instant.
+
+    It is run where the gateway runs, which goes on serving, or while there is none. A second backup into the same
+    folder copies only what is new, and takes the place of the first. What is copied is encrypted, and the key that
+    opens it is not part of the copy.
+    """
+    places = Places(data.absolute())
+    store_dir = str(places.data)
+    with _told(), held(store_dir, str(places.run)) as check, _bar("copying") as progress:
+        made = Backup(
+            Layout(store_dir), MAP_SIZE, target.absolute(), check, beside=_STATE, rate=rate, progress=progress
+        ).run()
+    click.echo(_summary(made, target))
+
+
+def _summary(made: Summary, target: Path) -> str:
+    return (
+        f"{made.files} files with {quantity(made.size)} are in {shown(target)}; {quantity(made.copied)} were copied.\n"
+        f"THE KEY IS NOT: without key-encryption key {made.kek} nobody can read any of it. Keep a copy of the key\n"
+        f"file, and not beside this one: whoever has both can read all. Names, sizes and times are not encrypted."
+    )
+
+
+@click.command(short_help="Make a data folder from a backup.")
+@click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_data_option
+@click.option("--kek", type=click.Path(path_type=Path), help="Key-encryption key file, to see whether it is the one.")
+@_rate_option
+def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
+    """Make the data folder from the backup in SOURCE.
+
+    The data folder must be empty, or not be there. Every file is checked first; where one is damaged nothing is made.
+    """
+    with _told():
+        try:
+            fingerprint = None if kek is None else Keyring.load(str(kek.absolute())).fingerprint
+        except FileNotFoundError:
+            raise KeyringError(f"the key file {kek} is not there") from None
+        with _bar("restoring") as progress:
+            head = restore_store(source.absolute(), data, fingerprint=fingerprint, rate=rate, progress=progress)
+    click.echo(f"The store is in {shown(data)}. It opens with key-encryption key {head.kek}: put that key's file back.")
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'a file'}: {error.strerror}") from error
+
+
+@contextmanager
+def _bar(label: str) -> Generator[Callable[[int, int], None]]:
+    """Shows how many files are done, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.length = of
+            bar.update(done - bar.pos)
+
+        yield progress

@@ -1,0 +1,387 @@
+"""Copying a store that is at work: the index as it is at one instant, and every file that it refers to.
+
+```
+<target>/
+  manifest                                   written last: what is not in it does not count
+  segments/<directory id>/<segment id>       shared by all backups into this folder: segments never change
+  snapshots/<id>/index/data.mdb              the index, compacted
+  snapshots/<id>/bucket-keys/<data id>.key   wrapped keys
+  snapshots/<id>/state/…                     what lies beside a store where `cooper up` runs
+```
+Whoever calls holds a lease, or the store's lock: nothing that the copy of the index refers to is removed meanwhile. The
+copy of the index itself is one read transaction, which ends before the files are copied: pages that it keeps from being
+reused would make the index grow.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from cooper_gateway.storage import backup_manifest
+from cooper_gateway.storage.backup_manifest import BackupUnusable, Entry, Head, Manifest
+from cooper_gateway.storage.entries import DIRECTORY_ID, State, decode_row
+from cooper_gateway.storage.index import FORMER_FORMAT, STORE_FORMAT, TABLES, Index, open_readonly
+from cooper_gateway.storage.layout import Layout, sync_directory
+from cooper_gateway.storage.verification.pace import Pace
+
+_PIECE: Final = 1 << 20  # bytes copied at once
+_MOST_TABLES: Final = len(TABLES) + 4
+_BETWEEN_CHECKS: Final = 64  # files, between two looks at whether all is still held back
+
+
+class BackupFailed(Exception):
+    """Nothing came of it: the reason. A backup that was there before is as good as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a backup holds."""
+
+    kek: str  # fingerprint of the key-encryption key, which is not in it
+    files: int
+    size: int  # bytes
+    copied: int  # bytes of those that were not there from a backup before
+
+
+class Backup:
+    """One backup of a store into a folder."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        map_size: int,
+        target: Path,
+        check: Callable[[], None],
+        *,
+        beside: Sequence[str] = (),
+        rate: int = 0,
+        progress: Callable[[int, int], None] = lambda done, of: None,
+    ) -> None:
+        """`check` raises when what is held back may be gone; `beside` are folders in the data folder that belong to the
+        store's program, copied in this order; `progress` is told how many files are done, of how many.
+        """
+        self._layout = layout
+        self._map_size = map_size
+        self._target = target
+        self._check = check
+        self._beside = beside
+        self._pace = Pace(rate)
+        self._progress = progress
+        self._snapshot = os.urandom(8).hex()
+        self._copied = 0
+
+    def run(self) -> Summary:
+        """Make it. Raises BackupFailed, OSError, or what `check` raises."""
+        before = self._before()
+        for folder in (self._target, self._target / "segments", self._target / "snapshots"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = self._target / "snapshots" / self._snapshot
+        for folder in (own, own / "index", own / "bucket-keys"):
+            folder.mkdir(mode=0o700)
+        manifest = backup_manifest.Writer(self._target)
+        try:
+            beside = [entry for folder in self._beside for entry in self._copy_beside(folder, own)]
+            self._copy_index(own / "index")
+            with _Snapshot(own / "index", self._map_size) as snapshot:
+                head = snapshot.head(self._snapshot)
+                manifest.begin(head)
+                for entry in (*beside, self._entry(own / "index" / "data.mdb")):
+                    manifest.add(entry)
+                for data_id, holds_something in snapshot.buckets():
+                    path = self._layout.bucket_key(data_id)
+                    if holds_something or path.exists():
+                        manifest.add(self._copy(path, own / "bucket-keys"))
+                for entry in self._copy_segments(snapshot, before):
+                    manifest.add(entry)
+                for folder in (*_folders(own), own.parent, self._target / "segments", self._target):
+                    sync_directory(folder)
+                sync_directory(self._target.parent)
+                self._check()
+                manifest.finish()
+                self._clear(snapshot)
+        finally:
+            manifest.close()
+        return Summary(head.kek, manifest.files, manifest.size, self._copied)
+
+    def _before(self) -> Manifest | None:
+        """The backup that the folder already holds."""
+        if (self._target / backup_manifest.NAME).exists():
+            manifest = Manifest(self._target)
+            if manifest.head.store != self._store_id():
+                raise BackupFailed(f"{self._target} holds a backup of another store: name another folder")
+            return manifest
+        if self._target.exists() and (strange := set(os.listdir(self._target)) - _OWN):
+            raise BackupFailed(f"{self._target} holds other things ({min(strange)}): name an empty folder")
+        return None
+
+    def _store_id(self) -> str:
+        index = self._open_index()
+        try:
+            with index.read() as txn:
+                return bytes(txn.get(b"id", default=b"", db=index.meta)).hex()
+        finally:
+            index.env.close()
+
+    def _copy_index(self, folder: Path) -> None:
+        index = self._open_index()
+        try:
+            index.env.copy(str(folder), compact=True)
+        finally:
+            index.env.close()
+        (folder / "data.mdb").chmod(0o600)
+        _sync(folder / "data.mdb")
+
+    def _open_index(self) -> Index:
+        index = open_readonly(self._layout, self._map_size)
+        if index is None:
+            raise BackupFailed(f"{self._layout.root} holds no store that can be read: start its program once")
+        return index
+
+    def _copy_beside(self, name: str, own: Path) -> Iterator[Entry]:
+        """Copy the files below a folder, which are replaced as wholes. One that is removed meanwhile is left out."""
+        for source, folders, files in os.walk(self._layout.root / name):
+            folders[:] = sorted(filter(backup_manifest.is_beside, folders))
+            folder = own / Path(source).relative_to(self._layout.root)
+            folder.mkdir(mode=0o700, parents=True)
+            for file in sorted(filter(backup_manifest.is_beside, files)):
+                try:
+                    with Path(source, file).open("rb") as reading:
+                        digest, size = copy(reading.fileno(), folder / file, self._pace)
+                except FileNotFoundError:
+                    continue
+                self._copied += size
+                yield Entry(str((folder / file).relative_to(self._target)), size, digest)
+
+    def _copy_segments(self, snapshot: "_Snapshot", before: Manifest | None) -> Iterator[Entry]:
+        """Copy those that a backup before has not. They come ordered by directory: each is synced once."""
+        known = _Former(before)
+        count, folder = snapshot.count(), None
+        for number, (directory_id, segment_id) in enumerate(snapshot.segments()):
+            target = self._target / "segments" / directory_id.hex()
+            if target != folder:
+                if folder is not None:
+                    sync_directory(folder)
+                folder = target
+                folder.mkdir(mode=0o700, exist_ok=True)
+            if number % _BETWEEN_CHECKS == 0:
+                self._check()
+            former = known.entry(f"segments/{directory_id.hex()}/{segment_id.hex()}")
+            if former is not None and _size(target / segment_id.hex()) == former.size:
+                yield former
+            else:
+                yield self._copy(self._layout.segment(directory_id, segment_id), target)
+            self._progress(number + 1, count)
+        if folder is not None:
+            sync_directory(folder)
+
+    def _copy(self, source: Path, folder: Path) -> Entry:
+        """Copy a file, durable. What a backup that was cut short left is written anew."""
+        target = folder / source.name
+        target.unlink(missing_ok=True)
+        try:
+            with source.open("rb") as reading:
+                digest, size = copy(reading.fileno(), target, self._pace)
+        except FileNotFoundError:
+            self._check()
+            raise BackupFailed(f"{source} is missing: have the store verified") from None
+        self._copied += size
+        return Entry(str(target.relative_to(self._target)), size, digest)
+
+    def _entry(self, path: Path) -> Entry:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        self._copied += size
+        return Entry(str(path.relative_to(self._target)), size, digest)
+
+    def _clear(self, snapshot: "_Snapshot") -> None:
+        """Remove what only an earlier backup had: the manifest names it no more."""
+        for folder in (self._target / "snapshots").iterdir():
+            if folder.name != self._snapshot:
+                shutil.rmtree(folder)
+        for folder in (self._target / "segments").iterdir():
+            for file in folder.iterdir():
+                if not snapshot.names(folder.name, file.name):
+                    file.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+_OWN: Final = frozenset({"segments", "snapshots", f"{backup_manifest.NAME}.new"})
+
+
+class _Snapshot:
+    """The copy of the index, which says what belongs to the backup. A context manager."""
+
+    def __init__(self, folder: Path, map_size: int) -> None:
+        self._env = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=_MOST_TABLES, map_size=map_size)
+        self._tables = {name: self._env.open_db(name.encode(), create=False) for name in ("meta", "buckets", "files")}
+        self._txn = self._env.begin()
+
+    def __enter__(self) -> "_Snapshot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._txn.abort()
+        self._env.close()
+
+    def head(self, snapshot: str) -> Head:
+        """What the manifest says of the store."""
+        store, version, kek = (
+            bytes(self._txn.get(key, default=b"", db=self._tables["meta"])) for key in (b"id", b"format", b"kek")
+        )
+        return Head(snapshot, store.hex(), version.decode(), kek.decode(), int(time.time() * 1000))
+
+    def buckets(self) -> Iterator[tuple[bytes, bool]]:
+        """Data ids of buckets that were not destroyed, and whether they hold anything: one that was closed before it
+        was ever written to has no key.
+        """
+        with self._txn.cursor(self._tables["buckets"]) as cursor:
+            for data_id, value in cursor.iternext():
+                row = decode_row(value)
+                if row.state != State.DESTROYED:
+                    yield bytes(data_id), bool(row.objects or row.uploads)
+
+    def count(self) -> int:
+        """How many files there are."""
+        return self._txn.stat(self._tables["files"])["entries"]
+
+    def segments(self) -> Iterator[tuple[bytes, bytes]]:
+        """Directory and segment id of every file, in order."""
+        with self._txn.cursor(self._tables["files"]) as cursor:
+            for key in cursor.iternext(values=False):
+                yield bytes(key[:DIRECTORY_ID]), bytes(key[DIRECTORY_ID:])
+
+    def names(self, folder: str, file: str) -> bool:
+        """Whether a file belongs to the backup, by the names of its folder and its own."""
+        try:
+            key = bytes.fromhex(folder) + bytes.fromhex(file)
+        except ValueError:
+            return False
+        return self._txn.get(key, db=self._tables["files"]) is not None
+
+
+class _Former:
+    """Segments of the backup before, asked for in the order in which its manifest has them."""
+
+    def __init__(self, manifest: Manifest | None) -> None:
+        entries = iter(()) if manifest is None else manifest.entries()
+        self._entries = (each for each in entries if each.path.startswith("segments/"))
+        self._at = next(self._entries, None)
+
+    def entry(self, path: str) -> Entry | None:
+        """Of this path; None when it was not there. Paths that are asked for grow."""
+        while self._at is not None and self._at.path < path:
+            self._at = next(self._entries, None)
+        return self._at if self._at is not None and self._at.path == path else None
+
+
+def copy(source: int, target: Path, pace: Pace) -> tuple[str, int]:
+    """Copy an open file to a new one, which is synced; returns digest and size. Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as writing:
+        while piece := os.pread(source, _PIECE, size):
+            digest.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[writing.write(view) :]
+            size += len(piece)
+            pace.spend(len(piece))
+        os.fsync(writing.fileno())
+    return digest.hexdigest(), size
+
+
+def restore(
+    source: Path,
+    data_dir: Path,
+    *,
+    fingerprint: str | None = None,
+    rate: int = 0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Head:
+    """Make the data folder from a backup: whole, or not at all. Raises BackupUnusable, BackupFailed, OSError.
+
+    `fingerprint`: of the key-encryption key that is at hand.
+    """
+    manifest = Manifest(source)
+    head = manifest.head
+    if head.store_format.encode() not in (FORMER_FORMAT, STORE_FORMAT):
+        raise BackupUnusable(
+            f"the backup has store format {head.store_format}, and this program knows up to {STORE_FORMAT.decode()}: "
+            "restore it with the version that made it, or a newer one"
+        )
+    if fingerprint is not None and fingerprint != head.kek:
+        raise BackupUnusable(
+            f"the backup belongs to key-encryption key {head.kek}, but the key file holds {fingerprint}"
+        )
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise BackupFailed(f"{data_dir} is not empty: a backup is restored into a new folder only")
+    data_dir = data_dir.absolute()
+    data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = data_dir.with_name(f".{data_dir.name}.restoring")
+    if draft.exists():
+        shutil.rmtree(draft)  # of a restore that was cut short
+    try:
+        _fill(draft, source, manifest, Pace(rate), progress)
+    except BackupUnusable:
+        shutil.rmtree(draft)
+        raise
+    os.rename(draft, data_dir)  # fails when the folder is not empty any more
+    sync_directory(data_dir.parent)
+    return head
+
+
+def _fill(draft: Path, source: Path, manifest: Manifest, pace: Pace, progress: Callable[[int, int], None]) -> None:
+    """Copy everything into a data folder that nobody knows yet, durable."""
+    layout, own = Layout(str(draft)), f"snapshots/{manifest.head.snapshot}/"
+    layout.create()
+    for number, entry in enumerate(manifest.entries()):
+        target = draft / entry.path.removeprefix(own)
+        for folder in reversed([each for each in target.parents if each.is_relative_to(draft)]):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        _restore_file(source / entry.path, target, entry, pace)
+        progress(number + 1, manifest.files)
+    for folder in _folders(draft):
+        sync_directory(folder)
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    """A folder and all below it, those before it."""
+    for folder, _, _ in os.walk(top, topdown=False):
+        yield Path(folder)
+
+
+def _restore_file(source: Path, target: Path, entry: Entry, pace: Pace) -> None:
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise BackupUnusable(f"{source} cannot be read: {error.strerror}. Nothing was restored") from None
+    try:
+        found = copy(descriptor, target, pace)
+    finally:
+        os.close(descriptor)
+    if found != (entry.sha256, entry.size):
+        raise BackupUnusable(f"{source} is damaged: it is not as it was written. Nothing was restored")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,352 @@
+"""Copies of a store: of one instant, whole or refused, and what is copied stays until it is."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cooper_gateway.storage import backup_manifest
+from cooper_gateway.storage.backup import Backup, BackupFailed, restore
+from cooper_gateway.storage.backup_manifest import BackupUnusable, Manifest
+from cooper_gateway.storage.embedded import EmbeddedStore
+from cooper_gateway.storage.layout import Layout
+from cooper_gateway.storage.lease import Lease, LeaseLost
+from cooper_gateway.storage.port import Attributes, BucketRef, Conditions, Guard, NoSuchName
+from support.disk_crashes import Crash, CrashAfter
+from support.filled_store import BODIES, filled
+from support.filled_store import LARGE as LARGE_BODY
+from support.store_process import CommitterProcess, config_in
+from support.verifying import OpenedIndex, assert_sound
+
+GUARD = Guard("AKIATEST", "s3:PutObject")
+LARGE = 200_000  # bytes: a file
+
+
+@pytest.fixture
+def committer(tmp_path: Path) -> Iterator[CommitterProcess]:
+    process = CommitterProcess(config_in(tmp_path))
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+async def store(committer: CommitterProcess) -> AsyncIterator[EmbeddedStore]:
+    embedded = EmbeddedStore(committer.config, committer.keyring, asyncio.get_running_loop())
+    yield embedded
+    await embedded.close()
+
+
+@pytest.fixture
+def bucket() -> BucketRef:
+    return BucketRef(os.urandom(16), "photos")
+
+
+async def put(store: EmbeddedStore, bucket: BucketRef, name: bytes, data: bytes) -> None:
+    writer = store.writer(bucket, None)
+    await writer.write(data)
+    await store.put(bucket, name, await writer.finish(), "e", Attributes({}, {"m": "x"}), None, Conditions(), GUARD)
+
+
+async def get(store: EmbeddedStore, bucket: BucketRef, name: bytes) -> bytes:
+    opened = await store.open(bucket, name)
+    try:
+        return b"".join([piece async for piece in opened.read(0, opened.info.size)])
+    finally:
+        opened.close()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+async def eventually(what: str, check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not check():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        await asyncio.sleep(0.02)
+
+
+def back_up_here(committer: CommitterProcess, target: Path) -> int:
+    """Returns how many bytes were copied. The store must not be open in this process."""
+    config = committer.config
+    return Backup(Layout(config.data_dir), config.map_size, target, lambda: None).run().copied
+
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from cooper_gateway.storage.backup import Backup
+from cooper_gateway.storage.layout import Layout
+print(Backup(Layout(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), lambda: None).run().copied)
+"""
+
+
+async def back_up(committer: CommitterProcess, target: Path) -> int:
+    """The same by a process of its own."""
+    config = committer.config
+    argv = [sys.executable, "-c", _PROGRAM, config.data_dir, str(config.map_size), str(target)]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return int(out)
+
+
+async def contents(committer: CommitterProcess, data_dir: Path, bucket: BucketRef) -> dict[bytes, bytes]:
+    """What a committer serves from a data folder."""
+    config = msgspec.structs.replace(config_in(data_dir), data_dir=str(data_dir), kek_file=committer.config.kek_file)
+    other = CommitterProcess(config)
+    opened = EmbeddedStore(other.config, committer.keyring, asyncio.get_running_loop())
+    try:
+        page = await opened.list_objects(bucket, b"", b"", b"", 1000)
+        return {entry.name: await get(opened, bucket, entry.name) for entry in page.entries}
+    finally:
+        await opened.close()
+        other.kill()
+
+
+async def test_what_is_deleted_meanwhile_is_in_the_backup_and_goes_after_it(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    large, small = os.urandom(LARGE), b"a few bytes"
+    await put(store, bucket, b"large", large)
+    await put(store, bucket, b"small", small)
+    layout = Layout(committer.config.data_dir)
+    lease = Lease(committer.config.committer_path)
+    before = files(layout.segments)
+    await store.delete(bucket, [b"large"], GUARD)
+    with pytest.raises(NoSuchName):
+        await get(store, bucket, b"large")
+    await asyncio.sleep(0.3)
+    assert files(layout.segments) == before, "held back"
+    await put(store, bucket, b"large", large)
+    await back_up(committer, tmp_path / "backup")
+    lease.check()
+    lease.close()
+    await eventually("the removal", lambda: len(files(layout.segments)) == 1)
+    restore(tmp_path / "backup", tmp_path / "restored", fingerprint=committer.keyring.fingerprint)
+    assert await contents(committer, tmp_path / "restored", bucket) == {b"large": large, b"small": small}
+
+
+async def test_a_bucket_that_is_destroyed_meanwhile_keeps_its_key_until_the_lease_ends(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess
+) -> None:
+    await put(store, bucket, b"small", b"x")
+    key = Layout(committer.config.data_dir).bucket_key(bucket.data_id)
+    lease = Lease(committer.config.committer_path)
+    while await store.purge_bucket(bucket):
+        pass
+    await store.destroy_bucket(bucket)
+    assert key.exists()
+    lease.close()
+    await eventually("the shredding", lambda: not key.exists())
+
+
+async def test_a_bucket_that_was_closed_before_it_was_written_to_has_no_key_to_copy(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    unused = BucketRef(os.urandom(16), "unused")
+    await put(store, bucket, b"small", b"x")
+    await store.close_bucket(unused, None, b"")
+    assert not Layout(committer.config.data_dir).bucket_key(unused.data_id).exists()
+    await back_up(committer, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored")
+    assert await contents(committer, tmp_path / "restored", bucket) == {b"small": b"x"}
+
+
+async def test_a_lease_ends_with_the_committer_and_what_it_held_goes_at_the_next_start(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    lease = Lease(committer.config.committer_path)
+    lease.check()
+    await store.delete(bucket, [b"large"], GUARD)
+    committer.kill()
+    with pytest.raises(LeaseLost, match="ended"):
+        lease.check()
+    committer.start()
+    await eventually("the removal", lambda: not files(Layout(committer.config.data_dir).segments))
+
+
+async def test_a_second_backup_copies_what_is_new_and_drops_what_is_gone(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    target, body = tmp_path / "backup", os.urandom(4 * LARGE)
+    await put(store, bucket, b"stays", body)
+    await put(store, bucket, b"goes", os.urandom(LARGE))
+    first = await back_up(committer, target)
+    await store.delete(bucket, [b"goes"], GUARD)
+    await put(store, bucket, b"comes", b"x" * LARGE)
+    second = await back_up(committer, target)
+    assert first - second > 2 * LARGE
+    assert len(files(target / "segments")) == 2 and len(list((target / "snapshots").iterdir())) == 1
+    restore(target, tmp_path / "restored")
+    assert await contents(committer, tmp_path / "restored", bucket) == {b"stays": body, b"comes": b"x" * LARGE}
+    written = [*target.rglob("*"), *(tmp_path / "restored").rglob("*")]
+    assert not [path for path in written if path.stat().st_mode & 0o077]
+
+
+async def test_a_backup_that_is_cut_short_at_any_step_is_none_and_spoils_none(
+    store: EmbeddedStore,
+    bucket: BucketRef,
+    committer: CommitterProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    whole = tmp_path / "whole"
+    await back_up(committer, whole)
+    await put(store, bucket, b"more", os.urandom(LARGE))
+    await store.close()  # it is open once in a process
+    steps, crashed = 0, True
+    while crashed:
+        for target, before in ((tmp_path / f"none-{steps}", False), (tmp_path / f"old-{steps}", True)):
+            if before:
+                shutil.copytree(whole, target)
+            with monkeypatch.context() as patch:
+                crash = CrashAfter(patch, steps)
+                try:
+                    back_up_here(committer, target)
+                except Crash:
+                    pass
+            crashed = crash.crashed
+            out = tmp_path / f"out-{before}-{steps}"
+            if before or (target / "manifest").exists():
+                restore(target, out)
+                names = set(await contents(committer, out, bucket)) if steps % 8 == 0 else {b"large"}
+                assert b"large" in names
+            else:
+                with pytest.raises(BackupUnusable, match="no complete backup"):
+                    restore(target, out)
+            back_up_here(committer, target)
+            restore(target, tmp_path / f"again-{before}-{steps}")
+        steps += 1
+    assert steps > 10
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "link"])
+async def test_a_damaged_backup_is_refused_and_nothing_is_made(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path, damage: str
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    target, out = tmp_path / "backup", tmp_path / "restored"
+    await back_up(committer, target)
+    for path in files(target):
+        content = path.read_bytes()
+        path.unlink()
+        if damage == "flip":
+            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        elif damage == "cut":
+            path.write_bytes(content[:-1])
+        elif damage == "link":
+            (tmp_path / "elsewhere").write_bytes(content)
+            path.symlink_to(tmp_path / "elsewhere")
+        if damage != "link" or path.name != "manifest":
+            with pytest.raises(BackupUnusable):
+                restore(target, out)
+            assert not list(tmp_path.glob("*restor*"))
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+    restore(target, out)
+
+
+async def test_nothing_is_restored_over_anything(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"small", b"x")
+    await back_up(committer, tmp_path / "backup")
+    with pytest.raises(BackupFailed, match="not empty"):
+        restore(tmp_path / "backup", Path(committer.config.data_dir))
+    with pytest.raises(BackupUnusable, match="but the key file holds 0123"):
+        restore(tmp_path / "backup", tmp_path / "new", fingerprint="0123")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(BackupFailed, match="other things"):
+        back_up_here(committer, tmp_path / "other")
+
+
+def write_manifest(folder: Path, paths: Iterable[str], format_: int = 1) -> None:
+    writer = backup_manifest.Writer(folder)
+    writer.begin(backup_manifest.Head("00" * 8, "00" * 16, "2", "00" * 8, 0, format=format_))
+    for path in paths:
+        writer.add(backup_manifest.Entry(path, 3, "ab" * 32))
+    writer.finish()
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "segments/../../x", "snapshots/00/index/data.mdb"])
+def test_a_manifest_that_leads_out_of_the_folder_is_refused(tmp_path: Path, path: str) -> None:
+    write_manifest(tmp_path, [path])
+    with pytest.raises(BackupUnusable, match="names a file that no backup has"):
+        Manifest(tmp_path)
+
+
+def test_a_manifest_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [], format_=2)
+    with pytest.raises(BackupUnusable, match="has format 2"):
+        Manifest(tmp_path)
+
+
+def test_a_manifest_lies_in_memory_nowhere_as_a_whole(tmp_path: Path) -> None:
+    files = 40_000
+    tracemalloc.start()
+    try:
+        write_manifest(tmp_path, (f"segments/{number >> 12:016x}/{number:032x}" for number in range(files)))
+        manifest = Manifest(tmp_path)
+        assert sum(each.size for each in manifest.entries()) == 3 * manifest.files == 3 * files
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "manifest").stat().st_size > 4 << 20
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("cut", [1, 2, 60, 4000])
+def test_a_manifest_that_was_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
+    write_manifest(tmp_path, [f"segments/{0:016x}/{number:032x}" for number in range(100)])
+    path = tmp_path / "manifest"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    with pytest.raises(BackupUnusable, match="is damaged"):
+        Manifest(tmp_path)
+    path.write_bytes(whole + b"\n")
+    with pytest.raises(BackupUnusable, match="is damaged"):
+        Manifest(tmp_path)
+
+
+def test_no_byte_that_can_be_read_and_no_key_is_in_a_backup(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    process = filled(CommitterProcess(config))
+    try:
+        Backup(Layout(config.data_dir), config.map_size, tmp_path / "backup", lambda: None).run()
+    finally:
+        process.kill()
+    key = json.loads(Path(config.kek_file).read_text())["key"]
+    secrets = [LARGE_BODY[:64], LARGE_BODY[-64:], BODIES[b"small"], key.encode(), bytes.fromhex(key)]
+    for path in files(tmp_path / "backup"):
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret in content], path
+
+
+async def test_a_store_of_the_former_format_is_restored_as_one_of_this(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"large", b"x" * LARGE)
+    await store.close()
+    committer.stop()
+    index = OpenedIndex(committer.config)
+    with index as txn:
+        txn.put(b"format", b"1", db=index.tables["meta"])
+        row = msgspec.msgpack.decode(txn.get(bucket.data_id, db=index.tables["buckets"]))
+        txn.put(bucket.data_id, msgspec.msgpack.encode(row[:-1]), db=index.tables["buckets"])
+    back_up_here(committer, tmp_path / "backup")
+    assert restore(tmp_path / "backup", tmp_path / "restored").store_format == "1"
+    assert await contents(committer, tmp_path / "restored", bucket) == {b"large": b"x" * LARGE}
+    assert_sound(msgspec.structs.replace(committer.config, data_dir=str(tmp_path / "restored")))
