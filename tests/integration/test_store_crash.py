@@ -237,11 +237,13 @@ async def test_a_worker_is_killed_and_its_garbage_collected(committer: Committer
         argv = [sys.executable, __file__, msgspec.json.encode(committer.config).decode(), f"worker{turn}"]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         worker = subprocess.Popen(argv, stdout=subprocess.PIPE, env=env)
-        await asyncio.sleep(1.2)
+        assert worker.stdout is not None
+        first = await asyncio.to_thread(worker.stdout.readline)
+        assert first, "the worker wrote nothing"
+        await asyncio.sleep(0.5)
         worker.kill()
         told, _ = worker.communicate(timeout=10)
-        lines = told.split(b"\n")[:-1]  # the last one may be cut
-        assert lines, "the worker wrote nothing"
+        lines = (first + told).split(b"\n")[:-1]  # the last one may be cut
         acknowledged |= set(lines)
     deadline = time.monotonic() + 10
     while on_disk(committer) != referred(committer):

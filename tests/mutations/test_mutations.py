@@ -1,5 +1,6 @@
 """A gateway without one of its checks fails a test: `make mutations` tries it with each of the table."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -37,4 +38,6 @@ def test_without_a_check_one_fails(copy: Path, mutation: Mutation) -> None:
 def test_without_a_sync_power_loss_shows_it(copy: Path, sync: Mutation) -> None:
     apply(copy, sync)
     code, output = status(copy, sync.tests)
-    assert code == FAILED and "power lost after step" in output, f"no state shows that this is gone: {sync}\n{output}"
+    shown = code == FAILED and "power lost after step" in output
+    ended = code == -signal.SIGBUS  # by an index that is shorter than its pages, which LMDB maps
+    assert shown or ended, f"no state shows that this is gone: {sync}\n{output}"

@@ -119,10 +119,12 @@ class World:
             writer.abort()
 
     async def new_worker(self) -> None:
-        """This one ends with files that it never committed; another begins."""
-        for size in (33_000, 50_000):
-            writer = self.store.writer(BUCKETS[0], size)
-            await writer.write(bytes(size))
+        """This one ends, with files that it never committed among others; another begins."""
+        lane = Lane(self, f"worker{self.tag('worker')}")
+        for number in range(4):
+            await lane.put(BUCKETS[0], f"{lane.name}/{number}", 33_000)
+            writer = self.store.writer(BUCKETS[0], 40_000)
+            await writer.write(bytes(40_000))
             await writer.finish()
         await self.store.close()
         self.store = self._open()
@@ -424,6 +426,7 @@ async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
     await asyncio.gather(all_lanes(), kill())
     await world.new_worker()
     await all_lanes()
+    await world.new_worker()
     await asyncio.to_thread(world.committer.stop)
     await asyncio.to_thread(world.committer.start)
     await all_lanes()
