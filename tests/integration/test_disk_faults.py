@@ -5,6 +5,7 @@ ext4 turns read-only, the clock jumps. What was acknowledged stays, what fails i
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -21,6 +22,8 @@ from cooper_gateway.storage.port import NO_CONDITIONS, Attributes, Segment, Stor
 from support import power_workload, store_checker, store_process
 from support.acknowledged import Knowledge
 from support.power_workload import Delta, World
+from support.raw_s3 import RawS3
+from support.rig import REGION, Rig, bucket, eventually
 from support.strace import program
 
 LONG = 60  # faults that are drawn, besides those of the table
@@ -252,3 +255,39 @@ async def _put(world: World, segment: Segment) -> None:
         NO_CONDITIONS,
         power_workload.GUARD,
     )
+
+
+def test_s3_clients_are_told_of_a_disk_that_turned_read_only(ext4: Path, tmp_path: Path) -> None:
+    """Each write gets an S3 error, at once or when it would be acknowledged, and what is there is served."""
+    rig = Rig(tmp_path)
+    rig.data = ext4 / "data"
+    rig.apply("all.yaml", REGION, bucket("sick"))
+    with rig:
+        eventually("credentials", rig.credentials_file("sick").exists, 60)
+        env = rig.env("sick")
+        key = RawS3(rig.port, env["ACCESS_KEY"], env["SECRET_KEY"], timeout=60)
+        bodies = {"small": b"x" * 100, "large": b"y" * 100_000}
+        for name, body in bodies.items():
+            assert key.ask("PUT", f"/sick/{name}", body=body).status == 200
+        break_down(ext4)
+        for _ in range(3):
+            for name, body in bodies.items():
+                answer = key.ask("PUT", f"/sick/{name}", body=b"other" + body)
+                assert answer.status in (500, 503, 507) and answer.code, answer.raw[:500]
+                found = key.ask("GET", f"/sick/{name}")
+                assert (found.status, found.body) == (200, body)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            rig.stop()
+    subprocess.run(["umount", str(ext4)], check=True)
+    subprocess.run(["e2fsck", "-p", str(tmp_path / "image")], check=False, capture_output=True)
+    mount(tmp_path / "image", ext4)
+    with rig:
+        for name, body in bodies.items():
+            served = eventually("the gateway", lambda name=name: _served(key, f"/sick/{name}"), 60)
+            assert served == body
+        assert key.ask("PUT", "/sick/small", body=b"again").status == 200
+
+
+def _served(key: RawS3, target: str) -> bytes | None:
+    found = key.ask("GET", target)
+    return found.body if found.status == 200 else None
