@@ -33,6 +33,7 @@ class FakeDirectory:
     buckets: dict[str, BucketRecord] = field(default_factory=dict)
     settings: RegionRecord = field(default_factory=lambda: RegionRecord("eu", "eu-west-1"))
     domains: dict[str, DomainRecord] = field(default_factory=dict[str, DomainRecord])
+    revision: int = 0
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.keys.get(access_key_id)

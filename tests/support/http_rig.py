@@ -42,7 +42,7 @@ class TinyPipeline:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> TinyCall | None:
+    def admit(self, request: Request, raw: RawBody | None, request_id: str, learn: object = None) -> TinyCall | None:
         self.events.append(f"{request.method} {request.path.decode()}")
         if request.path == b"/form":
             return None

@@ -152,18 +152,18 @@ def _granted(
     key: KeyRecord, action: str, bucket_name: str | None, bucket: BucketRecord | None, place: bytes | None
 ) -> str | None:
     """Grants are on a bucket's name and data: one made for an earlier bucket of the same name is worth nothing."""
-    here = [
-        grant
-        for grant in key.grants
-        if grant.bucket == bucket_name and (bucket is None or grant.data_id == bucket.data_id)
-    ]
-    if not here:
+    found = covered = False
+    for grant in key.grants:
+        if grant.bucket == bucket_name and (bucket is None or grant.data_id == bucket.data_id):
+            found = True
+            covered = covered or (action in grant.actions and _covers(grant, place))
+    if not found:
         return DENIED
     if bucket is None or bucket.retained:
         return GONE
     if bucket.api_access == "Revoked":
         return REVOKED
-    return None if any(action in grant.actions and _covers(grant, place) for grant in here) else DENIED
+    return None if covered else DENIED
 
 
 def _covers(grant: Grant, place: bytes | None) -> bool:

@@ -24,6 +24,11 @@ class Directory(Protocol):
         """The settings of the region that this replica serves, or None while there are none."""
         ...
 
+    @property
+    def revision(self) -> int:
+        """Another number after each change of records: the same number means the same records."""
+        ...
+
     def verified_at(self) -> float:
         """Unix seconds of the last complete, successful read of the records' source."""
         ...

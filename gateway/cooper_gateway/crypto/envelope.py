@@ -44,7 +44,7 @@ class SegmentCipher:
 
     def seal_whole(self, plaintext: bytes | memoryview) -> bytes:
         """Header and the only frame of a body of at most 64 KiB."""
-        return self.header + self._aead.encrypt(_nonce(0, True), plaintext, self._associated)
+        return self.header + self._aead.encrypt(_ONLY_FRAME, plaintext, self._associated)
 
     def open_frames(self, sealed: memoryview, first: int, last: bool) -> list[bytes]:
         """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
@@ -85,6 +85,16 @@ class BucketCipher:
         header = MAGIC + os.urandom(SALT_SIZE)
         return SegmentCipher(self._segments.derive(header[len(MAGIC) :]), header, self._data_id + segment_id)
 
+    def open_whole(self, segment_id: bytes, stored: bytes | memoryview) -> bytes:
+        """The plaintext of a stored segment of one frame, its header included. Raises ValueError."""
+        if stored[: len(MAGIC)] != MAGIC or len(stored) < HEADER_SIZE + TAG_SIZE:
+            raise ValueError("not a segment of a format that this program knows")
+        aead = AESGCM(self._segments.derive(stored[len(MAGIC) : HEADER_SIZE]))
+        try:
+            return aead.decrypt(_ONLY_FRAME, stored[HEADER_SIZE:], MAGIC + self._data_id + segment_id)
+        except InvalidTag:
+            raise ValueError("a frame does not verify") from None
+
     def segment(self, segment_id: bytes, header: bytes | memoryview) -> SegmentCipher:
         """The cipher of a stored segment, from its header. Raises ValueError."""
         if len(header) != HEADER_SIZE or header[: len(MAGIC)] != MAGIC:
@@ -94,3 +104,6 @@ class BucketCipher:
 
 def _nonce(number: int, last: bool) -> bytes:
     return (number << 8 | last).to_bytes(12, "big")
+
+
+_ONLY_FRAME: Final = _nonce(0, True)

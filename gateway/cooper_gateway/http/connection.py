@@ -11,6 +11,7 @@ pipelines wait as bytes, at most so many, until the one before them was answered
 
 import asyncio
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Final, cast
 
 from cooper_gateway.http.body import RawBody
@@ -20,10 +21,13 @@ from cooper_gateway.http.exchange import Exchange, refusal
 from cooper_gateway.http.head import Head, find_head_end, parse_head
 from cooper_gateway.http.progress import Progress
 from cooper_gateway.http.rendering import CONTINUE
+from cooper_gateway.http.repeats import Repeats
 from cooper_gateway.protocol.errors import S3Error
 
 #: How long a client that does nothing has to answer the end of TLS when the worker stops.
 _GOODBYE_SECONDS: Final = 1.0
+#: How long a client may pause before its heads are forgotten.
+_FORGET_SECONDS: Final = 10.0
 #: Most pipelined requests that are answered before others have their turn.
 _AT_A_TIME: Final = 64
 
@@ -56,6 +60,7 @@ class S3Connection(asyncio.Protocol):
         "_reading",
         "_receiving",
         "_remaining",
+        "_repeats",
         "_sending",
         "_since",
         "_transport",
@@ -77,6 +82,7 @@ class S3Connection(asyncio.Protocol):
         self._eof = False
         self._advancing = False
         self._exchange: Exchange | None = None
+        self._repeats = Repeats()
         self._raw: RawBody | None = None
         self._chunked: ChunkedDecoder | None = None
         self._remaining = 0  # bytes of a body with Content-Length still to come
@@ -247,6 +253,8 @@ class S3Connection(asyncio.Protocol):
         if self.write_paused:
             self._since = now  # the wait is for our own backpressure, which has its own limit
             return
+        if now - self._since > _FORGET_SECONDS:
+            self._repeats.forget()
         if now - self._since <= self._patience(
             self._limits.header_seconds if self._input else self._limits.idle_seconds
         ):
@@ -317,12 +325,29 @@ class S3Connection(asyncio.Protocol):
         end = find_head_end(data, start, self._limits)
         if not end:
             return False
-        head = parse_head(data[start:end], self._limits)
-        self._input = data[end:]
-        self._begin(head)
+        section = data[start:end]
+        if not self._begin_repeat(section, data, end):
+            head = parse_head(section, self._limits)
+            self._input = data[end:]
+            self._begin(head, section)
         return True
 
-    def _begin(self, head: Head) -> None:
+    def _begin_repeat(self, section: bytes, data: bytes, end: int) -> bool:
+        """Begin the request of a header section of a known kind (repeats.py); False when it is to be read whole."""
+        found = self._repeats.read(section)
+        if found is None:
+            return False
+        kind, repeat = found
+        call = self._context.pipeline.admit_repeat(kind, repeat, self._context.request_ids())
+        if call is None:
+            return False
+        self._input = data[end:]
+        self._phase = Phase.ANSWER
+        exchange = self._exchange = Exchange(self, self._context, kind.head, None, call)
+        exchange.start()
+        return True
+
+    def _begin(self, head: Head, section: bytes) -> None:
         raw: RawBody | None = None
         self._phase = Phase.ANSWER
         if head.length or head.chunked:
@@ -337,7 +362,7 @@ class S3Connection(asyncio.Protocol):
             raw.end()
         self._raw = raw
         exchange = self._exchange = Exchange(self, self._context, head, raw)
-        exchange.start()
+        exchange.start(partial(self._repeats.remember, section, head) if raw is None else None)
         if self._phase is Phase.BODY:
             self._resume_reading()  # it was paused while this request waited
             if self._input:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Protocol
 
 from cooper_gateway.http.body import RawBody
@@ -12,6 +13,7 @@ from cooper_gateway.http.errors import error_response, subject
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.head import Head
 from cooper_gateway.http.rendering import UnsafeHeader, content_length, has_content, render_head
+from cooper_gateway.http.repeats import Known
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
@@ -72,16 +74,21 @@ class Exchange:
         "streaming",
     )
 
-    def __init__(self, wire: Wire, context: Context, head: Head, raw: RawBody | None) -> None:
+    def __init__(
+        self, wire: Wire, context: Context, head: Head, raw: RawBody | None, admitted: Call | None = None
+    ) -> None:
         self._wire = wire
         self._context = context
         self._head = head
         self._raw = raw  # None: a GET or HEAD without a body
-        path, _, query = head.target.partition(b"?")
-        self._request = Request(head.method, path, query, head.headers, peer=wire.peer, secure=context.secure)
-        self._request_id = context.request_ids()
         self._begun = time.perf_counter()
-        self._call: Call | None = None
+        self._call = admitted
+        if admitted is None:
+            path, _, query = head.target.partition(b"?")
+            self._request = Request(head.method, path, query, head.headers, peer=wire.peer, secure=context.secure)
+            self._request_id = context.request_ids()
+        else:
+            self._request, self._request_id = admitted.request, admitted.request_id
         self._task: asyncio.Task[None] | None = None
         self._status = CLIENT_LEFT
         self._error_code = ""
@@ -94,15 +101,16 @@ class Exchange:
         """Whether what has arrived does not say yet whether the request is admitted."""
         return self._call is None
 
-    def start(self) -> None:
-        """Decide the request from its head alone: refuse it, answer it at once, or begin a task."""
+    def start(self, learn: Callable[[Request, Known], None] | None = None) -> None:
+        """Decide the request from its head alone: refuse it, answer it at once, or begin a task. `learn` is told what
+        holds for others that are like it."""
         pipeline = self._context.pipeline
         response: Response | None = None
         try:
             if self._head.method == "OPTIONS":
                 response = pipeline.preflight(self._request)
             else:
-                response = self._admit()
+                response = self._admit(learn)
         except Exception as error:  # the edge: everything becomes an answer
             response = self._explained(error)
         if response is not None and isinstance(response.body, bytes):
@@ -110,10 +118,12 @@ class Exchange:
         else:
             self._task = self._context.spawn(self._run(response))
 
-    def _admit(self) -> Response | None:
+    def _admit(self, learn: Callable[[Request, Known], None] | None) -> Response | None:
         """The answer where it can be given at once. Raises what the pipeline raises."""
-        call = self._call = self._context.pipeline.admit(self._request, self._raw, self._request_id)
-        return self._context.pipeline.now(call) if self._raw is None and call is not None else None
+        if self._call is None:
+            told = None if learn is None else partial(learn, self._request)
+            self._call = self._context.pipeline.admit(self._request, self._raw, self._request_id, told)
+        return self._context.pipeline.now(self._call) if self._raw is None and self._call is not None else None
 
     async def _answer(self) -> Response:
         """The answer where it takes its time. Raises what the pipeline raises."""

@@ -44,6 +44,7 @@ from cooper_gateway.http.addressing import locate
 from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody, read_form
 from cooper_gateway.http.errors import to_s3_error
 from cooper_gateway.http.finished import Finished
+from cooper_gateway.http.repeats import Kind, Known, Repeat, may_repeat
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.http.spending import Tolls
 from cooper_gateway.operations.call import Call
@@ -67,7 +68,7 @@ from cooper_gateway.protocol.post_form import (
 )
 from cooper_gateway.protocol.post_policy import Sizes, check_policy, read_policy
 from cooper_gateway.protocol.routes import Route, match, no_route, place, refuse_promises
-from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim
+from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim, verify
 from cooper_gateway.storage.port import Store
 
 log = logging.getLogger(__name__)
@@ -133,12 +134,20 @@ class Pipeline:
         self._signing_keys = SigningKeys()
         self._tolls = tolls or Tolls()
 
-    def admit(self, request: Request, raw: RawBody | None, request_id: str) -> Call | None:
+    def admit(
+        self,
+        request: Request,
+        raw: RawBody | None,
+        request_id: str,
+        learn: Callable[[Known], None] | None = None,
+    ) -> Call | None:
         """Everything that the head alone decides; nothing of the body was read. Raises S3Error.
 
         `raw` is the HTTP body, None for a GET or HEAD that has none. None is returned for a form: see `admit_form`.
+        `learn` is told what holds for requests that are like this one: see `admit_repeat`.
         """
         directory = self._directory_source()
+        revision = directory.revision
         locate(request, directory)
         now = self._clock()
         region = _fresh_region(directory, now)
@@ -149,7 +158,53 @@ class Pipeline:
             claim = parse_claim(request, now, region.tag if region.match_region else None)
             if claim is None and route.operation == "PostObject" and is_form(request.headers.get("content-type", "")):
                 return None
-        return self._decided(request, raw, request_id, route, claim, directory, region, now)
+        call = self._decided(request, raw, request_id, route, claim, directory, region, now)
+        # Where records have changed meanwhile it is not known which of them it was decided by.
+        if learn is not None and claim is not None and directory.revision == revision and region.rates is None:
+            self._teach(call, claim, revision, learn)
+        return call
+
+    def _teach(self, call: Call, claim: Claim, revision: int, learn: Callable[[Known], None]) -> None:
+        """Tell what holds for requests that are like this one, if there can be such."""
+        principal = call.principal
+        if isinstance(principal, KeyHolder) and may_repeat(call.request, call.route, claim):
+            key = self._signing_keys.verify(claim, principal.key.secret_key)
+            learn(Known(revision, principal, key, claim, call.route))
+
+    def admit_repeat(self, kind: Kind, repeat: Repeat, request_id: str) -> Call | None:
+        """The call of a request whose head is of a known kind, where all is right with it. None: nothing is said of it,
+        and `admit` decides."""
+        known = kind.known
+        directory = self._directory_source()
+        now = self._clock()
+        if directory.revision != known.revision:
+            return None
+        try:
+            region = fresh_region(directory, now)
+            claim = kind.pattern.claim_of(repeat.path, repeat.signed, repeat.amz_date, repeat.signature, now)
+            if claim is None:
+                return None
+            verify(claim, known.signing_key)
+        except (RecordsNotFresh, S3Error):
+            return None
+        holder, action = known.holder, known.route.action
+        bucket = directory.bucket(repeat.bucket)
+        if bucket is None or authorize(holder, action, repeat.bucket, bucket, now, repeat.name) is not None:
+            return None
+        request = Request(
+            kind.head.method,
+            repeat.path,
+            b"",
+            kind.head.headers,
+            repeat.bucket,
+            repeat.name,
+            peer=kind.peer,
+            secure=kind.secure,
+            operation=known.route.operation,
+            claimed_signer=claim.access_key_id,
+            signer=claim.access_key_id,
+        )
+        return Call(request, known.route, holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now)
 
     async def admit_form(self, request: Request, raw: RawBody, request_id: str) -> Call:
         """The same for a request whose head showed that it is a form: its fields are read, and nothing of its file."""

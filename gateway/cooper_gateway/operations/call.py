@@ -1,11 +1,12 @@
 """What a handler is given: one authorised request and the means to answer it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote
 from uuid import UUID
+
+import msgspec
 
 from cooper_crds.records import BucketRecord, RegionRecord
 from cooper_gateway.access.authorize import DENIED, authorize, denial
@@ -44,8 +45,7 @@ def _as_admitted(call: "Call") -> Directory:
     return call.directory
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request whose signature was verified and whose principal may do `route.action` on `bucket`."""
 
     request: Request
@@ -60,7 +60,7 @@ class Call:
     now: float  # Unix seconds
     spending: Spending | None = None  # where its bytes are counted for its key
     form: Form | None = None  # what stood before the file, of an upload by form
-    again: Callable[["Call"], Directory] = field(default=_as_admitted, repr=False)  # see `look_again`
+    again: Callable[["Call"], Directory] = _as_admitted  # see `look_again`
 
     def look_again(self) -> Directory:
         """The records as they are now, for who waits. Raises S3Error when they would not admit this call any more."""

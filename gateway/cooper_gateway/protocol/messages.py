@@ -1,8 +1,9 @@
 """A request and a response as values. Handlers see these and nothing of HTTP's wire form."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 
 class Body(Protocol):
@@ -31,8 +32,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One parsed and framed request. Nothing in it is trusted yet."""
 
     method: str
@@ -43,7 +43,7 @@ class Request:
     headers: dict[str, str]
     bucket: str | None = None  # decoded, from the path or by the Host
     name: bytes | None = None  # decoded object name; None on service and bucket paths
-    query: dict[str, str] = field(default_factory=dict[str, str])  # decoded; a repeated parameter is refused
+    query: dict[str, str] = {}  # decoded; a repeated parameter is refused
     peer: str = ""  # address of who is connected; empty: not known
     secure: bool = False  # came over TLS
     #: Came as /public/<bucket>/<key>, or by a host name of the bucket's own: anonymous only, whatever else it carries.
@@ -54,11 +54,10 @@ class Request:
     signer: str = ""  # the same, once the signature was found right
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """An answer. `length` is required when the body is a stream."""
 
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = {}
     body: bytes | AsyncIterator[bytes] = b""
     length: int | None = None  # bytes; None: len(body)

@@ -8,7 +8,7 @@ in constant time.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
@@ -51,7 +51,8 @@ _HEAD: Final = re.compile(rf"AWS4-HMAC-SHA256 +Credential={_CREDENTIAL}, *Signed
 _FIELDS_IN_ANY_ORDER: Final = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 _SCOPE: Final = re.compile(_CREDENTIAL)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
+#: A path that is its own canonical form.
+PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
 _OF_SESSION: Final = "x-amz-security-token"
 _QUERY_SIGNATURE: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
@@ -162,6 +163,44 @@ def signing_key(secret: str, date: str, region: str) -> bytes:
     return key
 
 
+class Pattern(msgspec.Struct, frozen=True):
+    """What is signed by requests that are alike but for their path and the values of some headers."""
+
+    claim: Claim  # of the one that they are like
+    canonical: bytes  # to be filled in (`%`): the path, then the values of `varying`
+    varying: tuple[str, ...]  # names of headers
+    scope: str  # of the claim
+
+    def claim_of(
+        self, path: bytes, values: Sequence[bytes], amz_date: bytes, signature: bytes, now: float
+    ) -> Claim | None:
+        """The claim of another one, whose head is the same else; None when its date is not right.
+
+        The path is PLAIN_PATH, and no value has blanks. `now` is in Unix seconds.
+        """
+        like, date = self.claim, amz_date.decode("latin-1")
+        signed_at = parse_amz_date(date)
+        if signed_at is None or date[:8] != like.date or not _in_time(signed_at, now):
+            return None
+        digest = hashlib.sha256(self.canonical % (path, *values)).hexdigest()
+        text = f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n{digest}".encode()
+        signed_with = signature.decode("latin-1")
+        return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, like.payload, text)
+
+
+def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern:
+    """What requests sign that are like this one, which has no query, but for their path and these headers.
+
+    `claim` is what was read of this one's Authorization header, and found right.
+    """
+    signer, _ = _read_authorization(request.headers["authorization"])
+    lines = _canonical_headers(request, signer.names, presigned=False).replace("%", "%%").split("\n")[:-1]
+    written = [f"{name}:%b" if name in varying else line for name, line in zip(signer.names, lines, strict=True)]
+    headers = "\n".join(written)
+    text = f"{request.method}\n%b\n\n{headers}\n\n{signer.signed_headers}\n{claim.payload}"
+    return Pattern(claim, text.encode("latin-1"), tuple(name for name in signer.names if name in varying), claim.scope)
+
+
 def verify(claim: Claim, key: bytes) -> None:
     """Check a claim's signature with a signing key, in constant time. Raises S3Error SignatureDoesNotMatch."""
     begun_inner, begun_outer = _hmac_states(key)
@@ -192,7 +231,7 @@ def _header_claim(request: Request, authorization: str, now: float, region: str 
         raise S3Error("AccessDenied", "A signed request needs an x-amz-date (YYYYMMDD'T'HHMMSS'Z') or a Date header.")
     if amz_date[:8] != signer.date:
         raise S3Error("AuthorizationHeaderMalformed", "The date of the credential scope and x-amz-date differ.")
-    if not -MAX_SKEW <= now - signed_at <= MAX_SKEW:
+    if not _in_time(signed_at, now):
         raise S3Error("RequestTimeTooSkewed")
     payload = headers.get("x-amz-content-sha256")
     if payload is None:
@@ -283,6 +322,10 @@ def _judge_scope(signer: _Signer, region: str | None, code: str) -> None:
         raise S3Error(code, f"The region {signer.region!r} is wrong; expecting {region!r}.")
 
 
+def _in_time(signed_at: int, now: float) -> bool:
+    return -MAX_SKEW <= now - signed_at <= MAX_SKEW
+
+
 def _judge_lifetime(amz_date: str, expires: str, scope_date: str, now: float) -> None:
     code = "AuthorizationQueryParametersError"
     signed_at = parse_amz_date(amz_date)
@@ -327,7 +370,7 @@ def _claim(
 
 def canonical_path(path: bytes) -> str:
     """The canonical URI: decoded, then encoded once by S3's rules. Nothing is normalised, `/` stays as it is."""
-    if _PLAIN_PATH.fullmatch(path):
+    if PLAIN_PATH.fullmatch(path):
         return path.decode()
     return quote_from_bytes(unquote_to_bytes(path), safe="/-._~")
 

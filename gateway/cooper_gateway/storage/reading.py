@@ -20,6 +20,9 @@ from cooper_gateway.storage.port import BucketClosed, BucketRef, Damaged, NoSuch
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
 
 _LOOKS: Final = 64  # how often an object may be overwritten between finding and opening it
+#: Entries that are kept opened, and bytes that one of them may have: a megabyte or two. Bodies are not kept.
+_OPENED: Final = 2048
+_LARGEST_OPENED: Final = 512
 
 
 class Found(NamedTuple):
@@ -50,6 +53,8 @@ class Reader:
         self._executor = executor
         self._pins = pins
         self._files = files
+        #: By bucket and name, with the entry as it lay in the index: only while that is the same it says the same.
+        self._opened: dict[tuple[bytes, bytes], tuple[bytes, Found]] = {}
 
     def find(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes) -> Found:
         """The object of a name. Raises NoSuchName, BucketClosed, Damaged."""
@@ -62,10 +67,19 @@ class Reader:
             value = names_tree.get(txn, self._index.names, row.objects_root, name)
             if value is None:
                 raise NoSuchName
+            stored, place = bytes(value), (bucket.data_id, name)
+            known = self._opened.get(place)
+            if known is not None and known[0] == stored:
+                return known[1]
             sealer = self._keys.get(bucket.data_id)
-            return Found(entries.unpack(value), entries.open_entry(sealer, name, value), sealer)
+            found = Found(entries.unpack(stored), entries.open_entry(sealer, name, stored), sealer)
         except DAMAGE as error:
             raise damaged(bucket, name, error) from None
+        if len(stored) <= _LARGEST_OPENED:
+            if len(self._opened) >= _OPENED:
+                self._opened.clear()
+            self._opened[place] = (stored, found)
+        return found
 
     def peek(self, bucket: BucketRef, name: bytes, start: int, end: int | None) -> tuple[ObjectInfo, bytes | None]:
         """The object's info, and the bytes asked for when they lie inline."""
@@ -172,9 +186,8 @@ class Reader:
         size: int,
     ) -> bytes:
         try:
-            body = memoryview(txn.get(segment_id, db=self._index.bodies) or b"")
-            cipher = sealer.segment(segment_id, body[: self._geometry.header])
-            (data,) = cipher.open_frames(body[self._geometry.header :], 0, last=True)
+            body: Value = txn.get(segment_id, db=self._index.bodies) or b""
+            data = sealer.open_whole(segment_id, body)
             if len(data) != size:
                 raise ValueError(f"{len(data)} bytes instead of {size}")
         except DAMAGE as error:

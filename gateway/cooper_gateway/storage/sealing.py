@@ -36,6 +36,10 @@ class BucketSealer(Protocol):
         """A cipher for a new segment, with a fresh salt."""
         ...
 
+    def open_whole(self, segment_id: bytes, stored: bytes | memoryview) -> bytes:
+        """The plaintext of a stored segment of one frame, its header included. Raises ValueError."""
+        ...
+
     def segment(self, segment_id: bytes, header: bytes | memoryview) -> SegmentSealer:
         """The cipher of a stored segment, from its header. Raises ValueError."""
         ...

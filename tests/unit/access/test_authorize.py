@@ -200,6 +200,7 @@ class Records:
     settings: RegionRecord | None = REGION
     verified: float = NOW
     domains: dict[str, DomainRecord] = dataclasses.field(default_factory=dict[str, DomainRecord])
+    revision: int = 0
 
     def key(self, access_key_id: str) -> KeyRecord | None:
         return self.keys.get(access_key_id)

@@ -49,6 +49,7 @@ class Records:
         default_factory=lambda: {bucket.name: bucket for bucket in (PHOTOS, PUBLIC, SECRETS)}
     )
     verified: float = NOW
+    revision: int = 0
     domains: dict[str, DomainRecord] = field(default_factory=lambda: {each.name: each for each in DOMAINS})
 
     def key(self, access_key_id: str) -> KeyRecord | None:

@@ -1,0 +1,201 @@
+"""The short way for a client that asks again: what its head has in common with an earlier one is not read anew.
+
+From one small read to the next a client changes the object's name, the date, the signature and perhaps the number that
+it gives the request. All else of its head is the same, byte for byte, and what followed from that is remembered with
+the connection: how it is framed, who signs which headers, and what they say. Asked anew, each time: whether the records
+are the same and recent, the date, the signature, the bucket, and `authorize`.
+
+It only ever admits. What it does not admit, for whichever reason, goes the whole way from its first byte: no refusal is
+made here, and a rule that is too strict here costs time and nothing else. tests/property/test_repeats.py compares the
+two ways.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from cooper_crds.names import MAX_OBJECT_NAME_BYTES
+from cooper_gateway.access.principals import KeyHolder
+from cooper_gateway.http.head import Head
+from cooper_gateway.protocol.messages import Request
+from cooper_gateway.protocol.routes import Route
+from cooper_gateway.protocol.sigv4 import PLAIN_PATH, Claim, pattern
+
+#: Operations that are known by their method and by a path that names an object.
+_SERVED: Final = frozenset({"GetObject", "HeadObject"})
+_DATE: Final = "x-amz-date"
+_AUTHORIZATION: Final = "authorization"
+#: Headers that differ from request to request of one client, and mean nothing here.
+_NUMBERS: Final = ("amz-sdk-invocation-id",)
+#: Those of the operator's own requests.
+_OPERATORS: Final = "x-cooper-"
+_SIGNATURE: Final = 64  # hex digits
+_PUBLIC: Final = b"public"
+_LEAST: Final = len(b"PUT /")
+#: Kinds of heads that a connection remembers.
+_KINDS: Final = 4
+#: How often in a row a head may be of no known kind before no more are remembered: they are all different.
+_TRIES: Final = 8
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What was decided of a request, and holds for those that are like it for as long as the records are the same."""
+
+    revision: int  # of the records
+    holder: KeyHolder
+    signing_key: bytes
+    claim: Claim
+    route: Route
+
+
+class Repeat(NamedTuple):
+    """What is new in a head that is known else."""
+
+    bucket: str
+    name: bytes
+    path: bytes
+    amz_date: bytes
+    signature: bytes
+    signed: tuple[bytes, ...]  # values of the pattern's varying headers
+
+
+class Kind:
+    """Heads of one kind: the same bytes, but for a path and some values of fixed length."""
+
+    __slots__ = (
+        "_covered",
+        "_cut",
+        "_date",
+        "_fixed",
+        "_method",
+        "_numbers",
+        "_signature",
+        "head",
+        "known",
+        "pattern",
+        "peer",
+        "secure",
+    )
+
+    def __init__(
+        self, head: Head, request: Request, known: Known, section: bytes, spans: Mapping[str, tuple[int, int]]
+    ) -> None:
+        """`spans` are the places in `section` of what differs, from start to end, by header."""
+        self.known = known
+        self.pattern = like = pattern(request, known.claim, spans.keys() - {_AUTHORIZATION})
+        self.peer, self.secure = request.peer, request.secure
+        #: Without what differs: nobody asks for that once a request is admitted.
+        self.head = msgspec.structs.replace(
+            head, headers={name: value for name, value in head.headers.items() if name not in spans}
+        )
+        self._method = section[: section.index(b"/")]
+        names = sorted(spans, key=lambda name: spans[name])
+        layout, fixed, at = "", list[bytes](), section.index(b" ", len(self._method))
+        for start, end in (spans[name] for name in names):
+            layout += f"{start - at}s{end - start}s"
+            fixed.append(section[at:start])
+            at = end
+        self._fixed = (*fixed, section[at:])
+        self._cut = struct.Struct(f"{layout}{len(section) - at}s")
+        self._date, self._signature = names.index(_DATE), names.index(_AUTHORIZATION)
+        self._covered = tuple(names.index(name) for name in like.varying)
+        self._numbers = tuple(names.index(name) for name in names if name in _NUMBERS)
+
+    @property
+    def size(self) -> int:
+        """Bytes of such a head from the end of its path on."""
+        return self._cut.size
+
+    def read(self, section: bytes, end: int) -> Repeat | None:
+        """What is new in a head whose path ends at `end`, `size` bytes before its end; None when it is of another
+        kind."""
+        parts: tuple[bytes, ...] = self._cut.unpack_from(section, end)
+        path = section[len(self._method) : end]
+        if parts[::2] != self._fixed or not section.startswith(self._method) or not PLAIN_PATH.fullmatch(path):
+            return None
+        bucket, _, name = path[1:].partition(b"/")
+        if not name or len(name) > MAX_OBJECT_NAME_BYTES or bucket == _PUBLIC:
+            return None
+        new = parts[1::2]
+        for index in self._numbers:
+            if not new[index].replace(b"-", b"").isalnum():
+                return None
+        signed = tuple([new[index] for index in self._covered])
+        return Repeat(bucket.decode(), name, path, new[self._date], new[self._signature], signed)
+
+
+class Repeats:
+    """The kinds of heads that a connection has had."""
+
+    __slots__ = ("_kinds", "_misses")
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[int, int], Kind] = {}
+        self._misses = 0
+
+    def read(self, section: bytes) -> tuple[Kind, Repeat] | None:
+        """What is new in a head of a known kind; None when it is of none."""
+        end = section.find(b" ", _LEAST)
+        kind = self._kinds.get((len(section) - end, section[0]))
+        if kind is None:
+            return None
+        repeat = kind.read(section, end)
+        if repeat is None:
+            return None
+        self._misses = 0
+        return kind, repeat
+
+    def forget(self) -> None:
+        """The client pauses: it costs no memory meanwhile."""
+        self._kinds.clear()
+
+    def remember(self, section: bytes, head: Head, request: Request, known: Known) -> None:
+        """Remember a head that was admitted, where there can be more of its kind and it is worth the while."""
+        self._misses += 1
+        if self._misses > _TRIES:
+            return
+        kind = _kind_of(section, head, request, known)
+        if kind is None:
+            return
+        place = (kind.size, section[0])
+        if len(self._kinds) >= _KINDS and place not in self._kinds:
+            self._kinds.clear()
+        self._kinds[place] = kind
+
+
+def may_repeat(request: Request, route: Route, claim: Claim) -> bool:
+    """Whether requests like this one can be known by their heads: small reads by path, signed in the header."""
+    return (
+        route.operation in _SERVED
+        and not (claim.presigned or request.query_string or request.public_path or request.bucket_in_host)
+        and not any(name.startswith(_OPERATORS) for name in request.headers)
+    )
+
+
+def _kind_of(section: bytes, head: Head, request: Request, known: Known) -> Kind | None:
+    spans: dict[str, tuple[int, int]] = {}
+    for name in (_DATE, _AUTHORIZATION, *_NUMBERS):
+        value = head.headers.get(name)
+        if value is None:
+            if name in _NUMBERS:
+                continue
+            return None
+        span = _span(section, name, value)
+        if span is None:
+            return None
+        spans[name] = span
+    start, end = spans[_AUTHORIZATION]
+    if section[end - _SIGNATURE : end] != known.claim.signature.encode() or end - start <= _SIGNATURE:
+        return None  # its parts are in another order
+    spans[_AUTHORIZATION] = (end - _SIGNATURE, end)
+    return Kind(head, request, known, section, spans)
+
+
+def _span(section: bytes, name: str, value: str) -> tuple[int, int] | None:
+    """Where in a header section the value of a header is."""
+    line = section.lower().find(f"\r\n{name}:".encode())
+    end = section.find(b"\r\n", line + 2)
+    start = section.find(value.encode("latin-1"), line + len(name), end)
+    return None if line < 0 or start < 0 else (start, start + len(value))

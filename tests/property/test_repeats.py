@@ -1,0 +1,357 @@
+"""The short way (http/repeats.py) admits nothing that the whole way would not, and both answer alike.
+
+A connection that knows a kind of head and a fresh one, which knows none, are asked the same; also with records that
+have changed, clocks that have moved, and any byte of the head altered.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
+from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, Rates, RegionRecord
+from cooper_gateway.http.connection import S3Connection
+from cooper_gateway.http.context import Context
+from cooper_gateway.http.finished import Finished
+from cooper_gateway.http.pipeline import Pipeline
+from cooper_gateway.storage.memory import MemoryStore
+from cooper_gateway.storage.port import NO_CONDITIONS, Attributes, BucketRef, Guard
+from support import s3_signing as signing
+from support.calls import FakeDirectory
+
+DATA, OTHER_DATA = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+OWNER = Owner("team", "photos", "uid-1")
+BUCKET, OTHER = BucketRecord("photos", DATA, OWNER), BucketRecord("other", OTHER_DATA, OWNER)
+KEY = KeyRecord(
+    signing.KEY_ID,
+    signing.SECRET,
+    OWNER,
+    1,
+    (Grant("photos", DATA, (GET_OBJECT, PUT_OBJECT, LIST_BUCKET)), Grant("other", OTHER_DATA, (GET_OBJECT,), ("in/",))),
+)
+REGION = RegionRecord("eu", signing.REGION)
+replace = msgspec.structs.replace
+
+
+class Records(FakeDirectory):
+    """A directory with a clock for its freshness."""
+
+    seen = signing.NOW
+
+    def verified_at(self) -> float:
+        return self.seen
+
+    def change(self, edit: Callable[["Records"], object]) -> None:
+        """As the table does it: with another revision."""
+        edit(self)
+        self.revision += 1
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.answers.append(data)
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("192.0.2.7", 1234) if name == "peername" else None
+
+    def set_write_buffer_limits(self, **_: int) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None: ...
+
+    resume_reading = pause_reading
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+@dataclass
+class Head:
+    """A request without a body, to be signed."""
+
+    method: str = "GET"
+    path: str = "/photos/a"
+    headers: tuple[tuple[str, str], ...] = (("User-Agent", "tests"), ("amz-sdk-invocation-id", "11111111-aaaa"))
+    at: float = signing.NOW
+    unsigned: tuple[str, ...] = ("user-agent",)
+    secret: str = signing.SECRET
+    host: str = signing.HOST
+
+    def wire(self) -> bytes:
+        """As it goes over the wire."""
+        date, empty = signing.amz_date(self.at), hashlib.sha256(b"").hexdigest()
+        own = (("Host", self.host), ("X-Amz-Date", date), ("x-amz-content-sha256", empty))
+        lines = [*own, *self.headers]
+        signed = sorted((name.lower(), value.strip()) for name, value in lines if name.lower() not in self.unsigned)
+        names = ";".join(name for name, _ in signed)
+        canonical = "".join(f"{name}:{value}\n" for name, value in signed)
+        asked = f"{self.method}\n{self.path}\n\n{canonical}\n{names}\n{empty}"
+        scope = f"{date[:8]}/{signing.REGION}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(asked.encode('latin-1')).hexdigest()}"
+        key = signing.key(self.at, self.secret)
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        credential = f"Credential={signing.KEY_ID}/{scope}"
+        sent = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}"
+        written = "".join(f"{name}: {value}\r\n" for name, value in (*lines, ("Authorization", sent)))
+        return f"{self.method} {self.path} HTTP/1.1\r\n{written}\r\n".encode("latin-1")
+
+
+@dataclass
+class Gateway:
+    """A pipeline with its records, and connections to it."""
+
+    records: Records = field(default_factory=Records)
+    now: float = signing.NOW
+    observed: list[Finished] = field(default_factory=list)
+    repeats: int = 0
+
+    async def start(self) -> "Gateway":
+        self.records.keys[KEY.access_key_id] = KEY
+        self.records.buckets.update({each.name: each for each in (BUCKET, OTHER)})
+        self.records.settings = REGION
+        store = MemoryStore(clock=lambda: 1_700_000_000_123)
+        for data in (DATA, OTHER_DATA):
+            ref = BucketRef(UUID(data).bytes, "")
+            for name in (b"a", b"b/c", b"in/x"):
+                writer = store.writer(ref, None)
+                await writer.write(b"content of " + name)
+                etag = hashlib.md5(name).hexdigest()
+                guard = Guard(KEY.access_key_id, PUT_OBJECT)
+                await store.put(ref, name, await writer.finish(), etag, Attributes(), None, NO_CONDITIONS, guard)
+        self.pipeline = Pipeline(lambda: self.records, store, clock=lambda: self.now, observers=[self.observed.append])
+        whole = self.pipeline.admit_repeat
+
+        def counted(*args: Any) -> Any:
+            call = whole(*args)
+            self.repeats += call is not None
+            return call
+
+        self.pipeline.admit_repeat = counted  # type: ignore[method-assign]
+        self.context = Context(self.pipeline, 1, 1)
+        return self
+
+    def connect(self) -> tuple[S3Connection, Wire]:
+        connection, wire = S3Connection(self.context), Wire()
+        connection.connection_made(wire)  # type: ignore[arg-type]
+        return connection, wire
+
+    async def ask(self, connection: S3Connection, wire: Wire, section: bytes) -> tuple[Any, ...]:
+        """The answer, without what differs from one to the next, and what was observed."""
+        before, seen = len(wire.answers), len(self.observed)
+        connection.data_received(section)
+        for _ in range(8):
+            await asyncio.sleep(0)
+        answer = b"".join(wire.answers[before:])
+        lines = [
+            line for line in answer.split(b"\r\n") if not line.lower().startswith((b"date:", b"x-amz-request-id:"))
+        ]
+        text = b"\n".join(lines)
+        begin = text.find(b"<RequestId>")
+        if begin >= 0:
+            text = text[:begin] + text[text.find(b"</RequestId>") :]
+        told = [
+            (each.status, each.error, each.operation, each.sent, each.peer, *_asked(each))
+            for each in self.observed[seen:]
+        ]
+        return text, wire.closed, told
+
+
+def _asked(finished: Finished) -> tuple[Any, ...]:
+    request = finished.request
+    if request is None:
+        return ()
+    return request.method, request.bucket, request.name, request.path, request.signer, request.headers.get("user-agent")
+
+
+def _revoke(records: Records) -> None:
+    records.keys[KEY.access_key_id] = replace(KEY, state="Revoked")
+
+
+def _key(**fields: Any) -> Callable[[Records], object]:
+    return lambda records: records.keys.update({KEY.access_key_id: replace(KEY, **fields)})
+
+
+def _bucket(**fields: Any) -> Callable[[Records], object]:
+    return lambda records: records.buckets.update({"photos": replace(BUCKET, **fields)})
+
+
+def _region(**fields: Any) -> Callable[[Records], object]:
+    return lambda records: setattr(records, "settings", replace(REGION, **fields))
+
+
+CHANGES: dict[str, Callable[[Records], object]] = {
+    "nothing": lambda records: None,
+    "revoked": _revoke,
+    "the key is gone": lambda records: records.keys.clear(),
+    "another secret": _key(secret_key="another"),
+    "no grants": _key(grants=()),
+    "a prefix": _key(grants=(Grant("photos", DATA, (GET_OBJECT,), ("b/",)),)),
+    "other data": _key(grants=(Grant("photos", OTHER_DATA, (GET_OBJECT,)),)),
+    "expires": _key(not_after=signing.NOW + 30),
+    "networks": _key(networks=("198.51.100.0/24",)),
+    "the bucket is gone": lambda records: records.buckets.pop("photos"),
+    "retained": _bucket(retained=True),
+    "api access": _bucket(api_access="Revoked"),
+    "another bucket": _bucket(data_id=OTHER_DATA),
+    "public": _bucket(visibility="Public"),
+    "no region": lambda records: setattr(records, "settings", None),
+    "another tag": _region(match_region=True, tag="elsewhere"),
+    "young records": _region(max_record_age=10.0),
+    "virtual hosts": _region(virtual_hosts="example.org"),
+    "host is a domain": lambda records: records.domains.update(
+        {"s3.example.org": DomainRecord("s3.example.org", "photos", DATA, OWNER, "eu")}
+    ),
+    "rates": _region(rates=Rates(requests=1)),
+}
+SEGMENTS = st.text(st.sampled_from("ab/c.~_-in%? \x80+"), max_size=6)
+PATHS = st.one_of(
+    st.sampled_from(
+        ["/photos/a", "/photos/b/c", "/other/in/x", "/other/a", "/photos/none", "/photos/", "/photos", "/"]
+    ),
+    st.sampled_from(["/public/photos/a", "/public/a", "//a", "/photos//", "/photos/../a", "/nobody/a", "/Photos/a"]),
+    SEGMENTS.map(lambda text: "/photos/" + text),
+)
+HEADS = st.builds(
+    Head,
+    st.sampled_from(["GET", "HEAD", "GET", "PUT", "DELETE", "get"]),
+    PATHS,
+    st.sampled_from(
+        [
+            Head.headers,
+            (("User-Agent", "tests"), ("amz-sdk-invocation-id", "22222222-bbbb")),
+            (("User-Agent", "tests"), ("amz-sdk-invocation-id", "2222 222-bbbb")),
+            (("User-Agent", "other"), ("amz-sdk-invocation-id", "11111111-aaaa")),
+            (*Head.headers, ("Range", "bytes=2-5")),
+            (*Head.headers, ("x-amz-meta-a", "b")),
+            (*Head.headers, ("Content-Length", "0")),
+            (*Head.headers, ("If-None-Match", "*")),
+            (*Head.headers, ("Origin", "https://example.org")),
+            (*Head.headers, ("Connection", "close")),
+        ]
+    ),
+    st.sampled_from([signing.NOW, signing.NOW + 1, signing.NOW - 899, signing.NOW - 901, signing.NOW + 90_000]),
+    st.sampled_from([("user-agent",), ("user-agent", "x-amz-meta-a"), ("user-agent", "amz-sdk-invocation-id")]),
+    st.sampled_from([signing.SECRET, signing.SECRET, signing.SECRET, "wrong"]),
+)
+
+
+async def both(
+    first: Head, second: bytes, change: Callable[[Records], object], now: float, seen: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The answers of a connection that knows `first`, and of one that knows nothing."""
+    gateway = await Gateway().start()
+    knows, knowing = gateway.connect()
+    told, *_ = await gateway.ask(knows, knowing, first.wire())
+    gateway.records.change(change)
+    gateway.now, gateway.records.seen = now, seen
+    if knowing.closed or b"Connection: close" in told:
+        return (), ()
+    # With limits the second request of a key is refused, whoever asks: nothing is to be spent by the comparison.
+    answer = await gateway.ask(knows, knowing, second)
+    other = await Gateway().start()
+    other.records.change(change)
+    other.now, other.records.seen = now, seen
+    return answer, await other.ask(*other.connect(), second)
+
+
+@given(
+    HEADS,
+    HEADS,
+    st.sampled_from(sorted(CHANGES)),
+    st.sampled_from([signing.NOW, signing.NOW + 31, signing.NOW + 901]),
+    st.sampled_from([signing.NOW, signing.NOW - 20, signing.NOW - 90_000]),
+)
+def test_who_knows_the_head_is_answered_as_who_does_not(first, second, change, now, seen):
+    knowing, fresh = asyncio.run(both(first, second.wire(), CHANGES[change], now, seen))
+    assert knowing == fresh
+
+
+@given(st.data())
+def test_no_altered_byte_is_overlooked(data):
+    section = bytearray(Head(path="/photos/b/c").wire())
+    place = data.draw(st.integers(0, len(section) - 1))
+    section[place] = data.draw(st.integers(0, 255))
+    knowing, fresh = asyncio.run(both(Head(), bytes(section), CHANGES["nothing"], signing.NOW, signing.NOW))
+    assert knowing == fresh
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_one_who_asks_again_goes_the_short_way(method):
+    async def ask() -> None:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        for number, path in enumerate(["/photos/a", "/photos/b/c", "/other/in/x", "/photos/a"]):
+            headers = (("User-Agent", "tests"), ("amz-sdk-invocation-id", f"{number}1111111-aaaa"))
+            text, _, told = await gateway.ask(
+                connection, wire, Head(method, path, headers, signing.NOW + number).wire()
+            )
+            assert (told[0][0], told[0][4:8]) == (
+                200,
+                ("192.0.2.7", method, path.split("/")[1], path[1:].encode().partition(b"/")[2]),
+            )
+            assert (b"content of" in text) == (method == "GET")
+        assert gateway.repeats == 3
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("change", sorted(set(CHANGES) - {"nothing"}))
+def test_other_records_are_read_whole(change):
+    """Whatever has changed: what was decided by records of before is decided anew."""
+
+    async def ask() -> int:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        await gateway.ask(connection, wire, Head().wire())
+        gateway.records.change(CHANGES[change])
+        await gateway.ask(connection, wire, Head(path="/photos/b/c").wire())
+        return gateway.repeats
+
+    assert asyncio.run(ask()) == 0
+
+
+def test_where_requests_are_limited_each_is_counted():
+    async def ask() -> list[int]:
+        gateway = await Gateway().start()
+        gateway.records.change(CHANGES["rates"])
+        connection, wire = gateway.connect()
+        told = [await gateway.ask(connection, wire, Head().wire()) for _ in range(3)]
+        return [each[2][0][0] for each in told]
+
+    assert asyncio.run(ask()) == [200, 503, 503]
+
+
+def test_a_client_whose_heads_all_differ_is_not_learnt_for_ever():
+    async def ask() -> int:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        for number in range(12):
+            headers = (("User-Agent", "tests"), ("traceparent", f"00-{number:032}-{number:016}-01"))
+            await gateway.ask(connection, wire, Head(headers=headers, unsigned=("user-agent", "traceparent")).wire())
+        await gateway.ask(connection, wire, Head().wire())
+        await gateway.ask(connection, wire, Head().wire())
+        return gateway.repeats
+
+    assert asyncio.run(ask()) == 0
