@@ -46,20 +46,21 @@ class SegmentCipher:
         """Header and the only frame of a body of at most 64 KiB."""
         return self.header + self._aead.encrypt(_ONLY_FRAME, plaintext, self._associated)
 
-    def open_frames(self, sealed: memoryview, first: int, last: bool) -> list[bytes]:
+    def open_frames(self, sealed: memoryview, first: int, last: bool) -> bytearray:
         """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
         step, size = FRAME_SIZE + TAG_SIZE, len(sealed)
+        frames = -(-size // step)
+        opened = bytearray(max(size - frames * TAG_SIZE, 0))
+        view = memoryview(opened)
         try:
-            return [
-                self._aead.decrypt(
-                    _nonce(first + index, last and offset + step >= size),
-                    sealed[offset : offset + step],
-                    self._associated,
-                )
-                for index, offset in enumerate(range(0, size, step))
-            ]
+            for index in range(frames):
+                frame = sealed[index * step : (index + 1) * step]
+                begin = index * FRAME_SIZE
+                nonce = _nonce(first + index, last and index == frames - 1)
+                self._aead.decrypt_into(nonce, frame, self._associated, view[begin : begin + len(frame) - TAG_SIZE])
         except (InvalidTag, ValueError):
             raise ValueError("a frame does not verify") from None
+        return opened
 
 
 class BucketCipher:

@@ -165,7 +165,7 @@ class S3Connection(asyncio.Protocol):
 
     # The exchange's side (exchange.Wire).
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Send, or queue, these bytes."""
         self._written += len(data)
         self._transport.write(data)

@@ -37,7 +37,7 @@ class Wire(Protocol):
         """Whether the transport's write buffer is over its high-water mark."""
         ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Send, or queue, these bytes."""
         ...
 
@@ -187,7 +187,7 @@ class Exchange:
         self._observe()
         self._wire.exchange_done(keep_alive)
 
-    async def _stream(self, response: Response, stream: AsyncIterator[bytes]) -> None:
+    async def _stream(self, response: Response, stream: AsyncIterator[bytes | bytearray]) -> None:
         """Send a body as it comes. Once the head is out, only cutting the connection can tell that something failed."""
         wire = self._wire
         keep_alive = self._may_keep_alive()

@@ -27,10 +27,10 @@ class ObjectStream:
         self._opened = opened
         self._chunks = opened.read(start, end)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes | bytearray]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> bytes | bytearray:
         try:
             return await anext(self._chunks)
         except BaseException:

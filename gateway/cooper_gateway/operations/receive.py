@@ -36,7 +36,7 @@ def requested_algorithm(headers: Mapping[str, str]) -> str | None:
 
 
 async def _write_all(
-    chunks: AsyncIterator[bytes], writer: SegmentWriter, sums: Checksummer | None, limit: int
+    chunks: AsyncIterator[bytes | bytearray], writer: SegmentWriter, sums: Checksummer | None, limit: int
 ) -> Segment:
     """Write and hash every chunk. Raises EntityTooLarge as soon as there are more than `limit` bytes."""
     total = 0

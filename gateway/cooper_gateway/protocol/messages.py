@@ -59,5 +59,5 @@ class Response(msgspec.Struct):
 
     status: int = 200
     headers: dict[str, str] = {}
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncIterator[bytes | bytearray] = b""  # of what comes nothing is changed later
     length: int | None = None  # bytes; None: len(body)

@@ -28,7 +28,7 @@ class MemoryWriter:
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
 
-    async def write(self, data: bytes | memoryview) -> None:
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
         self._chunks.append(bytes(data))
 

@@ -16,7 +16,13 @@ from cooper_gateway.storage.port import Damaged, ObjectInfo, Overloaded, StoreEr
 from cooper_gateway.storage.sealing import BucketSealer, SegmentSealer
 
 _READ_FRAMES: Final = 4  # frames that one trip to a thread reads and decrypts
+#: Where the kernel or the file system knows no reading that does not wait.
+_NOT_AT_ONCE: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _TOO_MANY_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+#: Bytes that nobody writes to any more.
+Piece = bytes | bytearray
 
 
 class Geometry(NamedTuple):
@@ -102,10 +108,11 @@ class StoredObject:
         self._frame, self._overhead, self._header = geometry
         self._executor = executor
         self._where = where
-        self._reading: asyncio.Future[bytes] | None = None
+        self._reading: asyncio.Future[Piece] | None = None
         self._closed = False
+        self._turned_away = False  # reading without waiting is not to be had here
 
-    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+    async def read(self, start: int, end: int) -> AsyncIterator[Piece]:
         """Plaintext of bytes start (inclusive) to end (exclusive), every frame verified. Raises Damaged."""
         offset = 0
         for source in self._hold.sources:
@@ -131,10 +138,24 @@ class StoredObject:
         else:
             self._hold.release()
 
-    async def _read_file(self, source: Source, start: int, end: int) -> AsyncIterator[bytes]:
-        """Batches of frames from a thread, the next one read while this one is handed out."""
+    async def _read_file(self, source: Source, start: int, end: int) -> AsyncIterator[Piece]:
+        """Batches of frames. What the kernel has in memory is read and decrypted at once, which takes less time than to
+        have a thread do it; from the first batch on that it has not, by a thread, the next one while this one is handed
+        out."""
         batch = _READ_FRAMES * self._frame
         position = start - start % batch
+        while position < end:
+            try:
+                piece = self._read_at_once(source, position, start, end)
+            except (ValueError, OSError) as error:
+                raise read_error(error, self._where()) from None
+            if piece is None:
+                break
+            position += batch
+            yield piece
+            await asyncio.sleep(0)  # others have their turn
+        if position >= end:
+            return
         pending = self._begin(source, position, start, end)
         while position < end:
             try:
@@ -146,7 +167,23 @@ class StoredObject:
                 pending = self._begin(source, position, start, end)
             yield piece
 
-    def _begin(self, source: Source, position: int, start: int, end: int) -> asyncio.Future[bytes]:
+    def _read_at_once(self, source: Source, position: int, start: int, end: int) -> Piece | None:
+        """A batch that can be read without waiting for a disk; None when it cannot. Raises ValueError, OSError."""
+        if self._closed:
+            raise StoreFailed("the object was closed while it was read")
+        if source.descriptor < 0 or self._turned_away:
+            return None
+        try:
+            return self._read_batch(source, position, start, end, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno not in _NOT_AT_ONCE:
+                raise
+            self._turned_away = True
+            return None
+
+    def _begin(self, source: Source, position: int, start: int, end: int) -> asyncio.Future[Piece]:
         """Have a thread read a batch."""
         if self._closed:
             raise StoreFailed("the object was closed while it was read")
@@ -154,12 +191,13 @@ class StoredObject:
         self._reading = loop.run_in_executor(self._executor, self._read_batch, source, position, start, end)
         return self._reading
 
-    def _read_batch(self, source: Source, position: int, start: int, end: int) -> bytes:
-        """Read and verify the frames of one batch that the range touches. In a thread. Raises ValueError, OSError."""
+    def _read_batch(self, source: Source, position: int, start: int, end: int, flags: int = 0) -> Piece:
+        """Read and verify the frames of one batch that the range touches. Without flags, in a thread. Raises
+        ValueError, OSError."""
         source.open()
         cipher = source.cipher
         if cipher is None:
-            header = os.pread(source.descriptor, self._header, 0)
+            header = _read(source.descriptor, self._header, 0, flags)
             cipher = source.cipher = self._sealer.segment(source.segment_id, header)
         first = max(position, start) // self._frame
         stop = min(position + _READ_FRAMES * self._frame, end, source.size)
@@ -168,12 +206,23 @@ class StoredObject:
         # The last frame is the one that reaches the size that the index promises: a truncated file fails to verify.
         whole = max(-(-source.size // self._frame), 1)
         sealed_end = min(beyond * step, source.size + whole * self._overhead)
-        sealed = os.pread(source.descriptor, sealed_end - first * step, self._header + first * step)
-        if len(sealed) != sealed_end - first * step:
-            raise ValueError("a segment file is truncated")
-        frames = cipher.open_frames(memoryview(sealed), first, last=beyond >= whole)
+        size = sealed_end - first * step
+        sealed = _read(source.descriptor, size, self._header + first * step, flags)
+        opened = cipher.open_frames(sealed, first, last=beyond >= whole)
         head, tail = max(position, start) - first * self._frame, stop - first * self._frame
-        return frames[0][head:tail] if len(frames) == 1 else memoryview(b"".join(frames))[head:tail].tobytes()
+        return opened if (head, tail) == (0, len(opened)) else memoryview(opened)[head:tail].tobytes()
+
+
+def _read(descriptor: int, size: int, offset: int, flags: int) -> memoryview:
+    """So many bytes of a file. Raises BlockingIOError where, by the flags, it may not wait for them and would have to;
+    OSError; ValueError when there are not so many."""
+    data = bytearray(size)
+    read = os.preadv(descriptor, (data,), offset, flags)
+    if read != size and flags:
+        raise BlockingIOError  # a part of it is in memory
+    if read != size:
+        raise ValueError("a segment file is truncated")
+    return memoryview(data)
 
 
 def open_error(error: OSError) -> StoreError:

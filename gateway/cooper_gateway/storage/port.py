@@ -247,7 +247,7 @@ class Segment(Protocol):
 class SegmentWriter(Protocol):
     """Encrypts and stores one body or part. Small bodies stay in memory until the commit."""
 
-    async def write(self, data: bytes | memoryview) -> None:
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append plaintext. Raises StoreFull or StoreFailed."""
         ...
 
@@ -268,7 +268,7 @@ class OpenObject(Protocol):
         """The object's metadata."""
         ...
 
-    def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+    def read(self, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
         """Plaintext of bytes start (inclusive) to end (exclusive), every frame verified. Raises Damaged."""
         ...
 

@@ -16,7 +16,7 @@ class SegmentSealer(Protocol):
         """Header and the only frame of a body of at most one frame."""
         ...
 
-    def open_frames(self, sealed: memoryview, first: int, last: bool) -> list[bytes]:
+    def open_frames(self, sealed: memoryview, first: int, last: bool) -> bytearray:
         """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
         ...
 

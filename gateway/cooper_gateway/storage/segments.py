@@ -177,7 +177,7 @@ class StoreWriter:
         self._segment: StoredSegment | None = None
         self._aborted = False
 
-    async def write(self, data: bytes | memoryview) -> None:
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append plaintext. Raises StoreFull or StoreFailed."""
         view = memoryview(data)
         self._size += len(view)
