@@ -55,6 +55,7 @@ FORMS = "tests/unit/protocol/test_post_policy.py"
 CORS = "tests/unit/access/test_cors.py"
 PIPELINE = "tests/unit/http/test_pipeline.py"
 CONNECTION = "tests/unit/http/test_connection.py"
+REPEATS = "tests/property/test_repeats.py"
 RENDERING = "tests/unit/http/test_rendering.py"
 STORE = "tests/unit/storage/test_store_conformance.py"
 EMBEDDED = "tests/unit/storage/test_embedded_store.py"
@@ -543,6 +544,57 @@ MUTATIONS: Final = (
     ),
     gone(
         "KMS", "operations/attributes.py", 'if headers.get("x-amz-server-side-encryption", "AES256") != "AES256":', PUT
+    ),
+    gone("repeats, records", "http/pipeline.py", "if directory.revision != known.revision:", REPEATS),
+    other(
+        "repeats, when learnt",
+        "http/pipeline.py",
+        " and directory.revision == revision and region.rates",
+        " and region.rates",
+        REPEATS,
+    ),
+    other("repeats, rates", "http/pipeline.py", " == revision and region.rates is None:", " == revision:", REPEATS),
+    other(
+        "repeats, freshness",
+        "http/pipeline.py",
+        "            region = fresh_region(directory, now)\n            claim = kind",
+        "            region = directory.region()\n            assert region is not None\n            claim = kind",
+        REPEATS,
+    ),
+    other(
+        "repeats, signature",
+        "http/pipeline.py",
+        "            verify(claim, known.signing_key)\n",
+        "            pass\n",
+        REPEATS,
+    ),
+    other(
+        "repeats, rights",
+        "http/pipeline.py",
+        "if bucket is None or authorize(holder, action, repeat.bucket, bucket, now, repeat.name) is not None:",
+        "if bucket is None:",
+        REPEATS,
+    ),
+    other(
+        "repeats, limits of a body",
+        "http/pipeline.py",
+        "                check_declared(call)\n            except",
+        "            except",
+        REPEATS,
+    ),
+    other("repeats, what is fixed", "http/repeats.py", "if parts[::2] != self._fixed or not", "if not", REPEATS),
+    other("repeats, method", "http/repeats.py", " or not section.startswith(self._method)", "", REPEATS),
+    other("repeats, path", "http/repeats.py", " or not PLAIN_PATH.fullmatch(path):", ":", REPEATS),
+    other("repeats, public path", "http/repeats.py", " or bucket == _PUBLIC:", ":", REPEATS),
+    gone("repeats, forms of values", "http/repeats.py", "if not fits(new[index]):", REPEATS),
+    other(
+        "repeats, presigned and queries", "http/repeats.py", "claim.presigned or request.query_string or ", "", REPEATS
+    ),
+    gone(
+        "repeats, date",
+        "protocol/sigv4.py",
+        "if signed_at is None or date[:8] != like.date or not _in_time(signed_at, now):",
+        REPEATS,
     ),
     gone("rates", "http/pipeline.py", "if region.rates is not None and isinstance(principal, KeyHolder):", PIPELINE),
     gone("rates, of a body", "http/pipeline.py", "if call.spending is not None and size:", PIPELINE),

@@ -5,6 +5,7 @@ have changed, clocks that have moved, and any byte of the head altered.
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -98,12 +99,15 @@ class Head:
     unsigned: tuple[str, ...] = ("user-agent",)
     secret: str = signing.SECRET
     host: str = signing.HOST
+    body: bytes = b""
+    payload: str = ""  # empty: the digest of the body
 
     def wire(self) -> bytes:
         """As it goes over the wire."""
-        date, empty = signing.amz_date(self.at), hashlib.sha256(b"").hexdigest()
+        date, empty = signing.amz_date(self.at), self.payload or hashlib.sha256(self.body).hexdigest()
         own = (("Host", self.host), ("X-Amz-Date", date), ("x-amz-content-sha256", empty))
-        lines = [*own, *self.headers]
+        length = (("Content-Length", str(len(self.body))),) if self.body else ()
+        lines = [*own, *length, *self.headers]
         signed = sorted((name.lower(), value.strip()) for name, value in lines if name.lower() not in self.unsigned)
         names = ";".join(name for name, _ in signed)
         canonical = "".join(f"{name}:{value}\n" for name, value in signed)
@@ -115,7 +119,7 @@ class Head:
         credential = f"Credential={signing.KEY_ID}/{scope}"
         sent = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}"
         written = "".join(f"{name}: {value}\r\n" for name, value in (*lines, ("Authorization", sent)))
-        return f"{self.method} {self.path} HTTP/1.1\r\n{written}\r\n".encode("latin-1")
+        return f"{self.method} {self.path} HTTP/1.1\r\n{written}\r\n".encode("latin-1") + self.body
 
 
 @dataclass
@@ -255,25 +259,58 @@ HEADS = st.builds(
     st.sampled_from([("user-agent",), ("user-agent", "x-amz-meta-a"), ("user-agent", "amz-sdk-invocation-id")]),
     st.sampled_from([signing.SECRET, signing.SECRET, signing.SECRET, "wrong"]),
 )
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "Content-MD5": lambda body: hashlib.md5(body).digest(),
+    "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
+}
+PAYLOADS = ["", "", "UNSIGNED-PAYLOAD", hashlib.sha256(b"else").hexdigest(), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"]
+TARGETS = ["/photos/new", "/photos/a", "/photos/b/new", "/other/in/x", "/other/a", "/nobody/a"]
+OF_OBJECTS = [(), (("Content-Type", "text/plain"),), (("x-amz-meta-a", "b"),)]
+
+
+@st.composite
+def puts(draw: st.DrawFn) -> Head:
+    """An upload, as clients send them: with digests of several kinds, which may be wrong."""
+    body = draw(st.sampled_from([b"12345678", b"abcdefgh", b"xyz", b"", b"123456789012"]))
+    headers = [("User-Agent", "tests"), *draw(st.sampled_from(OF_OBJECTS))]
+    for name in draw(st.sets(st.sampled_from(sorted(DIGESTS)))):
+        of = draw(st.sampled_from([body, body, body, b"else"]))
+        headers.append((name, base64.b64encode(DIGESTS[name](of)).decode()))
+    payload = draw(st.sampled_from(PAYLOADS))
+    return Head("PUT", draw(st.sampled_from(TARGETS)), tuple(headers), body=body, payload=payload)
 
 
 async def both(
     first: Head, second: bytes, change: Callable[[Records], object], now: float, seen: float
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The answers of a connection that knows `first`, and of one that knows nothing."""
+) -> tuple[Any, Any]:
+    """The answers and what is stored then, of a connection that knows `first`, and of one that knows nothing."""
     gateway = await Gateway().start()
     knows, knowing = gateway.connect()
     told, *_ = await gateway.ask(knows, knowing, first.wire())
     gateway.records.change(change)
     gateway.now, gateway.records.seen = now, seen
     if knowing.closed or b"Connection: close" in told:
-        return (), ()
+        return ((), []), ((), [])
     # With limits the second request of a key is refused, whoever asks: nothing is to be spent by the comparison.
     answer = await gateway.ask(knows, knowing, second)
     other = await Gateway().start()
+    await other.ask(*other.connect(), first.wire())
     other.records.change(change)
     other.now, other.records.seen = now, seen
-    return answer, await other.ask(*other.connect(), second)
+    fresh = await other.ask(*other.connect(), second)
+    return (answer, await _held(gateway)), (fresh, await _held(other))
+
+
+async def _held(gateway: Gateway) -> list[tuple[Any, ...]]:
+    """All objects, as they are."""
+    found: list[tuple[Any, ...]] = []
+    for data in (DATA, OTHER_DATA):
+        ref = BucketRef(UUID(data).bytes, "")
+        for entry in (await gateway.pipeline._store.list_objects(ref, b"", b"", b"", 100)).entries:
+            stored = await gateway.pipeline._store.open(ref, entry.name)
+            content = b"".join([piece async for piece in stored.read(0, stored.info.size)])
+            found.append((data, entry.name, content, stored.info.etag, stored.info.attributes, stored.info.checksum))
+    return found
 
 
 @given(
@@ -285,6 +322,12 @@ async def both(
 )
 def test_who_knows_the_head_is_answered_as_who_does_not(first, second, change, now, seen):
     knowing, fresh = asyncio.run(both(first, second.wire(), CHANGES[change], now, seen))
+    assert knowing == fresh
+
+
+@given(puts(), puts(), st.sampled_from(sorted(CHANGES)), st.sampled_from([signing.NOW, signing.NOW + 901]))
+def test_uploads_are_stored_alike(first, second, change, now):
+    knowing, fresh = asyncio.run(both(first, second.wire(), CHANGES[change], now, signing.NOW))
     assert knowing == fresh
 
 
@@ -313,6 +356,23 @@ def test_one_who_asks_again_goes_the_short_way(method):
             )
             assert (b"content of" in text) == (method == "GET")
         assert gateway.repeats == 3
+
+    asyncio.run(ask())
+
+
+def test_one_who_uploads_again_goes_the_short_way():
+    async def ask() -> None:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        for number in range(4):
+            body = b"%d" % number * 8
+            headers = (("User-Agent", "tests"), ("Content-MD5", base64.b64encode(hashlib.md5(body).digest()).decode()))
+            head = Head("PUT", f"/photos/{number}", headers, signing.NOW + number, body=body)
+            _, _, told = await gateway.ask(connection, wire, head.wire())
+            assert (told[0][0], told[0][5:8]) == (200, ("PUT", "photos", b"%d" % number))
+        assert gateway.repeats == 3
+        contents = [each[2] for each in await _held(gateway)]
+        assert [b"%d" % number * 8 for number in range(4)] == contents[:4]
 
     asyncio.run(ask())
 

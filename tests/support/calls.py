@@ -67,6 +67,9 @@ class FakeBody:
         self.size = sum(map(len, chunks)) if size == -1 else size
         self.taken = 0
 
+    def at_once(self) -> list[bytes] | None:
+        return None
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._chunks:
             self.taken += 1

@@ -100,6 +100,13 @@ class RawBody:
             await self._waiter
         return self._take()
 
+    def take_whole(self) -> bytes | None:
+        """All of the body, where all of it has arrived and is no more than is handed out at once; else None."""
+        if not self._ended or self._error is not None or self._held > _MOST_AT_ONCE:
+            return None
+        self._begun = True
+        return self._take() if self._pieces else b""
+
     def unread(self, data: bytes) -> None:
         """Put back what was taken and is not wanted yet."""
         if data:
@@ -157,6 +164,15 @@ class VerifiedBody:
                 yield chunk
         self._decoder.finish()
 
+    def at_once(self) -> list[bytes] | None:
+        """The whole payload, verified, where a small body has arrived already; else None. Raises S3Error."""
+        raw = self._raw.take_whole()
+        if raw is None:
+            return None
+        chunks = self._decoder.feed(raw)
+        self._decoder.finish()
+        return chunks
+
     async def read(self, limit: int) -> bytes:
         """The whole payload. Raises S3Error EntityTooLarge when it has, or declares, over `limit` bytes."""
         if self.size is not None and self.size > limit:
@@ -196,6 +212,10 @@ class EmptyBody:
     def trailers(self) -> Mapping[str, str]:
         """No trailers."""
         return {}
+
+    def at_once(self) -> list[bytes] | None:
+        """Nothing."""
+        return []
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Nothing."""

@@ -10,6 +10,7 @@ pipelines wait as bytes, at most so many, until the one before them was answered
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Final, cast
@@ -21,8 +22,10 @@ from cooper_gateway.http.exchange import Exchange, refusal
 from cooper_gateway.http.head import Head, find_head_end, parse_head
 from cooper_gateway.http.progress import Progress
 from cooper_gateway.http.rendering import CONTINUE
-from cooper_gateway.http.repeats import Repeats
+from cooper_gateway.http.repeats import Known, Repeats
+from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Request
 
 #: How long a client that does nothing has to answer the end of TLS when the worker stops.
 _GOODBYE_SECONDS: Final = 1.0
@@ -329,7 +332,7 @@ class S3Connection(asyncio.Protocol):
         if not self._begin_repeat(section, data, end):
             head = parse_head(section, self._limits)
             self._input = data[end:]
-            self._begin(head, section)
+            self._begin(head, self._body_of(head), learn=partial(self._repeats.remember, section, head))
         return True
 
     def _begin_repeat(self, section: bytes, data: bytes, end: int) -> bool:
@@ -338,31 +341,41 @@ class S3Connection(asyncio.Protocol):
         if found is None:
             return False
         kind, repeat = found
-        call = self._context.pipeline.admit_repeat(kind, repeat, self._context.request_ids())
+        raw = self._body_of(repeat.head)
+        call = self._context.pipeline.admit_repeat(kind, repeat, raw, self._context.request_ids())
         if call is None:
             return False
         self._input = data[end:]
-        self._phase = Phase.ANSWER
-        exchange = self._exchange = Exchange(self, self._context, kind.head, None, call)
-        exchange.start()
+        self._begin(repeat.head, raw, call)
         return True
 
-    def _begin(self, head: Head, section: bytes) -> None:
-        raw: RawBody | None = None
+    def _body_of(self, head: Head) -> RawBody | None:
+        """What a request's body will be in; None: it is a GET or HEAD without one."""
+        if head.length or head.chunked:
+            return RawBody(self, self._limits.queue_bytes)
+        if head.method in ("GET", "HEAD"):
+            return None
+        raw = RawBody(None)
+        raw.end()
+        return raw
+
+    def _begin(
+        self,
+        head: Head,
+        raw: RawBody | None,
+        admitted: Call | None = None,
+        learn: Callable[[Request, Known], None] | None = None,
+    ) -> None:
         self._phase = Phase.ANSWER
         if head.length or head.chunked:
-            raw = RawBody(self, self._limits.queue_bytes)
             self._phase = Phase.BODY
             self._remaining = head.length
             self._chunked = ChunkedDecoder() if head.chunked else None
             self._expects_continue = head.expect_continue
             self._receiving.reset(0, self._context.now)
-        elif head.method not in ("GET", "HEAD"):
-            raw = RawBody(None)
-            raw.end()
         self._raw = raw
-        exchange = self._exchange = Exchange(self, self._context, head, raw)
-        exchange.start(partial(self._repeats.remember, section, head) if raw is None else None)
+        exchange = self._exchange = Exchange(self, self._context, head, raw, admitted)
+        exchange.start(learn)
         if self._phase is Phase.BODY:
             self._resume_reading()  # it was paused while this request waited
             if self._input:

@@ -169,9 +169,9 @@ class Pipeline:
         principal = call.principal
         if isinstance(principal, KeyHolder) and may_repeat(call.request, call.route, claim):
             key = self._signing_keys.verify(claim, principal.key.secret_key)
-            learn(Known(revision, principal, key, claim, call.route))
+            learn(Known(revision, principal, key, claim, call.route, call.attributes))
 
-    def admit_repeat(self, kind: Kind, repeat: Repeat, request_id: str) -> Call | None:
+    def admit_repeat(self, kind: Kind, repeat: Repeat, raw: RawBody | None, request_id: str) -> Call | None:
         """The call of a request whose head is of a known kind, where all is right with it. None: nothing is said of it,
         and `admit` decides."""
         known = kind.known
@@ -181,7 +181,9 @@ class Pipeline:
             return None
         try:
             region = fresh_region(directory, now)
-            claim = kind.pattern.claim_of(repeat.path, repeat.signed, repeat.amz_date, repeat.signature, now)
+            claim = kind.pattern.claim_of(
+                repeat.path, repeat.signed, repeat.amz_date, repeat.signature, repeat.payload, now
+            )
             if claim is None:
                 return None
             verify(claim, known.signing_key)
@@ -192,10 +194,10 @@ class Pipeline:
         if bucket is None or authorize(holder, action, repeat.bucket, bucket, now, repeat.name) is not None:
             return None
         request = Request(
-            kind.head.method,
+            repeat.head.method,
             repeat.path,
             b"",
-            kind.head.headers,
+            repeat.head.headers,
             repeat.bucket,
             repeat.name,
             peer=kind.peer,
@@ -204,7 +206,15 @@ class Pipeline:
             claimed_signer=claim.access_key_id,
             signer=claim.access_key_id,
         )
-        return Call(request, known.route, holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now)
+        call = Call(request, known.route, holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now)
+        call.attributes = known.attributes
+        if raw is not None:
+            try:
+                call.body = VerifiedBody(raw, payload_decoder(request, claim, known.signing_key))
+                check_declared(call)
+            except S3Error:
+                return None
+        return call
 
     async def admit_form(self, request: Request, raw: RawBody, request_id: str) -> Call:
         """The same for a request whose head showed that it is a form: its fields are read, and nothing of its file."""

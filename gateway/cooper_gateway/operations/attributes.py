@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from binascii import a2b_qp
 from typing import Final
 
+from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.storage.port import Attributes
 
@@ -122,6 +123,13 @@ def read_attributes(headers: dict[str, str], max_metadata_size: int) -> Attribut
     if size > max_metadata_size:
         raise _too_much(size, max_metadata_size)
     return Attributes(stored, metadata)
+
+
+def attributes_of(call: Call) -> Attributes:
+    """The attributes that a call's headers give its object; they are read once. Raises S3Error."""
+    if call.attributes is None:
+        call.attributes = read_attributes(call.request.headers, call.region.max_metadata_size)
+    return call.attributes
 
 
 def _too_much(size: int, most: int) -> S3Error:

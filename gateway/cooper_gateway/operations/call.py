@@ -16,7 +16,7 @@ from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Body, Request, Response
 from cooper_gateway.protocol.post_form import Form
 from cooper_gateway.protocol.routes import Route
-from cooper_gateway.storage.port import NO_QUOTA, BucketRef, Guard, Quota, Store
+from cooper_gateway.storage.port import NO_QUOTA, Attributes, BucketRef, Guard, Quota, Store
 
 
 class Spending(Protocol):
@@ -59,6 +59,7 @@ class Call(msgspec.Struct):
     request_id: str
     now: float  # Unix seconds
     spending: Spending | None = None  # where its bytes are counted for its key
+    attributes: Attributes | None = None  # of the object, once they are read: see `attributes_of`
     form: Form | None = None  # what stood before the file, of an upload by form
     again: Callable[["Call"], Directory] = _as_admitted  # see `look_again`
 

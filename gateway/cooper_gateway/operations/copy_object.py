@@ -2,7 +2,7 @@
 
 import msgspec
 
-from cooper_gateway.operations.attributes import read_attributes
+from cooper_gateway.operations.attributes import attributes_of
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.copy_source import Source, open_source
 from cooper_gateway.operations.limits import check_quota, check_type, too_large
@@ -91,7 +91,7 @@ async def _copy(
 async def copy_object(call: Call) -> Response:
     """Copy an object within or between buckets. Raises InvalidRequest for a copy onto itself that changes nothing."""
     directive, algorithm = _directive(call), requested_algorithm(call.request.headers)
-    replacing = read_attributes(call.request.headers, call.region.max_metadata_size)
+    replacing = attributes_of(call)
     conditions = write_conditions(call)
     async with open_source(call) as source:
         if source.info.size > call.max_object_size:

@@ -4,7 +4,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Final
 
-from cooper_gateway.operations.attributes import DEFAULT_CONTENT_TYPE, read_attributes
+from cooper_gateway.operations.attributes import DEFAULT_CONTENT_TYPE, attributes_of
 from cooper_gateway.operations.call import Call
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.payload import content_length
@@ -103,6 +103,6 @@ def check_declared(call: Call) -> None:
     if operation == "PostObject":
         least_file(call)
     if operation in _STORES_ATTRIBUTES:
-        attributes = read_attributes(call.request.headers, call.region.max_metadata_size)
+        attributes = attributes_of(call)
         if operation != "CopyObject":  # a copy may have its source's
             check_type(call, attributes)

@@ -1,6 +1,6 @@
 """PutObject: one body becomes one object, visible only when all of it arrived and verified."""
 
-from cooper_gateway.operations.attributes import read_attributes
+from cooper_gateway.operations.attributes import attributes_of
 from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.get_object import checksum_headers
 from cooper_gateway.operations.limits import check_quota, check_type, declared_size
@@ -18,7 +18,7 @@ async def put_object(call: Call) -> Response:
 
 async def store_object(call: Call, size: int) -> ObjectInfo:
     """Make the body the object. `size` is how many bytes it has, or has at least. Raises as `put_object` does."""
-    attributes = read_attributes(call.request.headers, call.region.max_metadata_size)
+    attributes = attributes_of(call)
     check_type(call, attributes)
     conditions = write_conditions(call)
     await check_quota(call, size)

@@ -58,6 +58,16 @@ async def _write_all(
     return await writer.finish()
 
 
+async def _write_whole(chunks: list[bytes], writer: SegmentWriter, sums: Checksummer, limit: int) -> Segment:
+    """The same for a body that is there. Raises EntityTooLarge."""
+    if sum(map(len, chunks)) > limit:
+        raise too_large(limit)
+    for chunk in chunks:
+        sums.update(chunk)
+        await writer.write(chunk)
+    return await writer.finish()
+
+
 def _checksum(sums: Checksummer) -> Checksum | None:
     result = sums.result
     return None if result is None else Checksum(*result)
@@ -75,7 +85,11 @@ async def receive(call: Call, writer: SegmentWriter, algorithm: str | None = Non
             f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
             f"actual checksum Type: {sums.algorithm.name.lower()}",
         )
-    segment = await _write_all(aiter(call.body), writer, sums, call.max_object_size)
+    there = call.body.at_once()
+    if there is not None:
+        segment = await _write_whole(there, writer, sums, call.max_object_size)
+    else:
+        segment = await _write_all(aiter(call.body), writer, sums, call.max_object_size)
     sums.verify(call.body.trailers)
     return Received(segment, sums.etag, _checksum(sums))
 

@@ -23,6 +23,11 @@ class Body(Protocol):
         """Verified trailing headers, lower case; complete once the stream has ended."""
         ...
 
+    def at_once(self) -> list[bytes] | None:
+        """The whole payload, verified, where it is small and has arrived already; else None: then it is iterated over.
+        Raises S3Error."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Chunks of payload, at most 256 KiB each."""
         ...

@@ -54,6 +54,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 #: A path that is its own canonical form.
 PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9\-._~/]*")
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9\-._~]*")
+_OF_PAYLOAD: Final = "x-amz-content-sha256"
 _OF_SESSION: Final = "x-amz-security-token"
 _QUERY_SIGNATURE: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature")
 _QUERY_REQUIRED: Final = (*_QUERY_SIGNATURE, "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders")
@@ -168,15 +169,22 @@ class Pattern(msgspec.Struct, frozen=True):
 
     claim: Claim  # of the one that they are like
     canonical: bytes  # to be filled in (`%`): the path, then the values of `varying`
-    varying: tuple[str, ...]  # names of headers
+    varying: tuple[str, ...]  # names of headers, in the order in which they are to be filled in
     scope: str  # of the claim
 
     def claim_of(
-        self, path: bytes, values: Sequence[bytes], amz_date: bytes, signature: bytes, now: float
+        self,
+        path: bytes,
+        values: Sequence[bytes],
+        amz_date: bytes,
+        signature: bytes,
+        payload: str | None,
+        now: float,
     ) -> Claim | None:
         """The claim of another one, whose head is the same else; None when its date is not right.
 
-        The path is PLAIN_PATH, and no value has blanks. `now` is in Unix seconds.
+        The path is PLAIN_PATH, and no value has blanks. `payload` is None where it is the same. `now` is in Unix
+        seconds.
         """
         like, date = self.claim, amz_date.decode("latin-1")
         signed_at = parse_amz_date(date)
@@ -185,7 +193,8 @@ class Pattern(msgspec.Struct, frozen=True):
         digest = hashlib.sha256(self.canonical % (path, *values)).hexdigest()
         text = f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n{digest}".encode()
         signed_with = signature.decode("latin-1")
-        return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, like.payload, text)
+        signed_payload = like.payload if payload is None else payload
+        return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, signed_payload, text)
 
 
 def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern:
@@ -197,8 +206,13 @@ def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern
     lines = _canonical_headers(request, signer.names, presigned=False).replace("%", "%%").split("\n")[:-1]
     written = [f"{name}:%b" if name in varying else line for name, line in zip(signer.names, lines, strict=True)]
     headers = "\n".join(written)
-    text = f"{request.method}\n%b\n\n{headers}\n\n{signer.signed_headers}\n{claim.payload}"
-    return Pattern(claim, text.encode("latin-1"), tuple(name for name in signer.names if name in varying), claim.scope)
+    filled = [name for name in signer.names if name in varying]
+    payload = claim.payload
+    if _OF_PAYLOAD in filled:  # it stands there twice
+        filled.append(_OF_PAYLOAD)
+        payload = "%b"
+    text = f"{request.method}\n%b\n\n{headers}\n\n{signer.signed_headers}\n{payload}"
+    return Pattern(claim, text.encode("latin-1"), tuple(filled), claim.scope)
 
 
 def verify(claim: Claim, key: bytes) -> None:
