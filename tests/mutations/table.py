@@ -90,6 +90,8 @@ XML_PY = "protocol/xml.py"
 AUTHORIZE = "access/authorize.py"
 COMMITS = "storage/commits.py"
 CONNECTION_PY = "http/connection.py"
+PIPELINE_PY = "http/pipeline.py"
+REPEATS_PY = "http/repeats.py"
 
 MUTATIONS: Final = (
     # Signatures of requests.
@@ -103,15 +105,15 @@ MUTATIONS: Final = (
     other(
         "clock behind",
         SIGV4,
-        "if not -MAX_SKEW <= now - signed_at <= MAX_SKEW:",
-        "if not -MAX_SKEW <= now - signed_at:",
+        "return -MAX_SKEW <= now - signed_at <= MAX_SKEW",
+        "return -MAX_SKEW <= now - signed_at",
         SIGNATURES,
     ),
     other(
         "clock ahead",
         SIGV4,
-        "if not -MAX_SKEW <= now - signed_at <= MAX_SKEW:",
-        "if not now - signed_at <= MAX_SKEW:",
+        "return -MAX_SKEW <= now - signed_at <= MAX_SKEW",
+        "return now - signed_at <= MAX_SKEW",
         SIGNATURES,
     ),
     other("15 minutes", SIGV4, "MAX_SKEW: Final = 900", "MAX_SKEW: Final = 901", SIGNATURES),
@@ -545,55 +547,36 @@ MUTATIONS: Final = (
     gone(
         "KMS", "operations/attributes.py", 'if headers.get("x-amz-server-side-encryption", "AES256") != "AES256":', PUT
     ),
-    gone("repeats, records", "http/pipeline.py", "if directory.revision != known.revision:", REPEATS),
-    other(
-        "repeats, when learnt",
-        "http/pipeline.py",
-        " and directory.revision == revision and region.rates",
-        " and region.rates",
-        REPEATS,
-    ),
-    other("repeats, rates", "http/pipeline.py", " == revision and region.rates is None:", " == revision:", REPEATS),
+    gone("repeats, records", PIPELINE_PY, "if directory.revision != known.revision:", REPEATS),
+    other("repeats, when learnt", PIPELINE_PY, " and directory.revision == revision and", " and", REPEATS),
+    other("repeats, rates", PIPELINE_PY, " == revision and region.rates is None:", " == revision:", REPEATS),
     other(
         "repeats, freshness",
-        "http/pipeline.py",
-        "            region = fresh_region(directory, now)\n            claim = kind",
-        "            region = directory.region()\n            assert region is not None\n            claim = kind",
+        PIPELINE_PY,
+        "= fresh_region(directory, now)\n            claim = k",
+        "= directory.region()\n            claim = k",
         REPEATS,
     ),
-    other(
-        "repeats, signature",
-        "http/pipeline.py",
-        "            verify(claim, known.signing_key)\n",
-        "            pass\n",
-        REPEATS,
-    ),
-    other(
-        "repeats, rights",
-        "http/pipeline.py",
-        "if bucket is None or authorize(holder, action, repeat.bucket, bucket, now, repeat.name) is not None:",
-        "if bucket is None:",
-        REPEATS,
-    ),
+    other("repeats, signature", PIPELINE_PY, "            verify(claim, known.signing_key)\n", "", REPEATS),
+    other("repeats, rights", PIPELINE_PY, "now, repeat.name) is not None:", "now, repeat.name) == 0:", REPEATS),
     other(
         "repeats, limits of a body",
-        "http/pipeline.py",
-        "                check_declared(call)\n            except",
-        "            except",
+        PIPELINE_PY,
+        "                check_declared(call)\n            ex",
+        "            ex",
         REPEATS,
     ),
-    other("repeats, what is fixed", "http/repeats.py", "if parts[::2] != self._fixed or not", "if not", REPEATS),
-    other("repeats, method", "http/repeats.py", " or not section.startswith(self._method)", "", REPEATS),
-    other("repeats, path", "http/repeats.py", " or not PLAIN_PATH.fullmatch(path):", ":", REPEATS),
-    other("repeats, public path", "http/repeats.py", " or bucket == _PUBLIC:", ":", REPEATS),
-    gone("repeats, forms of values", "http/repeats.py", "if not fits(new[index]):", REPEATS),
+    other("repeats, what is fixed", REPEATS_PY, "if parts[::2] != self._fixed or not", "if not", REPEATS),
+    other("repeats, method", REPEATS_PY, " or not section.startswith(self._method)", "", REPEATS),
+    other("repeats, path", REPEATS_PY, " or not PLAIN_PATH.fullmatch(path):", ":", REPEATS),
+    other("repeats, public path", REPEATS_PY, " or bucket == _PUBLIC:", ":", REPEATS),
+    gone("repeats, forms of values", REPEATS_PY, "if not fits(new[index]):", REPEATS),
+    other("repeats, queries", REPEATS_PY, "claim.presigned or request.query_string or ", "", REPEATS),
     other(
-        "repeats, presigned and queries", "http/repeats.py", "claim.presigned or request.query_string or ", "", REPEATS
-    ),
-    gone(
         "repeats, date",
-        "protocol/sigv4.py",
-        "if signed_at is None or date[:8] != like.date or not _in_time(signed_at, now):",
+        SIGV4,
+        "date[:8] != like.date or not _in_time(signed_at, now):",
+        "date[:8] != like.date:",
         REPEATS,
     ),
     gone("rates", "http/pipeline.py", "if region.rates is not None and isinstance(principal, KeyHolder):", PIPELINE),
