@@ -548,8 +548,7 @@ MUTATIONS: Final = (
         "KMS", "operations/attributes.py", 'if headers.get("x-amz-server-side-encryption", "AES256") != "AES256":', PUT
     ),
     gone("repeats, records", PIPELINE_PY, "if directory.revision != known.revision:", REPEATS),
-    other("repeats, when learnt", PIPELINE_PY, " and directory.revision == revision and", " and", REPEATS),
-    other("repeats, rates", PIPELINE_PY, " == revision and region.rates is None:", " == revision:", REPEATS),
+    other("repeats, rates", PIPELINE_PY, "claim is not None and region.rates is None:", "claim is not None:", REPEATS),
     other(
         "repeats, freshness",
         PIPELINE_PY,
@@ -571,7 +570,6 @@ MUTATIONS: Final = (
     other("repeats, path", REPEATS_PY, " or not PLAIN_PATH.fullmatch(path):", ":", REPEATS),
     other("repeats, public path", REPEATS_PY, " or bucket == _PUBLIC:", ":", REPEATS),
     gone("repeats, forms of values", REPEATS_PY, "if not fits(new[index]):", REPEATS),
-    other("repeats, queries", REPEATS_PY, "claim.presigned or request.query_string or ", "", REPEATS),
     other(
         "repeats, date",
         SIGV4,

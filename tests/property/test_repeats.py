@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from typing import Any
 from uuid import UUID
 
@@ -32,12 +33,20 @@ from support.calls import FakeDirectory
 DATA, OTHER_DATA = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 OWNER = Owner("team", "photos", "uid-1")
 BUCKET, OTHER = BucketRecord("photos", DATA, OWNER), BucketRecord("other", OTHER_DATA, OWNER)
+SMALL = BucketRecord("small", "00000000-0000-4000-8000-000000000003", OWNER, max_object_size=4)
+#: No Bucket may be called so; if there were a record all the same, its path would be another one.
+PUBLIC = BucketRecord("public", DATA, OWNER)
 KEY = KeyRecord(
     signing.KEY_ID,
     signing.SECRET,
     OWNER,
     1,
-    (Grant("photos", DATA, (GET_OBJECT, PUT_OBJECT, LIST_BUCKET)), Grant("other", OTHER_DATA, (GET_OBJECT,), ("in/",))),
+    (
+        Grant("photos", DATA, (GET_OBJECT, PUT_OBJECT, LIST_BUCKET)),
+        Grant("other", OTHER_DATA, (GET_OBJECT,), ("in/",)),
+        Grant("small", SMALL.data_id, (PUT_OBJECT,)),
+        Grant("public", DATA, (GET_OBJECT,)),
+    ),
 )
 REGION = RegionRecord("eu", signing.REGION)
 replace = msgspec.structs.replace
@@ -133,7 +142,7 @@ class Gateway:
 
     async def start(self) -> "Gateway":
         self.records.keys[KEY.access_key_id] = KEY
-        self.records.buckets.update({each.name: each for each in (BUCKET, OTHER)})
+        self.records.buckets.update({each.name: each for each in (BUCKET, OTHER, SMALL, PUBLIC)})
         self.records.settings = REGION
         store = MemoryStore(clock=lambda: 1_700_000_000_123)
         for data in (DATA, OTHER_DATA):
@@ -338,6 +347,42 @@ def test_no_altered_byte_is_overlooked(data):
     section[place] = data.draw(st.integers(0, 255))
     knowing, fresh = asyncio.run(both(Head(), bytes(section), CHANGES["nothing"], signing.NOW, signing.NOW))
     assert knowing == fresh
+
+
+UPLOAD = Head("PUT", "/photos/new", (("User-Agent", "tests"),), body=b"12345678")
+LATE = signing.NOW + 901
+#: What a client that is known asked before, what it asks now, what time it is then, and when records were seen.
+REFUSED: dict[str, tuple[Head, bytes, float, float]] = {
+    "another secret": (Head(), Head(secret="wrong").wire(), signing.NOW, signing.NOW),
+    "another signature": (Head(), Head().wire()[:-6] + b"zz\r\n\r\n", signing.NOW, signing.NOW),
+    "a signature of another name": (Head(), Head().wire().replace(b"s/a H", b"s/b H"), signing.NOW, signing.NOW),
+    "late": (Head(), Head().wire(), LATE, LATE),
+    "early": (Head(), Head(at=signing.NOW + 901).wire(), signing.NOW, signing.NOW),
+    "records that are old": (Head(), Head().wire(), signing.NOW, signing.NOW - 90_000),
+    "no right": (Head(), Head(path="/other/a").wire(), signing.NOW, signing.NOW),
+    "no such bucket": (Head(), Head(path="/nobody/a").wire(), signing.NOW, signing.NOW),
+    "no such method": (Head(), Head().wire().replace(b"GET", b"GOT"), signing.NOW, signing.NOW),
+    "the public path": (Head(), Head(path="/public/a").wire(), signing.NOW, signing.NOW),
+    "two blanks": (
+        Head(),
+        Head(headers=(("User-Agent", "tests"), ("amz-sdk-invocation-id", "111111  -aaaa"))).wire(),
+        signing.NOW,
+        signing.NOW,
+    ),
+    "another header": (Head(), Head().wire().replace(b"User-Agent", b"x-amz-aclx"), signing.NOW, signing.NOW),
+    "a bucket of small objects": (UPLOAD, replaced(UPLOAD, path="/small/new").wire(), signing.NOW, signing.NOW),
+    "another body": (UPLOAD, UPLOAD.wire()[:-1] + b"9", signing.NOW, signing.NOW),
+    "an escape": (Head(), Head(path="/photos/%zz").wire(), signing.NOW, signing.NOW),
+}
+
+
+@pytest.mark.parametrize("case", sorted(REFUSED))
+def test_what_is_not_right_is_refused_as_ever(case):
+    first, second, now, seen = REFUSED[case]
+    knowing, fresh = asyncio.run(both(first, second, CHANGES["nothing"], now, seen))
+    assert knowing == fresh
+    text: bytes = knowing[0][0]
+    assert text.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")), text
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

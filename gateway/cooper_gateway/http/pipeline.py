@@ -159,8 +159,8 @@ class Pipeline:
             if claim is None and route.operation == "PostObject" and is_form(request.headers.get("content-type", "")):
                 return None
         call = self._decided(request, raw, request_id, route, claim, directory, region, now)
-        # Where records have changed meanwhile it is not known which of them it was decided by.
-        if learn is not None and claim is not None and directory.revision == revision and region.rates is None:
+        # Of the revision of before it was decided: where records have changed meanwhile, nothing will be like it.
+        if learn is not None and claim is not None and region.rates is None:
             self._teach(call, claim, revision, learn)
         return call
 
