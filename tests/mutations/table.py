@@ -569,6 +569,7 @@ MUTATIONS: Final = (
     other("repeats, method", REPEATS_PY, " or not section.startswith(self._method)", "", REPEATS),
     other("repeats, path", REPEATS_PY, " or not PLAIN_PATH.fullmatch(path):", ":", REPEATS),
     other("repeats, public path", REPEATS_PY, " or bucket == _PUBLIC:", ":", REPEATS),
+    gone("repeats, form of a signature", REPEATS_PY, "if not signature.isalnum():", REPEATS),
     gone("repeats, forms of values", REPEATS_PY, "if not fits(new[index]):", REPEATS),
     other(
         "repeats, date",

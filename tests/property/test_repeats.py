@@ -61,9 +61,9 @@ class Records(FakeDirectory):
         return self.seen
 
     def change(self, edit: Callable[["Records"], object]) -> None:
-        """As the table does it: with another revision."""
+        """As the table does it: with another revision, if it is one."""
         edit(self)
-        self.revision += 1
+        self.revision += edit is not CHANGES["nothing"]
 
 
 class Wire:
@@ -355,6 +355,7 @@ LATE = signing.NOW + 901
 REFUSED: dict[str, tuple[Head, bytes, float, float]] = {
     "another secret": (Head(), Head(secret="wrong").wire(), signing.NOW, signing.NOW),
     "another signature": (Head(), Head().wire()[:-6] + b"zz\r\n\r\n", signing.NOW, signing.NOW),
+    "a signature of other letters": (Head(), Head().wire()[:-6] + b"\xe4a\r\n\r\n", signing.NOW, signing.NOW),
     "a signature of another name": (Head(), Head().wire().replace(b"s/a H", b"s/b H"), signing.NOW, signing.NOW),
     "late": (Head(), Head().wire(), LATE, LATE),
     "early": (Head(), Head(at=signing.NOW + 901).wire(), signing.NOW, signing.NOW),

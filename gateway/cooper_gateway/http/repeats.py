@@ -141,13 +141,16 @@ class Kind:
         if not name or len(name) > MAX_OBJECT_NAME_BYTES or bucket == _PUBLIC:
             return None
         new = parts[1::2]
+        signature = new[self._signature]
+        if not signature.isalnum():  # of bytes: in ASCII
+            return None
         for index, fits in self._checks:
             if not fits(new[index]):
                 return None
         payload = new[self._payload].decode() if self._payload >= 0 else None
         signed = tuple([new[index] for index in self._covered])
         head = self._head_of(new) if self._kept else self._head
-        return Repeat(head, bucket.decode(), name, path, new[self._date], new[self._signature], signed, payload)
+        return Repeat(head, bucket.decode(), name, path, new[self._date], signature, signed, payload)
 
     def _head_of(self, new: tuple[bytes, ...]) -> Head:
         """With the values that are kept."""

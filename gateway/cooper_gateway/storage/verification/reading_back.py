@@ -162,7 +162,7 @@ class BucketReader:
             cipher = self._sealer.segment(segment_id, stored[:header])
             if len(stored) > _LARGEST_FRAMES:
                 raise ValueError("it is larger than what lies in the index")
-            found = sum(map(len, cipher.open_frames(memoryview(stored)[header:], 0, last=True)))
+            found = len(cipher.open_frames(memoryview(stored)[header:], 0, last=True))
             if found != size:
                 raise ValueError(f"{found} bytes instead of {size}")
         except ValueError as error:
