@@ -10,6 +10,7 @@ import time
 import pytest
 
 from support import power_states
+from support.power_backup import BackupLooker
 from support.strace import program
 
 STATES = 12_000  # of all lives of the long run together, by what each process has seen
@@ -46,3 +47,17 @@ def test_ten_thousand_states_are_right(strace: str) -> None:
         whole.add(outcome)
     print(f"{whole.states} states, {len(whole.distinct)} of them distinct, in {time.monotonic() - began:.0f} s")
     assert len(whole.distinct) >= 10_000
+
+
+def test_a_backup_is_whole_or_is_none(strace: str, pytestconfig: pytest.Config) -> None:
+    """One that was told of can be restored, also while the next one is made in its place; what is restored is there as
+    a whole, or not at all."""
+    soak = pytestconfig.getoption("--soak")
+    seed = time.time_ns() // 1_000_000 if soak else 1
+    life = power_states.recorded(strace, seed, SIZE, program="support.power_backup")
+    outcome = power_states.looked_at(
+        life, seed, 2_000 if soak else 1 << 30, float("inf") if soak else SECONDS / 2, looker_of=BackupLooker
+    )
+    print(f"seed {seed}: {outcome.states} states, {len(outcome.distinct)} of them distinct")
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert len(outcome.distinct) > FEWEST / 2

@@ -5,7 +5,7 @@ from typing import Final
 
 from mutations.table import Mutation, other
 
-_POWER: Final = ("tests/integration/test_power_loss.py", "-k", "some_states")
+_POWER: Final = "tests/integration/test_power_loss.py"
 
 #: What it makes durable, file below gateway/cooper_gateway/, what is there, what stands in its place.
 _SYNCS: Final = (
@@ -61,4 +61,46 @@ _SYNCS: Final = (
     ),
 )
 
-SYNCS: Final[tuple[Mutation, ...]] = tuple(other(*each, *_POWER) for each in _SYNCS)
+#: The same of backups, and of what is restored.
+_OF_BACKUPS: Final = (
+    (
+        "a backup's folders of segments",
+        "storage/backup.py",
+        "                if folder is not None:\n                    sync_directory(folder)\n",
+        "",
+    ),
+    (
+        "a backup's last folder of segments",
+        "storage/backup.py",
+        "        if folder is not None:\n            sync_directory(folder)\n\n    def _copy(",
+        "\n    def _copy(",
+    ),
+    (
+        "a backup's other folders",
+        "storage/backup.py",
+        'self._target / "segments", self._target):\n                    sync_directory(folder)\n',
+        'self._target / "segments", self._target):\n                    pass\n',
+    ),
+    (
+        "the way to a backup",
+        "storage/backup.py",
+        "for new in made)):\n                    sync_directory(folder)\n",
+        "for new in made)):\n                    pass\n",
+    ),
+    ("a copied file's bytes", "storage/backup.py", "        os.fsync(writing.fileno())\n", ""),
+    ("a copied index's bytes", "storage/backup.py", "        os.fsync(descriptor)\n", "        pass\n"),
+    ("a restored store's name", "storage/backup.py", "    sync_directory(data_dir.parent)\n", ""),
+    (
+        "a restored store's folders",
+        "storage/backup.py",
+        "    for folder in _folders(draft):\n        sync_directory(folder)\n",
+        "",
+    ),
+    ("a manifest's bytes", "storage/backup_manifest.py", "        os.fsync(self._file.fileno())\n", ""),
+    ("a manifest's name", "storage/backup_manifest.py", "        sync_directory(self._folder)\n", ""),
+)
+
+SYNCS: Final[tuple[Mutation, ...]] = (
+    *(other(*each, _POWER, "-k", "some_states") for each in _SYNCS),
+    *(other(*each, _POWER, "-k", "backup") for each in _OF_BACKUPS),
+)

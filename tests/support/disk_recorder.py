@@ -151,9 +151,9 @@ class _Reader:
     def _rename(self, thread: str, arguments: str, result: int, began: int) -> None:
         old, new = self._paths(arguments)[:2]
         if self._is_ours(old) or self._is_ours(new):
-            if any(path.startswith(old + "/") for path in self._nodes):
-                raise NotRecordable(f"{old}, which is not empty, was renamed")
             self._change((old, None), (new, self._nodes[old]))
+            for path in [each for each in self._nodes if each.startswith(old + "/")]:
+                self._nodes[new + path.removeprefix(old)] = self._nodes.pop(path)
 
     def _link(self, thread: str, arguments: str, result: int, began: int) -> None:
         old, new = self._paths(arguments)[:2]
@@ -173,7 +173,7 @@ class _Reader:
 
     def _write(self, thread: str, arguments: str, result: int, began: int) -> None:
         if (node := self._node(thread, arguments)) is not None:
-            descriptor = (thread, arguments.partition("<")[0])
+            descriptor = self._descriptor(thread, arguments.partition("<")[0], node)
             at = self._positions.get(descriptor)
             if descriptor in self._appending:
                 at = self._sizes.get(node, 0)
@@ -182,10 +182,18 @@ class _Reader:
             self._put(node, at, _data(arguments)[:result], descriptor)
             self._positions[descriptor] = at + result
 
+    def _descriptor(self, thread: str, number: str, node: int) -> tuple[str, str]:
+        """As it is known: by the thread that opened it, of whichever process has that file by that number."""
+        if self._opened.get((thread, number)) == node:
+            return thread, number
+        known = (each for each in reversed(self._opened) if each[1] == number and self._opened[each] == node)
+        return next(known, (thread, number))
+
     def _pwrite(self, thread: str, arguments: str, result: int, began: int) -> None:
         if (node := self._node(thread, arguments)) is not None:
             at = int(arguments[: arguments.rindex(")")].rpartition(", ")[2])
-            self._put(node, at, _data(arguments)[:result], (thread, arguments.partition("<")[0]))
+            descriptor = self._descriptor(thread, arguments.partition("<")[0], node)
+            self._put(node, at, _data(arguments)[:result], descriptor)
 
     def _put(self, node: int, at: int, data: bytes, descriptor: tuple[str, str]) -> None:
         self._sizes[node] = max(self._sizes.get(node, 0), at + len(data))

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -58,13 +58,13 @@ class Outcome:
         self.failures += other.failures
 
 
-def recorded(strace: str, seed: int, size: int, timeout: float = 300) -> Life:
-    """Have a life lived, and record it. Raises NotRecordable, or CalledProcessError."""
+def recorded(strace: str, seed: int, size: int, timeout: float = 300, program: str = "support.power_workload") -> Life:
+    """Have a life lived by a program, and record it. Raises NotRecordable, or CalledProcessError."""
     with tempfile.TemporaryDirectory(dir=memory()) as home:
         folder, marks, trace = Path(home, "root"), Path(home, "marks"), Path(home, "trace")
         folder.mkdir()
         paths = os.pathsep.join(str(ROOT / part) for part in ("gateway", "crds", "tests"))
-        command = [sys.executable, "-m", "support.power_workload", str(folder), str(marks), str(seed), str(size)]
+        command = [sys.executable, "-m", program, str(folder), str(marks), str(seed), str(size)]
         env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         disk_recorder.record(strace, command, trace, env, timeout)
         log = disk_recorder.read(trace, folder, marks)
@@ -81,7 +81,7 @@ class Looker:
 
     def __init__(self, life: Life) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="cooper-power-", dir=memory()))
-        self._run = Path(tempfile.mkdtemp(prefix="cooper-run-", dir=memory()))
+        self.run = Path(tempfile.mkdtemp(prefix="cooper-run-", dir=memory()))
         self._digests = Digests()
         self._known: dict[bytes, Seen | str] = {}
         self._loop = asyncio.new_event_loop()
@@ -92,7 +92,7 @@ class Looker:
     def close(self) -> None:
         self._loop.close()
         shutil.rmtree(self._home)
-        shutil.rmtree(self._run)
+        shutil.rmtree(self.run)
 
     def wrong(self, disk: Disk, knowledge: Knowledge) -> str | None:
         """What of this state is not right."""
@@ -111,18 +111,19 @@ class Looker:
         folder = self._home / "root"
         disk.write_to(folder)
         try:
-            return self._loop.run_until_complete(self._contents(folder))
+            return self._loop.run_until_complete(self.contents(folder))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         finally:
             store_checker.removed(folder)
 
-    async def _contents(self, folder: Path) -> Seen:
+    async def contents(self, folder: Path) -> Seen:
+        """What is there. May raise anything where it is not as it has to be."""
         (folder / "keys").mkdir(exist_ok=True)
         config = GatewayConfig(
             "local",
             str(folder / "some/place/data"),
-            str(self._run),
+            str(self.run),
             "",
             str(folder / "keys/kek"),
             map_size=power_workload.MAP_SIZE,
@@ -162,10 +163,15 @@ def _wrapped_keys(steps: list[Step]) -> dict[bytes, bytes]:
 
 
 def looked_at(
-    life: Life, seed: int, budget: int, seconds: float = float("inf"), share: tuple[int, int] = (0, 1)
+    life: Life,
+    seed: int,
+    budget: int,
+    seconds: float = float("inf"),
+    share: tuple[int, int] = (0, 1),
+    looker_of: Callable[[Life], Looker] = Looker,
 ) -> Outcome:
     """Look at `budget` distinct states, of points that are drawn by the seed, or as many as the time allows."""
-    chance, until, outcome, looker = random.Random(seed), time.monotonic() + seconds, Outcome(), Looker(life)
+    chance, until, outcome, looker = random.Random(seed), time.monotonic() + seconds, Outcome(), looker_of(life)
     try:
         lanes = _acknowledgements(life.steps)
         for _ in range(_WALKS):  # each time other points and other states

@@ -80,6 +80,7 @@ class Backup:
     def run(self) -> Summary:
         """Make it. Raises BackupFailed, OSError, or what `check` raises."""
         before = self._before()
+        made = [folder for folder in self._target.parents if not folder.exists()]
         for folder in (self._target, self._target / "segments", self._target / "snapshots"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = self._target / "snapshots" / self._snapshot
@@ -102,7 +103,8 @@ class Backup:
                     manifest.add(entry)
                 for folder in (*_folders(own), own.parent, self._target / "segments", self._target):
                     sync_directory(folder)
-                sync_directory(self._target.parent)
+                for folder in (self._target.parent, *(new.parent for new in made)):
+                    sync_directory(folder)
                 self._check()
                 manifest.finish()
                 self._clear(snapshot)
