@@ -34,7 +34,7 @@ def write(path: Path, taken: Samples, missing: Mapping[str, str]) -> None:
     samples = load(kept) if kept.exists() else {}
     for name, by_server in taken.items():
         samples.setdefault(name, {}).update({server: list(each) for server, each in by_server.items()})
-    kept.write_text(json.dumps(_told(samples), indent=1) + "\n")
+    kept.write_text(_text(_told(samples)))
     for name, text in tables(samples).items():
         replace(path, name, text)
     absent = [f"{name} was not measured: {why}." for name, why in missing.items() if name not in _servers(samples)]
@@ -59,6 +59,15 @@ def _told(samples: Samples) -> dict[str, dict[str, list[dict[str, Any]]]]:
         name: {server: [_rounded(asdict(each)) for each in taken] for server, taken in by.items()}
         for name, by in samples.items()
     }
+
+
+def _text(told: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    """JSON, with a line for each load and server."""
+    loads = [
+        f' "{name}": {{\n' + ",\n".join(f'  "{server}": {json.dumps(taken)}' for server, taken in by.items()) + "\n }"
+        for name, by in told.items()
+    ]
+    return "{\n" + ",\n".join(loads) + "\n}\n"
 
 
 def _rounded(told: dict[str, Any]) -> dict[str, Any]:
