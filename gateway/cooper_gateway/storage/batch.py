@@ -39,6 +39,7 @@ class Batch:
         self.keys = keys
         self.directories: set[bytes] = set()  # to be synced before the commit
         self.garbage: Garbage = {}  # to be removed after it
+        self.new_keys: list[bytes] = []  # data ids: to be published after it
         self._recheck = recheck
         self._rows: dict[bytes, BucketRow] = {}
 
@@ -155,6 +156,11 @@ class Batch:
                 else:
                     self._drop_file(piece.directory_id, piece.segment_id, header.segment_id)
         self.txn.delete(header.segment_id, db=self.index.bodies)
+
+    def make_key(self, data_id: bytes) -> None:
+        """Make a bucket's key: durable now, and the bucket's after the commit."""
+        self.keys.create(data_id)
+        self.new_keys.append(data_id)
 
     def shred(self, data_id: bytes) -> None:
         """Have a bucket's key destroyed after the commit."""

@@ -1,8 +1,10 @@
 """Bucket keys on disk: one wrapped key a file, outside LMDB, whose freed pages would keep what was deleted."""
 
+import contextlib
 import os
+from collections.abc import Callable, Generator
 
-from cooper_gateway.storage.layout import Layout, sync_directory
+from cooper_gateway.storage.layout import DRAFT, Layout, sync_directory
 from cooper_gateway.storage.port import Damaged, StoreFailed
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
 from cooper_gateway.storage.sync import SyncFailed
@@ -28,49 +30,76 @@ class BucketKeys:
         return data_id in self._known or self._layout.bucket_key(data_id).exists()
 
     def create(self, data_id: bytes) -> None:
-        """Make a bucket's key, durable and whole, unless it has one. Raises OSError, or SyncFailed when nobody knows
-        whether its name is durable.
+        """Make a bucket's key, durable and whole, unless it has one. It counts once it is published.
+
+        Raises OSError, or SyncFailed when nobody knows whether its name is durable.
         """
         path = self._layout.bucket_key(data_id)
-        draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if not path.exists():
+            self._draft(data_id)
+        with _never_again("that a bucket has a key"):
+            sync_directory(self._layout.bucket_keys)
+
+    def _draft(self, data_id: bytes) -> None:
+        path = self._layout.bucket_key_draft(data_id)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return  # made for a commit that failed later: as good as a new one, nothing was encrypted with it
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(self._sealer.new_bucket_key(data_id))
                 file.flush()
                 os.fsync(file.fileno())
-            try:
-                os.link(draft, path)  # create-only
-            except FileExistsError:
-                pass  # made by a commit that failed later: as good as a new one, nothing was encrypted with it
-        finally:
-            draft.unlink()
-        try:
-            sync_directory(self._layout.bucket_keys)
-        except OSError as error:  # Linux tells an error once: the next attempt would find the key, and sync in vain
-            raise SyncFailed(f"a bucket's key could not be synced: {error.strerror}") from error
+        except BaseException:
+            path.unlink()
+            raise
+
+    def publish(self, data_id: bytes) -> None:
+        """The bucket is in the index, durable: its key may be used. Raises OSError.
+
+        The new name need not be durable: the former one is, and means the same at the next start.
+        """
+        with contextlib.suppress(FileNotFoundError):  # it had its key before
+            os.rename(self._layout.bucket_key_draft(data_id), self._layout.bucket_key(data_id))
 
     def shred(self, data_id: bytes) -> None:
-        """Overwrite and remove a bucket's key: what it encrypted is unreadable from now on. Raises OSError."""
+        """Overwrite and remove a bucket's key: what it encrypted is unreadable from now on.
+
+        Raises OSError, or SyncFailed when nobody knows whether it is: then asking again would not tell.
+        """
         self._known.pop(data_id, None)
         path = self._layout.bucket_key(data_id)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
+            pass  # removed by whoever ended before it was synced, or there never was one
+        else:
+            self._overwrite(descriptor)
+            path.unlink()
+        with _never_again("that a bucket's key is gone"):
+            sync_directory(self._layout.bucket_keys)
+
+    @staticmethod
+    def _overwrite(descriptor: int) -> None:
         try:
             os.pwrite(descriptor, os.urandom(os.fstat(descriptor).st_size), 0)
-            os.fsync(descriptor)
+            with _never_again("that a bucket's key is overwritten"):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        path.unlink()
-        sync_directory(self._layout.bucket_keys)
 
-    def clear_drafts(self) -> None:
-        """Remove what a crash left half made."""
+    def settle_drafts(self, is_known: Callable[[bytes], bool]) -> None:
+        """At the start: publish keys of buckets that the index knows, and remove those that were made for none."""
         for name in os.listdir(self._layout.bucket_keys):
-            if name.endswith(".new"):
-                (self._layout.bucket_keys / name).unlink(missing_ok=True)
+            if not name.endswith(DRAFT):
+                continue
+            draft = self._layout.bucket_keys / name
+            data_id = _data_id(name.removesuffix(DRAFT))
+            if data_id is not None and is_known(data_id) and not self._layout.bucket_key(data_id).exists():
+                self.publish(data_id)
+            else:
+                draft.unlink(missing_ok=True)
 
     def _load(self, data_id: bytes) -> BucketSealer:
         path = self._layout.bucket_key(data_id)
@@ -86,3 +115,20 @@ class BucketKeys:
             self._known.clear()
         self._known[data_id] = cipher
         return cipher
+
+
+@contextlib.contextmanager
+def _never_again(what: str) -> Generator[None]:
+    """Linux tells an error of a sync once: whoever asked again would be told that all is well. Raises SyncFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise SyncFailed(f"{what} could not be synced: {error.strerror}") from error
+
+
+def _data_id(name: str) -> bytes | None:
+    """Whose key file bears a name; None when no key file does."""
+    try:
+        return bytes.fromhex(name.removesuffix(".key"))
+    except ValueError:
+        return None

@@ -54,14 +54,14 @@ def ensure_bucket(batch: Batch, request: EnsureBucket) -> None:
     """Make the bucket's key and row. The key is durable before the row is."""
     row = batch.any_row(request.data_id)
     if row is None:
-        batch.keys.create(request.data_id)
+        batch.make_key(request.data_id)
         batch.new_row(request.data_id)
     elif row.state != State.OPEN:
         raise BucketClosed
     elif not batch.keys.exists(request.data_id):
         if row.objects or row.uploads:
             raise StoreFailed(f"the key of bucket {request.data_id.hex()} is lost: bring bucket-keys/ back")
-        batch.keys.create(request.data_id)  # closed before it was ever written to, and opened again
+        batch.make_key(request.data_id)  # closed before it was ever written to, and opened again
 
 
 def put(batch: Batch, request: Put) -> None:

@@ -260,7 +260,7 @@ class Committer:
                     self._index.touch(txn)
                 self._housekeeping.forget_removed(txn)
                 self._sync.sync(batch.directories)
-                _commit(txn, self._layout)
+                _commit(txn)
             finally:
                 txn.abort()  # does nothing after a commit
         except lmdb.MapFullError as error:
@@ -273,6 +273,7 @@ class Committer:
             if error.errno in NO_ROOM:
                 raise _NoRoom(str(error)) from error
             raise
+        self._publish(batch.new_keys)
         self._housekeeping.forgotten()
         self._count("commits", 1)
         self._count("committed_writes", len(requests))
@@ -282,9 +283,18 @@ class Committer:
     def _count(self, name: str, more: int) -> None:
         self._counts[name] = self._counts.get(name, 0) + more
 
+    def _publish(self, new_keys: list[bytes]) -> None:
+        try:
+            for data_id in new_keys:
+                self._keys.publish(data_id)
+        except OSError as error:
+            raise CommitFailed(f"a bucket's key could not be named: {error.strerror}") from error
+
     def _remove(self, garbage: Garbage, requests: list[Request], replies: list[Reply]) -> None:
         try:
             self._housekeeping.remove(garbage)
+        except SyncFailed as error:
+            raise CommitFailed(str(error)) from error
         except OSError:
             _log.exception("a bucket's key could not be shredded")
             for index, request in enumerate(requests):
@@ -348,15 +358,14 @@ def _failure(request: Request, error: Exception) -> Reply:
     return Reply(request.id, type(error).__name__, detail)
 
 
-def _commit(txn: lmdb.Transaction, layout: Layout) -> None:
+def _commit(txn: lmdb.Transaction) -> None:
     try:
         txn.commit()
     except (lmdb.MapFullError, lmdb.DiskError):
         raise  # no page of this transaction is referred to; the next one writes all its own pages anew
     except lmdb.Error as error:
-        # LMDB reports a write that was cut short, which is how a disk fills up, as an I/O error.
-        if layout.is_short_of_room():
-            raise _NoRoom(str(error)) from error
+        # An I/O error may be a sync that failed, however little room there is. It may be a write that was cut short by
+        # a full disk, too, where room that was taken ahead is none (room.py): a new process begins there as well.
         raise CommitFailed(str(error)) from error
 
 

@@ -46,7 +46,7 @@ class Housekeeping:
         """At the start: garbage that was not removed yet, and directories of workers that are gone."""
         with self._index.read() as txn, txn.cursor(self._index.garbage) as cursor:
             garbage = {bytes(key): bytes(value) for key, value in cursor.iternext(keys=True, values=True)}
-        self._keys.clear_drafts()
+            self._keys.settle_drafts(lambda data_id: self._index.row(txn, data_id) is not None)
         try:
             self.remove(garbage)
         except OSError:
@@ -56,7 +56,8 @@ class Housekeeping:
     def remove(self, garbage: Garbage) -> None:
         """Remove what a commit dropped. A bucket's key is gone when this returns, unless somebody holds it back.
 
-        Raises the first OSError of a key that could not be shredded, once everything else was seen to.
+        Raises the first OSError of a key that could not be shredded, once everything else was seen to; SyncFailed when
+        nobody knows whether one is.
         """
         if self._holders:
             self._held |= garbage
@@ -129,7 +130,7 @@ class Housekeeping:
             try:
                 self._sweep(directory_id)
             except (OSError, lmdb.Error) as error:
-                if isinstance(error, lmdb.Error) and not self._is_no_room(error):
+                if isinstance(error, lmdb.Error) and not isinstance(error, lmdb.MapFullError | lmdb.DiskError):
                     raise SyncFailed(f"a sweep could not be committed: {error}") from error
                 _log.exception("directory %s could not be swept: it is when the committer starts", directory_id.hex())
             finally:
@@ -190,9 +191,6 @@ class Housekeeping:
                 txn.put(directory_id, b"", db=self._index.settled)
             else:
                 _remove_directory(self._layout, directory_id)
-
-    def _is_no_room(self, error: lmdb.Error) -> bool:
-        return isinstance(error, lmdb.MapFullError | lmdb.DiskError) or self._layout.is_short_of_room()
 
     def _in_use(self, txn: lmdb.Transaction, directory_id: bytes) -> bool:
         return bool(

@@ -4,14 +4,14 @@ import contextlib
 import errno
 import fcntl
 import os
-import resource
 from pathlib import Path
 from typing import Final
 
 #: Errors that mean "no room": the write failed cleanly, and the store is sound.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-_SHORT: Final = 64 << 20  # bytes; more than one transaction ever needs
+#: Ends names of files that do not count yet.
+DRAFT: Final = ".new"
 
 # Locks and memory maps of these are not trustworthy between hosts, or not durable when fsync returns.
 NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -61,6 +61,10 @@ class Layout:
         """A bucket's wrapped key."""
         return self.bucket_keys / f"{data_id.hex()}.key"
 
+    def bucket_key_draft(self, data_id: bytes) -> Path:
+        """The same, until the bucket is in the index."""
+        return self.bucket_keys / f"{data_id.hex()}.key{DRAFT}"
+
     def holds_data(self) -> bool:
         """Whether a store was ever made here. Decided without opening it."""
         data = self.index / "data.mdb"
@@ -90,15 +94,6 @@ class Layout:
                 sync_directory(path)
             if path.is_mount():
                 return
-
-    def is_short_of_room(self) -> bool:
-        """Whether the index can hardly grow: by the disk, or by the limit of a file's size."""
-        disk = os.statvfs(self.index)
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        room = disk.f_bavail * disk.f_frsize
-        if limit != resource.RLIM_INFINITY:
-            room = min(room, limit - (self.index / "data.mdb").stat().st_size)
-        return room < _SHORT
 
     @staticmethod
     def _children(path: Path) -> list[str]:

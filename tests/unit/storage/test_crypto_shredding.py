@@ -115,6 +115,7 @@ def test_a_shredding_that_is_cut_short_is_finished_by_the_next(
     keyring = Keyring(os.urandom(32))
     data_id = os.urandom(16)
     BucketKeys(layout, keyring).create(data_id)
+    BucketKeys(layout, keyring).publish(data_id)
     key = BucketKey(layout, keyring, data_id)
     os.link(key.file, tmp_path / "blocks")
     with monkeypatch.context() as patch:

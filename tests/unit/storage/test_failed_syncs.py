@@ -62,18 +62,14 @@ class FailingAtCommit:
 
 
 @pytest.mark.parametrize(
-    ("error", "short", "ends"),
+    ("error", "ends"),
     [
-        (lmdb.Error("mdb_txn_commit: Input/output error"), False, True),
-        (lmdb.Error("mdb_txn_commit: Input/output error"), True, False),  # how a full disk is told
-        (lmdb.MapFullError("full"), False, False),
-        (lmdb.DiskError("full"), False, False),
+        (lmdb.Error("mdb_txn_commit: Input/output error"), True),
+        (lmdb.MapFullError("full"), False),
+        (lmdb.DiskError("full"), False),
     ],
 )
-def test_a_sweep_that_cannot_be_committed_ends_the_committer(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, error: lmdb.Error, short: bool, ends: bool
-) -> None:
-    monkeypatch.setattr(Layout, "is_short_of_room", lambda _: short)
+def test_a_sweep_that_cannot_be_committed_ends_the_committer(layout: Layout, error: lmdb.Error, ends: bool) -> None:
     index: Index = open_writable(layout, 1 << 24, KEYRING)
     env, room = index.env, Room(layout, index.env, 1 << 24)
     keeping = Housekeeping(layout, index, BucketKeys(layout, KEYRING), room, Pins(str(layout.root)))
