@@ -136,7 +136,14 @@ def test_a_terminal_gets_a_bar(rig: Rig) -> None:
 
 def test_who_interrupts_it_leaves_nothing_running(rig: Rig) -> None:
     command = [*COOPER, "store", "verify", "--data", str(rig.data), "--rate", "1k"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env())
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_env(),
+        # Who runs the tests in the background ignores it, and so would all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     eventually("the process that reads", lambda: _verifiers(rig.data), seconds=60)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
