@@ -11,6 +11,7 @@ from typing import Final, Literal
 from cooper_crds.access_key import AccessKey, AccessKeyStatus
 from cooper_crds.names import key_record_name
 from cooper_crds.records import spent
+from cooper_crds.stored import StoredRecord
 from cooper_operator.plan.access_key_revocation import plan_deletion, plan_revoked, retire, revoke_records
 from cooper_operator.plan.access_key_status import Use, active_status, homeless_status, stopped
 from cooper_operator.plan.delivery import content_for, delivery, is_held, obstacle, withdrawal
@@ -49,6 +50,8 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     """What to do for an AccessKey, and what to say about it."""
     access_key = snapshot.access_key
     home = find_home(wanted_region(access_key, snapshot.records), snapshot.around)
+    if snapshot.unreadable:
+        return Plan(tuple(_withdrawn(snapshot, home)), None, unreadable=snapshot.unreadable)
     if access_key.metadata.deletion_timestamp is not None:
         return plan_deletion(snapshot, home)
     first: list[Step] = [] if FINALIZER in access_key.metadata.finalizers else [AddFinalizer()]
@@ -62,14 +65,27 @@ def plan_access_key(snapshot: AccessKeySnapshot) -> Plan[AccessKeyStatus]:
     return _plan_active(snapshot, home, first)
 
 
+def _withdrawn(snapshot: AccessKeySnapshot, home: Home) -> list[Step]:
+    """Of a key whose record cannot be read nothing is known, not even that it is the newest. What is withdrawn is
+    withdrawn from the others all the same."""
+    if is_to_work(snapshot.access_key, snapshot.now):
+        return _as_told(snapshot, home, newest=None)
+    return revoke_records(keys_of(snapshot), snapshot.now)
+
+
 def _homeless_records(snapshot: AccessKeySnapshot, home: Home) -> list[Step]:
     """Without its Region nothing can be proven and nothing is delivered. Gateways serve on by what records say: what is
     withdrawn is withdrawn all the same, of a former key first."""
-    keys, grants = keys_of(snapshot), resolve(snapshot, home).grants
+    return _as_told(snapshot, home, newest=next(iter(keys_of(snapshot)), None))
+
+
+def _as_told(snapshot: AccessKeySnapshot, home: Home, newest: StoredRecord | None) -> list[Step]:
+    """Write what the AccessKey says into the records of keys that work; `newest` is not to end sooner than it says."""
+    grants = resolve(snapshot, home).grants
     steps: list[Step] = []
-    for found in reversed(keys):
+    for found in reversed(keys_of(snapshot)):
         key = key_in(found)
-        wanted = as_wanted(snapshot.access_key, key, key.region, grants, newest=found is keys[0])
+        wanted = as_wanted(snapshot.access_key, key, key.region, grants, newest=found is newest)
         if not spent(key, snapshot.now) and key != wanted:
             steps.append(UpdateRecord(found, wanted))
     return steps

@@ -23,6 +23,7 @@ class Plan(Generic[StatusT]):
 
     `status` None: the resource goes away, or there is none. `retry`: look again with back-off, at most `retry_cap`
     seconds apart. `requeue_at`: look again then (Unix seconds). Neither: a change will wake it.
+    `unreadable`: why nothing else can be done, and what is to be said.
     `proven` names the record whose version status notes as proven: the steps may write it anew.
     """
 
@@ -32,6 +33,7 @@ class Plan(Generic[StatusT]):
     retry: bool = False
     retry_cap: float = 30.0
     requeue_at: float | None = None
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

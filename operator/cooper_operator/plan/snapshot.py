@@ -160,6 +160,7 @@ class AccessKeySnapshot:
     now: float  # Unix seconds
     blocked: Blocked | None = None
     workloads: tuple[Workload, ...] = ()  # those that the spec names, in its order
+    unreadable: str = ""  # why one of the key records that are there cannot be read
     #: The same for Buckets of other namespaces, by namespace and name.
     shared: Mapping[tuple[str, str], SharedBucket] = field(default_factory=dict[tuple[str, str], SharedBucket])
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -52,7 +52,7 @@ class AccessKeyObserver:
     async def observe(self, observed: Observed, key: AccessKey, blocked: Blocked | None) -> AccessKeySnapshot:
         """An AccessKey that is there."""
         namespace = key.metadata.namespace
-        records = await self._key_records(key, observed.look)
+        records, unreadable = await self._key_records(key, observed.look)
         region = wanted_region(key, records)
         around = await self._neighbours.surroundings(region, observed)
         names = await self._buckets_of(key, observed) if is_to_work(key, self._clock()) else []
@@ -69,10 +69,12 @@ class AccessKeyObserver:
             blocked=blocked,
             workloads=await self._workloads(key),
             shared=await self._shared(key, observed) if is_to_work(key, self._clock()) else {},
+            unreadable=unreadable,
         )
 
-    async def _key_records(self, key: AccessKey, look: Look) -> tuple[StoredRecord, ...]:
-        """Records that may be this AccessKey's. Status is a hint only: whose a record is, it says itself.
+    async def _key_records(self, key: AccessKey, look: Look) -> tuple[tuple[StoredRecord, ...], str]:
+        """Records that may be this AccessKey's, and why one of them cannot be read. Status is a hint only: whose a
+        record is, it says itself.
 
         That there is none of a key that is to work need not be proven: to create the first one, or the next, fails if
         it is there, and the next look is live.
@@ -84,11 +86,27 @@ class AccessKeyObserver:
             names.add(_key_record(uid, 0))
         if key.status is not None and key.status.access_key_id is not None:
             names.add(key_record_name(key.status.access_key_id))
-        found = await self._neighbours.records(names, look)
-        if not proven:
-            return found
+        found, unreadable = await self._readable(names, look)
+        if unreadable or not proven:
+            return found, unreadable
         following = _key_record(uid, next_serial(key, keys_among(found, uid)))
-        return found if following in names else (*found, *await self._neighbours.records([following], look))
+        if following in names:
+            return found, ""
+        more, unreadable = await self._readable([following], look)
+        return (*found, *more), unreadable
+
+    async def _readable(self, names: Iterable[str], look: Look) -> tuple[tuple[StoredRecord, ...], str]:
+        """Those of these records that are there and can be read, and why one cannot. Raises RecordTooNew."""
+        results = await asyncio.gather(*(look.record(name) for name in sorted(names)), return_exceptions=True)
+        found, unreadable = list[StoredRecord](), ""
+        for each in results:
+            if isinstance(each, RecordError) and not isinstance(each, RecordTooNew):
+                unreadable = unreadable or str(each)
+            elif isinstance(each, BaseException):
+                raise each
+            elif each is not None:
+                found.append(each)
+        return tuple(found), unreadable
 
     async def _with_what_gateways_know(
         self, around: Surroundings, named: str | None, keys: tuple[StoredRecord, ...], look: Look

@@ -112,6 +112,8 @@ class Reconciler:
                 observed = await self._observe(ref, obj, blocked, look)
                 plan = make_plan(observed.snapshot)
                 stopped = await self._applier.apply(work, plan)
+                if plan.unreadable and stopped is None:
+                    return await self._report(ref, work.obj, RecordError(plan.unreadable))
             except NamespaceGone as error:
                 return await self._leave(ref, obj, error)
             except (Conflict, AlreadyExists, NotFound):

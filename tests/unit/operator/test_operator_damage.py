@@ -105,6 +105,30 @@ async def test_a_key_goes_whatever_is_to_be_said_of_its_buckets(provisioned: Wor
     assert {key.state for key in await world.keys() if key.owner.name == "ci"} <= {"Revoked"}
 
 
+@pytest.mark.parametrize("state", ["Active", "Revoked"])
+async def test_what_is_withdrawn_while_a_former_key_is_damaged_is_withdrawn_from_the_other(
+    provisioned: World, state: str
+) -> None:
+    world = provisioned
+    spec = {"grants": [{"bucket": "photos"}]}
+    await world.apply("AccessKey", "ci", spec)
+    await world.until_ready("AccessKey", "ci")
+    (former,) = [each for each in await world.keys() if each.owner.name == "ci"]
+    await world.apply("AccessKey", "ci", {**spec, "state": "Revoked"})
+    await world.until_condition("AccessKey", "ci", "True", "RefusedEverywhere", "Revoked")
+    await world.apply("AccessKey", "ci", spec)
+    await world.until_ready("AccessKey", "ci")
+    (key,) = [each for each in await world.keys() if each.owner.name == "ci" and each.state == "Active"]
+    world.cluster.damage_record(key_record_name(former.access_key_id))
+    await world.until_condition("AccessKey", "ci", "False", "RecordUnreadable")
+    reads = [{"bucket": "photos", "actions": ["s3:GetObject"]}]
+    await world.apply("AccessKey", "ci", {"grants": reads, "state": state})
+    await world.settle()
+    (after,) = [each for each in await world.keys() if each.access_key_id == key.access_key_id]
+    assert after.state == state
+    assert [grant.actions for grant in after.grants] == ([("s3:GetObject",)] if state == "Active" else [])
+
+
 async def test_what_is_withdrawn_while_a_record_is_damaged_does_not_come_back_with_it(provisioned: World) -> None:
     """On that Bucket, and on others at once."""
     world = provisioned
