@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cooper_crds.actions import GET_OBJECT, LIST_BUCKET, PUT_OBJECT
-from cooper_crds.records import BucketRecord, DomainRecord, Grant, KeyRecord, Owner, Rates, RegionRecord
+from cooper_crds.records import BucketRecord, CorsRule, DomainRecord, Grant, KeyRecord, Owner, Rates, RegionRecord
 from cooper_gateway.http.connection import S3Connection
 from cooper_gateway.http.context import Context
 from cooper_gateway.http.finished import Finished
@@ -36,6 +36,8 @@ BUCKET, OTHER = BucketRecord("photos", DATA, OWNER), BucketRecord("other", OTHER
 SMALL = BucketRecord("small", "00000000-0000-4000-8000-000000000003", OWNER, max_object_size=4)
 #: No Bucket may be called so; if there were a record all the same, its path would be another one.
 PUBLIC = BucketRecord("public", DATA, OWNER)
+#: Its answers say that they differ for pages of other origins.
+WEB = BucketRecord("web", DATA, OWNER, cors=(CorsRule(("https://example.org",), ("GET",)),))
 KEY = KeyRecord(
     signing.KEY_ID,
     signing.SECRET,
@@ -46,6 +48,7 @@ KEY = KeyRecord(
         Grant("other", OTHER_DATA, (GET_OBJECT,), ("in/",)),
         Grant("small", SMALL.data_id, (PUT_OBJECT,)),
         Grant("public", DATA, (GET_OBJECT,)),
+        Grant("web", DATA, (GET_OBJECT,)),
     ),
 )
 REGION = RegionRecord("eu", signing.REGION)
@@ -139,10 +142,11 @@ class Gateway:
     now: float = signing.NOW
     observed: list[Finished] = field(default_factory=list)
     repeats: int = 0
+    plain: int = 0  # of these, reads of the shortest way
 
     async def start(self) -> "Gateway":
         self.records.keys[KEY.access_key_id] = KEY
-        self.records.buckets.update({each.name: each for each in (BUCKET, OTHER, SMALL, PUBLIC)})
+        self.records.buckets.update({each.name: each for each in (BUCKET, OTHER, SMALL, PUBLIC, WEB)})
         self.records.settings = REGION
         store = MemoryStore(clock=lambda: 1_700_000_000_123)
         for data in (DATA, OTHER_DATA):
@@ -161,7 +165,16 @@ class Gateway:
             self.repeats += call is not None
             return call
 
+        read = self.pipeline.read_again
+
+        def counted_read(*args: Any) -> Any:
+            found = read(*args)
+            self.repeats += found is not None
+            self.plain += found is not None
+            return found
+
         self.pipeline.admit_repeat = counted  # type: ignore[method-assign]
+        self.pipeline.read_again = counted_read  # type: ignore[method-assign]
         self.context = Context(self.pipeline, 1, 1)
         return self
 
@@ -241,7 +254,7 @@ CHANGES: dict[str, Callable[[Records], object]] = {
 SEGMENTS = st.text(st.sampled_from("ab/c.~_-in%? \x80+"), max_size=6)
 PATHS = st.one_of(
     st.sampled_from(
-        ["/photos/a", "/photos/b/c", "/other/in/x", "/other/a", "/photos/none", "/photos/", "/photos", "/"]
+        ["/photos/a", "/photos/b/c", "/other/in/x", "/other/a", "/photos/none", "/photos/", "/photos", "/", "/web/a"]
     ),
     st.sampled_from(["/public/photos/a", "/public/a", "//a", "/photos//", "/photos/../a", "/nobody/a", "/Photos/a"]),
     SEGMENTS.map(lambda text: "/photos/" + text),
@@ -261,6 +274,7 @@ HEADS = st.builds(
             (*Head.headers, ("Content-Length", "0")),
             (*Head.headers, ("If-None-Match", "*")),
             (*Head.headers, ("Origin", "https://example.org")),
+            (*Head.headers, ("x-amz-checksum-mode", "ENABLED")),
             (*Head.headers, ("Connection", "close")),
         ]
     ),
@@ -386,6 +400,116 @@ def test_what_is_not_right_is_refused_as_ever(case):
     assert text.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")), text
 
 
+ETAG = hashlib.md5(b"a").hexdigest()
+#: What is more in the heads of reads whose answer does not follow from the object alone.
+LOOKED_AT: dict[str, tuple[str, str]] = {
+    "if-match": ("If-Match", '"none"'),
+    "if-none-match": ("If-None-Match", f'"{ETAG}"'),
+    "if-modified-since": ("If-Modified-Since", "Fri, 27 Nov 2037 20:00:00 GMT"),
+    "if-unmodified-since": ("If-Unmodified-Since", "Sat, 27 Nov 1999 20:00:00 GMT"),
+    "range": ("Range", "bytes=2-5"),
+    "checksum": ("x-amz-checksum-mode", "ENABLED"),
+    "origin": ("Origin", "https://example.org"),
+}
+
+
+def again(first: Head, second: bytes) -> tuple[bytes, int]:
+    """What who asked `first` before is answered, the same as one who is not known; and how many reads went plainly."""
+
+    async def ask() -> tuple[bytes, int]:
+        gateway = await Gateway().start()
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, first.wire())
+        fresh = await gateway.ask(*gateway.connect(), second)
+        assert not gateway.plain
+        answer = await gateway.ask(knows, knowing, second)
+        assert answer == fresh
+        return answer[0], gateway.plain
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("path", ["/photos/a", "/web/a"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("header", sorted(LOOKED_AT))
+def test_who_asks_for_more_than_the_object_is_answered_by_it_each_time(header, method, path):
+    head = Head(method, path, (*Head.headers, LOOKED_AT[header]))
+    _, plain = again(head, head.wire())
+    assert not plain
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_answer_that_differs_between_origins_says_so_each_time(method):
+    text, plain = again(Head(method, "/web/a"), Head(method, "/web/a").wire())
+    assert b"Vary: " in text
+    assert not plain
+
+
+def test_the_old_protocol_is_told_each_time_that_it_may_go_on():
+    head = Head(headers=(("User-Agent", "tests"), ("Connection", "keep-alive")))
+    old = head.wire().replace(b"HTTP/1.1", b"HTTP/1.0")
+
+    async def ask() -> tuple[list[bytes], int]:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        return [(await gateway.ask(connection, wire, old))[0] for _ in range(3)], gateway.plain
+
+    texts, plain = asyncio.run(ask())
+    assert all(b"Connection: keep-alive" in text for text in texts)
+    assert not plain
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", "4"), ("Transfer-Encoding", "chunked")])
+def test_a_read_with_a_body_has_it_read_each_time(framing):
+    """Otherwise it would be taken for the next request."""
+    head = Head(headers=(("User-Agent", "tests"), framing), unsigned=("user-agent", "transfer-encoding"))
+    body = b"abcd" if framing[1] == "4" else b"4\r\nabcd\r\n0\r\n\r\n"
+    head.payload = "UNSIGNED-PAYLOAD"
+
+    async def ask() -> list[int]:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        for _ in range(3):
+            await gateway.ask(connection, wire, head.wire() + body)
+        return [each.received for each in gateway.observed]
+
+    received = asyncio.run(ask())
+    assert received == [4, 4, 4]
+
+
+def test_a_worker_that_stops_says_so_to_who_is_known():
+    async def ask() -> bytes:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        await gateway.ask(connection, wire, Head().wire())
+        gateway.context.stopping = True
+        return (await gateway.ask(connection, wire, Head().wire()))[0]
+
+    assert b"Connection: close" in asyncio.run(ask())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_object_that_was_written_over_is_read_anew(method):
+    async def ask() -> tuple[bytes, int]:
+        gateway = await Gateway().start()
+        connection, wire = gateway.connect()
+        for _ in range(2):
+            await gateway.ask(connection, wire, Head(method).wire())
+        store = gateway.pipeline._store
+        ref = BucketRef(UUID(DATA).bytes, "")
+        writer = store.writer(ref, None)
+        await writer.write(b"new")
+        guard = Guard(KEY.access_key_id, PUT_OBJECT)
+        await store.put(ref, b"a", await writer.finish(), "e" * 32, Attributes(), None, NO_CONDITIONS, guard)
+        text, *_ = await gateway.ask(connection, wire, Head(method).wire())
+        return text, gateway.plain
+
+    text, plain = asyncio.run(ask())
+    assert b"e" * 32 in text and b"Content-Length: 3" in text
+    assert text.endswith(b"new") == (method == "GET")
+    assert plain == 2
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_one_who_asks_again_goes_the_short_way(method):
     async def ask() -> None:
@@ -401,7 +525,7 @@ def test_one_who_asks_again_goes_the_short_way(method):
                 ("192.0.2.7", method, path.split("/")[1], path[1:].encode().partition(b"/")[2]),
             )
             assert (b"content of" in text) == (method == "GET")
-        assert gateway.repeats == 3
+        assert gateway.repeats == gateway.plain == 3
 
     asyncio.run(ask())
 

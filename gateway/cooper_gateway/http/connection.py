@@ -341,6 +341,12 @@ class S3Connection(asyncio.Protocol):
         if found is None:
             return False
         kind, repeat = found
+        if kind.plain and not self._context.stopping:
+            answer = self._context.plain_reads.answer(kind, repeat, self._context.common_bytes)
+            if answer is not None:
+                self._input, self._since = data[end:], self._context.now
+                self.write(answer)
+                return True
         raw = self._body_of(repeat.head)
         call = self._context.pipeline.admit_repeat(kind, repeat, raw, self._context.request_ids())
         if call is None:

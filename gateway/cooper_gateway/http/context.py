@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from cooper_gateway.http.limits import DEFAULT_LIMITS, HttpLimits
 from cooper_gateway.http.pipeline import Pipeline
+from cooper_gateway.http.plain import PlainReads
 from cooper_gateway.http.rendering import common_block
 from cooper_gateway.http.request_ids import RequestIds
 
@@ -56,6 +57,8 @@ class Context:
         self._clock = clock
         self.now = self.loop.time()  # as of the last tick
         self.common = common_block(clock(), self.host_id)
+        self.common_bytes = self.common.encode()
+        self.plain_reads = PlainReads(pipeline, self.request_ids)
 
     def stalls(self, connection: Connection) -> None:
         """The connection's client does not take what is written for it. Nobody needs a key to be one of many such."""
@@ -91,6 +94,7 @@ class Context:
         """Once a second: the Date header, and every connection's time-outs and rechecks."""
         self.now = self.loop.time()
         self.common = common_block(self._clock(), self.host_id)
+        self.common_bytes = self.common.encode()
         self.crowded = 4 * len(self.connections) > 3 * self.limits.connections
         for connection in list(self.connections):
             connection.tick(self.now)

@@ -48,6 +48,7 @@ from cooper_gateway.http.repeats import Kind, Known, Repeat, may_repeat
 from cooper_gateway.http.signing_keys import SigningKeys
 from cooper_gateway.http.spending import Tolls
 from cooper_gateway.operations.call import Call
+from cooper_gateway.operations.get_object import ENCRYPTION, OURS, read_plainly
 from cooper_gateway.operations.limits import check_declared
 from cooper_gateway.operations.markup import OWNER_ID
 from cooper_gateway.operations.registry import HANDLERS, NOW
@@ -68,16 +69,14 @@ from cooper_gateway.protocol.post_form import (
 )
 from cooper_gateway.protocol.post_policy import Sizes, check_policy, read_policy
 from cooper_gateway.protocol.routes import Route, match, no_route, place, refuse_promises
-from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim, verify
-from cooper_gateway.storage.port import Store
+from cooper_gateway.protocol.sigv4 import Claim, form_claim, holds, parse_claim
+from cooper_gateway.storage.port import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
 #: Told of each request that is over.
 Observer = Callable[[Finished], None]
 
-_ENCRYPTION: Final = "x-amz-server-side-encryption"
-_OURS: Final = "AES256"
 _EXPECTED_OWNERS: Final = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
 #: What reads or writes an object says, truthfully, how it is kept.
 _ENCRYPTED: Final = frozenset(
@@ -174,47 +173,37 @@ class Pipeline:
     def admit_repeat(self, kind: Kind, repeat: Repeat, raw: RawBody | None, request_id: str) -> Call | None:
         """The call of a request whose head is of a known kind, where all is right with it. None: nothing is said of it,
         and `admit` decides."""
-        known = kind.known
-        directory = self._directory_source()
-        now = self._clock()
-        if directory.revision != known.revision:
+        known, directory, now = kind.known, self._directory_source(), self._clock()
+        held = _held(kind, repeat, directory, now)
+        if held is None:
             return None
-        try:
-            region = fresh_region(directory, now)
-            claim = kind.pattern.claim_of(
-                repeat.path, repeat.signed, repeat.amz_date, repeat.signature, repeat.payload, now
-            )
-            if claim is None:
-                return None
-            verify(claim, known.signing_key)
-        except (RecordsNotFresh, S3Error):
-            return None
-        holder, action = known.holder, known.route.action
-        bucket = directory.bucket(repeat.bucket)
-        if bucket is None or authorize(holder, action, repeat.bucket, bucket, now, repeat.name) is not None:
-            return None
-        request = Request(
-            repeat.head.method,
-            repeat.path,
-            b"",
-            repeat.head.headers,
-            repeat.bucket,
-            repeat.name,
-            peer=kind.peer,
-            secure=kind.secure,
-            operation=known.route.operation,
-            claimed_signer=claim.access_key_id,
-            signer=claim.access_key_id,
+        bucket, region, text = held
+        request = _again(kind, repeat)
+        call = Call(
+            request, known.route, known.holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now
         )
-        call = Call(request, known.route, holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now)
         call.attributes = known.attributes
         if raw is not None:
+            claim = kind.pattern.claim_of(text, repeat.amz_date, repeat.signature, repeat.payload)
             try:
                 call.body = VerifiedBody(raw, payload_decoder(request, claim, known.signing_key))
                 check_declared(call)
             except S3Error:
                 return None
         return call
+
+    def read_again(self, kind: Kind, repeat: Repeat) -> tuple[Request, ObjectInfo, bytes] | None:
+        """The object that a request of a known, plain kind asks for, and its bytes where it asks for these; None:
+        nothing is said of it."""
+        directory = self._directory_source()
+        held = _held(kind, repeat, directory, self._clock())
+        if held is None or held[0].cors:  # then every answer says that it may differ for other pages
+            return None
+        try:
+            found = read_plainly(self._store, held[0], repeat.name, kind.known.route.operation)
+        except Exception:  # the whole way meets it as well, and says so
+            return None
+        return None if found is None else (_again(kind, repeat), *found)
 
     async def admit_form(self, request: Request, raw: RawBody, request_id: str) -> Call:
         """The same for a request whose head showed that it is a form: its fields are read, and nothing of its file."""
@@ -280,8 +269,8 @@ class Pipeline:
             call.again = self._look_again
         if raw is not None:
             # Requests that name a key were refused with their route; this one asks for a kind without naming any.
-            if request.headers.get(_ENCRYPTION, _OURS) != _OURS:
-                raise S3Error("NotImplemented", f"Objects are encrypted with Cooper's keys: {_ENCRYPTION} is {_OURS}.")
+            if request.headers.get(ENCRYPTION, OURS) != OURS:
+                raise S3Error("NotImplemented", f"Objects are encrypted with Cooper's keys: {ENCRYPTION} is {OURS}.")
             check_declared(call)
         if region.rates is not None and isinstance(principal, KeyHolder):
             call.spending = self._tolls.admit(request, principal, region.rates, directory)
@@ -327,7 +316,7 @@ class Pipeline:
         handler = NOW.get(operation)
         response = None if handler is None else handler(call)
         if response is not None and operation in _ENCRYPTED:
-            response.headers[_ENCRYPTION] = _OURS
+            response.headers[ENCRYPTION] = OURS
         return response
 
     async def handle(self, call: Call) -> Response:
@@ -335,7 +324,7 @@ class Pipeline:
         operation = call.route.operation
         response = await HANDLERS[operation](call)
         if operation in _ENCRYPTED:
-            response.headers[_ENCRYPTION] = _OURS
+            response.headers[ENCRYPTION] = OURS
         return response
 
     def withdrawn(self, call: Call) -> S3Error | None:
@@ -393,6 +382,47 @@ class Pipeline:
         if key is None or not key.secret_key:  # an empty secret would be everybody's
             raise S3Error("InvalidAccessKeyId")
         return key, self._signing_keys.verify(claim, key.secret_key)
+
+
+def _held(
+    kind: Kind, repeat: Repeat, directory: Directory, now: float
+) -> tuple[BucketRecord, RegionRecord, bytes] | None:
+    """The bucket, the Region and the text that was signed of a request whose head is of a known kind, where its key may
+    do what it asks for: everything that is not the same as it was then is asked anew. None: it may not, or that cannot
+    be said here."""
+    known = kind.known
+    if directory.revision != known.revision:
+        return None
+    try:
+        region = fresh_region(directory, now)
+    except RecordsNotFresh:
+        return None
+    text = kind.pattern.text_of(repeat.path, repeat.signed, repeat.amz_date, now)
+    if text is None or not holds(text, repeat.signature, known.signing_key):
+        return None
+    bucket = directory.bucket(repeat.bucket)
+    if bucket is None:
+        return None
+    code = authorize(known.holder, known.route.action, repeat.bucket, bucket, now, repeat.name)
+    return (bucket, region, text) if code is None else None
+
+
+def _again(kind: Kind, repeat: Repeat) -> Request:
+    """The request of a head of a known kind, whose signature holds."""
+    signer = kind.known.holder.key.access_key_id
+    return Request(
+        repeat.head.method,
+        repeat.path,
+        b"",
+        repeat.head.headers,
+        repeat.bucket,
+        repeat.name,
+        peer=kind.peer,
+        secure=kind.secure,
+        operation=kind.known.route.operation,
+        claimed_signer=signer,
+        signer=signer,
+    )
 
 
 def _enter(request: Request, form: Form) -> None:

@@ -34,15 +34,34 @@ def render_head(response: Response, common: str, request_id: str, connection: st
 
     Content-Length is written here, from the body, and is not among a handler's headers.
     """
-    status = response.status
+    lines = _lines(response, connection)
+    status_line = _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n"
+    return _checked(f"{status_line}{common}x-amz-request-id: {request_id}\r\n{''.join(lines)}\r\n", len(lines) + 6)
+
+
+def object_lines(headers: dict[str, str], length: int) -> bytes:
+    """The header lines that tell of an object, with the empty line: they end an answer's head. Raises UnsafeHeader."""
+    lines = _lines(Response(headers=headers, length=length), None)
+    return _checked(f"{''.join(lines)}\r\n", len(lines) + 1)
+
+
+def plain_answer(common: bytes, request_id: str, lines: bytes, body: bytes) -> bytes:
+    """A whole answer of status 200, its last header lines as `object_lines` has them."""
+    return b"HTTP/1.1 200 OK\r\n%bx-amz-request-id: %b\r\n%b%b" % (common, request_id.encode(), lines, body)
+
+
+def _lines(response: Response, connection: str | None) -> list[str]:
+    """The header lines of an answer that are its own."""
     lines = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
-    if status not in _WITHOUT_LENGTH:
+    if response.status not in _WITHOUT_LENGTH:
         lines.append(f"Content-Length: {content_length(response)}\r\n")
     if connection is not None:
         lines.append(f"Connection: {connection}\r\n")
-    status_line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
-    text = f"{status_line}{common}x-amz-request-id: {request_id}\r\n{''.join(lines)}\r\n"
-    expected = len(lines) + 6  # status line, three common ones, request id, the empty one
+    return lines
+
+
+def _checked(text: str, expected: int) -> bytes:
+    """As bytes. Raises UnsafeHeader unless there are so many line ends as lines were put in."""
     if text.count("\n") != expected or text.count("\r") != expected or "\0" in text:
         raise UnsafeHeader("a response header has a line end or NUL in it")
     try:

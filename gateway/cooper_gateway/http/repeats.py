@@ -20,6 +20,7 @@ import msgspec
 from cooper_crds.names import MAX_OBJECT_NAME_BYTES
 from cooper_gateway.access.principals import KeyHolder
 from cooper_gateway.http.head import Head
+from cooper_gateway.operations.get_object import is_plain
 from cooper_gateway.protocol.messages import Request
 from cooper_gateway.protocol.routes import Route
 from cooper_gateway.protocol.sigv4 import PLAIN_PATH, Claim, pattern
@@ -95,6 +96,7 @@ class Kind:
         "known",
         "pattern",
         "peer",
+        "plain",
         "secure",
     )
 
@@ -105,6 +107,8 @@ class Kind:
         self.known = known
         self.pattern = like = pattern(request, known.claim, spans.keys() - {_AUTHORIZATION})
         self.peer, self.secure = request.peer, request.secure
+        #: Reads without a body that are answered from the object alone (plain.py). HTTP/1.0 is told that it may go on.
+        self.plain = head.minor == 1 and not (head.length or head.chunked) and is_plain(request, known.route.operation)
         #: Without what differs and is not kept: nobody asks for that once a request is admitted.
         self._head = msgspec.structs.replace(
             head, target=b"", headers={name: value for name, value in head.headers.items() if name not in spans}
@@ -141,16 +145,13 @@ class Kind:
         if not name or len(name) > MAX_OBJECT_NAME_BYTES or bucket == _PUBLIC:
             return None
         new = parts[1::2]
-        signature = new[self._signature]
-        if not signature.isalnum():  # of bytes: in ASCII
-            return None
         for index, fits in self._checks:
             if not fits(new[index]):
                 return None
         payload = new[self._payload].decode() if self._payload >= 0 else None
         signed = tuple([new[index] for index in self._covered])
         head = self._head_of(new) if self._kept else self._head
-        return Repeat(head, bucket.decode(), name, path, new[self._date], signature, signed, payload)
+        return Repeat(head, bucket.decode(), name, path, new[self._date], new[self._signature], signed, payload)
 
     def _head_of(self, new: tuple[bytes, ...]) -> Head:
         """With the values that are kept."""

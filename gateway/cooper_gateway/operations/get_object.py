@@ -4,19 +4,38 @@ Small objects are answered at once (`now_*`, no task is made), large ones are st
 """
 
 from collections.abc import AsyncIterator
+from typing import Final
 
+from cooper_crds.records import BucketRecord
 from cooper_gateway.access.principals import Anonymous
 from cooper_gateway.operations.attributes import STORED_HEADERS, attribute_headers, check_value
-from cooper_gateway.operations.call import Call
+from cooper_gateway.operations.call import Call, bucket_ref
 from cooper_gateway.operations.paging import read_number
 from cooper_gateway.protocol.dates import to_http_date
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
 from cooper_gateway.protocol.ranges import evaluate_conditions, parse_range, range_still_holds
 from cooper_gateway.protocol.xml import MAX_PARTS
-from cooper_gateway.storage.port import ObjectInfo, OpenObject
+from cooper_gateway.storage.port import ObjectInfo, OpenObject, Store
 
+#: What reads or writes an object says, truthfully, how it is kept.
+ENCRYPTION: Final = "x-amz-server-side-encryption"
+OURS: Final = "AES256"
 _OVERRIDE = "response-"
+_READS: Final = frozenset({"GetObject", "HeadObject"})
+#: Headers that `decide` looks at, or who renders its answer.
+_LOOKED_AT: Final = frozenset(
+    {
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "origin",
+        "range",
+        "x-amz-checksum-mode",
+    }
+)
 _EMPTY: tuple[int, int] = (0, 0)
 
 
@@ -134,6 +153,30 @@ def decide(call: Call, info: ObjectInfo) -> tuple[Response, tuple[int, int]]:
     start, end = span
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
     return Response(206, headers, length=end - start), span
+
+
+def is_plain(request: Request, operation: str) -> bool:
+    """Whether a request without a query is a read whose answer follows from the object alone."""
+    return operation in _READS and _LOOKED_AT.isdisjoint(request.headers)
+
+
+def plain_headers(info: ObjectInfo) -> dict[str, str]:
+    """The headers that a plain read of an object is answered with."""
+    headers = entity_headers(info)
+    headers[ENCRYPTION] = OURS
+    return headers
+
+
+def read_plainly(store: Store, bucket: BucketRecord, name: bytes, operation: str) -> tuple[ObjectInfo, bytes] | None:
+    """What a plain read is answered with; None for what cannot be read without waiting. Raises what `peek` raises."""
+    heads = operation == "HeadObject"
+    found = store.peek(bucket_ref(bucket.data_id, bucket.name), name, 0, 0 if heads else None)
+    if found is None or found[0].part_sizes:  # what is told of parts is not worth keeping
+        return None
+    info, body = found
+    if heads:
+        return info, b""
+    return None if body is None else (info, body)
 
 
 def now_head_object(call: Call) -> Response | None:

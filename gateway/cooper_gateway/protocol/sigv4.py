@@ -172,27 +172,21 @@ class Pattern(msgspec.Struct, frozen=True):
     varying: tuple[str, ...]  # names of headers, in the order in which they are to be filled in
     scope: str  # of the claim
 
-    def claim_of(
-        self,
-        path: bytes,
-        values: Sequence[bytes],
-        amz_date: bytes,
-        signature: bytes,
-        payload: str | None,
-        now: float,
-    ) -> Claim | None:
-        """The claim of another one, whose head is the same else; None when its date is not right.
+    def text_of(self, path: bytes, values: Sequence[bytes], amz_date: bytes, now: float) -> bytes | None:
+        """What another one signs, whose head is the same else; None when its date is not right.
 
-        The path is PLAIN_PATH, and no value has blanks. `payload` is None where it is the same. `now` is in Unix
-        seconds.
+        The path is PLAIN_PATH, and no value has blanks. `now` is in Unix seconds.
         """
-        like, date = self.claim, amz_date.decode("latin-1")
+        date = amz_date.decode("latin-1")
         signed_at = parse_amz_date(date)
-        if signed_at is None or date[:8] != like.date or not _in_time(signed_at, now):
+        if signed_at is None or date[:8] != self.claim.date or not _in_time(signed_at, now):
             return None
         digest = hashlib.sha256(self.canonical % (path, *values)).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n{digest}".encode()
-        signed_with = signature.decode("latin-1")
+        return f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n{digest}".encode()
+
+    def claim_of(self, text: bytes, amz_date: bytes, signature: bytes, payload: str | None) -> Claim:
+        """The claim of another one. `text` is what it signs; `payload` is None where it is the same."""
+        like, date, signed_with = self.claim, amz_date.decode(), signature.decode()
         signed_payload = like.payload if payload is None else payload
         return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, signed_payload, text)
 
@@ -217,13 +211,17 @@ def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern
 
 def verify(claim: Claim, key: bytes) -> None:
     """Check a claim's signature with a signing key, in constant time. Raises S3Error SignatureDoesNotMatch."""
+    if not holds(claim.string_to_sign, claim.signature.encode(), key):
+        raise S3Error("SignatureDoesNotMatch")
+
+
+def holds(text: bytes, signature: bytes, key: bytes) -> bool:
+    """Whether a signature, hex digits, is the one of a text by a signing key. In constant time."""
     begun_inner, begun_outer = _hmac_states(key)
     inner, outer = begun_inner.copy(), begun_outer.copy()
-    inner.update(claim.string_to_sign)
+    inner.update(text)
     outer.update(inner.digest())
-    expected = outer.hexdigest()
-    if not hmac.compare_digest(expected, claim.signature):
-        raise S3Error("SignatureDoesNotMatch")
+    return hmac.compare_digest(outer.hexdigest().encode(), signature)
 
 
 @lru_cache(1024)

@@ -31,6 +31,7 @@ class Found(NamedTuple):
     header: Header
     record: ObjectRecord
     sealer: BucketSealer
+    info: ObjectInfo  # but for the parts of one that is made of parts
 
 
 class Reader:
@@ -72,7 +73,8 @@ class Reader:
             if known is not None and known[0] == stored:
                 return known[1]
             sealer = self._keys.get(bucket.data_id)
-            found = Found(entries.unpack(stored), entries.open_entry(sealer, name, stored), sealer)
+            header, record = entries.unpack(stored), entries.open_entry(sealer, name, stored)
+            found = Found(header, record, sealer, entries.object_info(header, record))
         except DAMAGE as error:
             raise damaged(bucket, name, error) from None
         if len(stored) <= _LARGEST_OPENED:
@@ -90,7 +92,7 @@ class Reader:
                 data = self._inline(txn, bucket, name, found.sealer, header.segment_id, header.size)
                 if start or end is not None:
                     data = data[start:end]
-                return entries.object_info(header, found.record), data
+                return found.info, data
             return self._info(txn, bucket, name, found), None
 
     def find_info(self, bucket: BucketRef, name: bytes) -> tuple[Found, ObjectInfo]:
@@ -147,11 +149,11 @@ class Reader:
             header = found.header
             if header.kind == Kind.INLINE:
                 data = self._inline(txn, bucket, name, found.sealer, header.segment_id, header.size)
-                return found, entries.object_info(header, found.record), [Source(header.size, b"", data=data)]
+                return found, found.info, [Source(header.size, b"", data=data)]
             if header.kind == Kind.FILE:
                 path = self._layout.segment(header.directory_id, header.segment_id)
                 source = Source(header.size, header.segment_id, str(path))
-                return found, entries.object_info(header, found.record), [source]
+                return found, found.info, [source]
             pieces = self._pieces(txn, bucket, name, found)
             sources = [self._source(txn, bucket, name, found.sealer, piece) for piece in pieces]
         return found, entries.object_info(header, found.record, pieces), sources
@@ -166,8 +168,9 @@ class Reader:
         return Source(piece.size, piece.segment_id, data=data)
 
     def _info(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, found: Found) -> ObjectInfo:
-        pieces = self._pieces(txn, bucket, name, found) if found.header.kind == Kind.MULTI else ()
-        return entries.object_info(found.header, found.record, pieces)
+        if found.header.kind != Kind.MULTI:
+            return found.info
+        return entries.object_info(found.header, found.record, self._pieces(txn, bucket, name, found))
 
     def _pieces(self, txn: lmdb.Transaction, bucket: BucketRef, name: bytes, found: Found) -> list[Piece]:
         try:
