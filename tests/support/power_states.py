@@ -32,7 +32,7 @@ _MIXTURES: Final = 3
 _WALKS: Final = 1000  # along a life, at most
 _POINTS: Final = 60  # that each of them stops at
 _FAILURES: Final = 3  # that a run tells before it ends
-_TRIES: Final = 8  # of a life, until its log is clear: about five of six are
+_TRIES: Final = 8  # of a life, until its log is clear: nine of ten are, about
 
 ROOT: Final = Path(__file__).parents[2]
 
