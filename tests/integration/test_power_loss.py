@@ -14,7 +14,7 @@ from support.power_backup import BackupLooker
 from support.strace import program
 
 STATES = 12_000  # of all lives of the long run together, by what each process has seen
-LIVES = 4
+LIVES = 6
 SIZE, LONG_SIZE = 6, 10  # acts of a lane, in each of four times
 SECONDS = 20.0  # of the short run
 FEWEST = 60  # states of the short run, on a slow machine

@@ -2,6 +2,7 @@
 acknowledged."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ _MIXTURES: Final = 3
 _WALKS: Final = 1000  # along a life, at most
 _POINTS: Final = 60  # that each of them stops at
 _FAILURES: Final = 3  # that a run tells before it ends
+_TRIES: Final = 8  # of a life, until its log is clear: nine of ten are, about
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -59,7 +61,17 @@ class Outcome:
 
 
 def recorded(strace: str, seed: int, size: int, timeout: float = 300, program: str = "support.power_workload") -> Life:
-    """Have a life lived by a program, and record it. Raises NotRecordable, or CalledProcessError."""
+    """Have a life lived by a program, and record it. Raises NotRecordable, or CalledProcessError.
+
+    One in which a process was killed within a call is lived again: killed before that call, or after it, is as good.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(disk_recorder.Unclear):
+            return _recorded(strace, seed, size, timeout, program)
+    return _recorded(strace, seed, size, timeout, program)
+
+
+def _recorded(strace: str, seed: int, size: int, timeout: float, program: str) -> Life:
     with tempfile.TemporaryDirectory(dir=memory()) as home:
         folder, marks, trace = Path(home, "root"), Path(home, "marks"), Path(home, "trace")
         folder.mkdir()
