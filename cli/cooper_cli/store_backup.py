@@ -55,8 +55,8 @@ def backup(target: Path, data: Path, rate: int) -> None:
 def _summary(made: Summary, target: Path) -> str:
     return (
         f"{made.files} files with {quantity(made.size)} are in {shown(target)}; {quantity(made.copied)} were copied.\n"
-        f"THE KEY IS NOT: without key-encryption key {made.kek} nobody can read any of it. Keep a copy of the key\n"
-        f"file, and not beside this one: whoever has both can read all. Names, sizes and times are not encrypted."
+        f"THE KEY IS NOT: without key-encryption key {_and(made.kek)} nobody can read any of it. Keep a copy of the\n"
+        f"key file, and not beside this one: whoever has both can read all. Names, sizes and times are not encrypted."
     )
 
 
@@ -72,12 +72,18 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
     """
     with _told():
         try:
-            fingerprint = None if kek is None else Keyring.load(str(kek.absolute())).fingerprint
+            keks = None if kek is None else Keyring.load(str(kek.absolute())).fingerprints
         except FileNotFoundError:
             raise KeyringError(f"the key file {kek} is not there") from None
         with _bar("restoring") as progress:
-            head = restore_store(source.absolute(), data, fingerprint=fingerprint, rate=rate, progress=progress)
-    click.echo(f"The store is in {shown(data)}. It opens with key-encryption key {head.kek}: put that key's file back.")
+            head = restore_store(source.absolute(), data, keks=keks, rate=rate, progress=progress)
+    click.echo(
+        f"The store is in {shown(data)}. It opens with key-encryption key {_and(head.kek)}: put that key's file back."
+    )
+
+
+def _and(keks: str) -> str:
+    return " and ".join(keks.split())
 
 
 @contextmanager

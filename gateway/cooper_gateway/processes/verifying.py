@@ -15,7 +15,7 @@ from setproctitle import setproctitle
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.child import watch_life_line
 from cooper_gateway.storage.bucket_keys import BucketKeys
-from cooper_gateway.storage.index import Index, open_readonly
+from cooper_gateway.storage.index import open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.verification.findings import Damage, Done, Failed, Finding, Progress, encode
@@ -114,18 +114,14 @@ def _verify(order: Order, teller: _Teller) -> None:
         return
     if index is None:
         raise StoreUnusable(f"{layout.root} holds no store")
-    keyring.check_fingerprint(_fingerprint(index))
+    with index.read() as txn:
+        keyring.check_fingerprint(index.keks(txn))
     pins = Pins(order.run_dir)
     pins.prepare()
     place = Place(layout, index, keyring, pins, Pace(order.rate))
     verifier = Verifier(place, BucketKeys(layout, keyring), teller.tell, frozenset(order.skipped))
     verifier.run(order.only, order.begin)
     teller.tell(Done())
-
-
-def _fingerprint(index: Index) -> str:
-    with index.read() as txn:
-        return bytes(txn.get(b"kek", db=index.meta) or b"").decode(errors="replace")
 
 
 def _read_line() -> bytes:

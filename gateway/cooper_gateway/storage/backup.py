@@ -17,7 +17,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,7 @@ class BackupFailed(Exception):
 class Summary:
     """What a backup holds."""
 
-    kek: str  # fingerprint of the key-encryption key, which is not in it
+    kek: str  # fingerprints of the key-encryption keys that it needs, with blanks between: they are not in it
     files: int
     size: int  # bytes
     copied: int  # bytes of those that were not there from a backup before
@@ -305,13 +305,13 @@ def restore(
     source: Path,
     data_dir: Path,
     *,
-    fingerprint: str | None = None,
+    keks: Collection[str] | None = None,
     rate: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Head:
     """Make the data folder from a backup: whole, or not at all. Raises BackupUnusable, BackupFailed, OSError.
 
-    `fingerprint`: of the key-encryption key that is at hand.
+    `keks`: fingerprints of the key-encryption keys that are at hand.
     """
     manifest = Manifest(source)
     head = manifest.head
@@ -320,9 +320,11 @@ def restore(
             f"the backup has store format {head.store_format}, and this program knows up to {STORE_FORMAT.decode()}: "
             "restore it with the version that made it, or a newer one"
         )
-    if fingerprint is not None and fingerprint != head.kek:
+    missing = [] if keks is None else [each for each in head.kek.split() if each not in keks]
+    if missing:
         raise BackupUnusable(
-            f"the backup belongs to key-encryption key {head.kek}, but the key file holds {fingerprint}"
+            f"the backup belongs to key-encryption key {' and '.join(missing)}, but the key file holds "
+            f"{' and '.join(keks or ())}: bring the key file as it was when the backup was made"
         )
     if data_dir.exists() and any(data_dir.iterdir()):
         raise BackupFailed(f"{data_dir} is not empty: a backup is restored into a new folder only")

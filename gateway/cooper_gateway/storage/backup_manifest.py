@@ -49,7 +49,7 @@ class Head(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     snapshot: str  # id of this backup's own folder
     store: str  # id of the store, hex
     store_format: str
-    kek: str  # fingerprint of the key-encryption key
+    kek: str  # fingerprints of the key-encryption keys, with blanks between
     made: int  # Unix ms
     format: int = FORMAT
 

@@ -159,8 +159,17 @@ class Batch:
 
     def make_key(self, data_id: bytes) -> None:
         """Make a bucket's key: durable now, and the bucket's after the commit."""
+        self.note_key()
         self.keys.create(data_id)
         self.new_keys.append(data_id)
+
+    def note_key(self) -> bool:
+        """Note that what is stored needs the newest key-encryption key, before anything does. False: it was noted."""
+        newest, noted = self.keys.newest(), self.index.keks(self.txn).split()
+        if newest in noted:
+            return False
+        self.index.put_keks(self.txn, [newest, *noted])
+        return True
 
     def shred(self, data_id: bytes) -> None:
         """Have a bucket's key destroyed after the commit."""

@@ -2,23 +2,24 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
+from cooper_gateway.shredding import OLD, exchange, never_again, shred, tidy, write_new
 from cooper_gateway.storage.layout import DRAFT, Layout, sync_directory
 from cooper_gateway.storage.port import Damaged, StoreFailed
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
-from cooper_gateway.storage.sync import SyncFailed
 
 _CACHED = 16384  # bucket ciphers a process keeps at most
 
 
 class BucketKeys:
-    """Reads, makes and shreds bucket keys; keeps what was read."""
+    """Reads, makes, rewraps and shreds bucket keys; keeps what was read."""
 
     def __init__(self, layout: Layout, sealer: Sealer) -> None:
         self._layout = layout
         self._sealer = sealer
         self._known: dict[bytes, BucketSealer] = {}
+        self._others: list[bytes] = []  # data ids of keys that another key-encryption key than the newest wraps
 
     def get(self, data_id: bytes) -> BucketSealer:
         """The cipher of a bucket. Raises StoreFailed when its key is missing, Damaged when it does not unwrap."""
@@ -29,6 +30,11 @@ class BucketKeys:
         """Whether the bucket has a key on disk."""
         return data_id in self._known or self._layout.bucket_key(data_id).exists()
 
+    def newest(self) -> str:
+        """Fingerprint of the key-encryption key that wraps from now on."""
+        self._sealer.refresh()
+        return self._sealer.fingerprint
+
     def create(self, data_id: bytes) -> None:
         """Make a bucket's key, durable and whole, unless it has one. It counts once it is published.
 
@@ -37,23 +43,17 @@ class BucketKeys:
         path = self._layout.bucket_key(data_id)
         if not path.exists():
             self._draft(data_id)
-        with _never_again("that a bucket has a key"):
+        with never_again("that a bucket has a key"):
             sync_directory(self._layout.bucket_keys)
 
     def _draft(self, data_id: bytes) -> None:
         path = self._layout.bucket_key_draft(data_id)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            return  # made for a commit that failed later: as good as a new one, nothing was encrypted with it
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self._sealer.new_bucket_key(data_id))
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            # Made for a commit that failed later: as good as a new one, nothing was encrypted with it.
+            if self._sealer.wrapped_by(path.read_bytes()) == self._sealer.fingerprint:
+                return
             path.unlink()
-            raise
+        write_new(path, self._sealer.new_bucket_key(data_id))
 
     def publish(self, data_id: bytes) -> None:
         """The bucket is in the index, durable: its key may be used. Raises OSError.
@@ -70,60 +70,84 @@ class BucketKeys:
         """
         self._known.pop(data_id, None)
         path = self._layout.bucket_key(data_id)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            pass  # removed by whoever ended before it was synced, or there never was one
-        else:
-            self._overwrite(descriptor)
-            path.unlink()
-        with _never_again("that a bucket's key is gone"):
+        shred(path)  # it may be gone: removed by whoever ended before that was synced, or there never was one
+        for end in (DRAFT, OLD):
+            shred(path.with_name(path.name + end))  # of a rewrap that was cut short
+        with never_again("that a bucket's key is gone"):
             sync_directory(self._layout.bucket_keys)
 
-    @staticmethod
-    def _overwrite(descriptor: int) -> None:
-        try:
-            os.pwrite(descriptor, os.urandom(os.fstat(descriptor).st_size), 0)
-            with _never_again("that a bucket's key is overwritten"):
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def rewrap(self, at_once: int) -> int | None:
+        """Have the newest key-encryption key wrap some of the bucket keys that others wrap, and overwrite those wraps.
+
+        Returns how many are left of those that were known; None when a look at all of them has found none. Raises
+        StoreFailed when one cannot be unwrapped, OSError, SyncFailed.
+        """
+        self._others = self._others or self._wrapped_by_others()
+        if not self._others:
+            return None
+        some, self._others = self._others[:at_once], self._others[at_once:]
+        contents: dict[str, bytes] = {}
+        for data_id in some:
+            path = self._layout.bucket_key(data_id)
+            try:
+                contents[path.name] = self._sealer.rewrapped(data_id, path.read_bytes())
+            except FileNotFoundError:
+                continue  # destroyed since
+            except ValueError as error:
+                raise StoreFailed(f"the bucket key {path.name} cannot be used: {error}") from None
+        exchange(self._layout.bucket_keys, contents)
+        return len(self._others)
+
+    def _wrapped_by_others(self) -> list[bytes]:
+        found: list[bytes] = []
+        for name in os.listdir(self._layout.bucket_keys):
+            data_id = _data_id(name) if name.endswith(".key") else None
+            if data_id is not None:
+                by = self._sealer.wrapped_by((self._layout.bucket_keys / name).read_bytes())
+                if by not in (None, self._sealer.fingerprint):
+                    found.append(data_id)
+        return found
 
     def settle_drafts(self, is_known: Callable[[bytes], bool]) -> None:
-        """At the start: publish keys of buckets that the index knows, and remove those that were made for none."""
+        """At the start: publish keys of buckets that the index knows, and remove those that were made for none, and
+        what a rewrap left. Raises OSError, SyncFailed.
+        """
+        left: list[str] = []
         for name in os.listdir(self._layout.bucket_keys):
-            if not name.endswith(DRAFT):
+            if not name.endswith((DRAFT, OLD)):
                 continue
-            draft = self._layout.bucket_keys / name
-            data_id = _data_id(name.removesuffix(DRAFT))
-            if data_id is not None and is_known(data_id) and not self._layout.bucket_key(data_id).exists():
+            key_file = name.removesuffix(DRAFT).removesuffix(OLD)
+            data_id = _data_id(key_file)
+            path = self._layout.bucket_keys / key_file
+            if name.endswith(DRAFT) and data_id is not None and is_known(data_id) and not path.exists():
                 self.publish(data_id)
             else:
-                draft.unlink(missing_ok=True)
+                left.append(key_file)
+        tidy(self._layout.bucket_keys, left)
 
     def _load(self, data_id: bytes) -> BucketSealer:
         path = self._layout.bucket_key(data_id)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise StoreFailed(f"the bucket key {path.name} cannot be read: {error.strerror}") from error
-        try:
-            cipher = self._sealer.bucket(data_id, content)
-        except ValueError as error:
-            raise Damaged(f"the bucket key {path.name} cannot be used: {error}") from None
+        content = self._read(data_id)
+        while True:
+            try:
+                cipher = self._sealer.bucket(data_id, content)
+                break
+            except ValueError as error:
+                before, content = content, self._read(data_id)
+                if content == before:
+                    raise Damaged(f"the bucket key {path.name} cannot be used: {error}") from None
+                # It was overwritten while it was read, since another wrap has its name: that one is read.
         if len(self._known) >= _CACHED:
             self._known.clear()
         self._known[data_id] = cipher
         return cipher
 
-
-@contextlib.contextmanager
-def _never_again(what: str) -> Generator[None]:
-    """Linux tells an error of a sync once: whoever asked again would be told that all is well. Raises SyncFailed."""
-    try:
-        yield
-    except OSError as error:
-        raise SyncFailed(f"{what} could not be synced: {error.strerror}") from error
+    def _read(self, data_id: bytes) -> bytes:
+        path = self._layout.bucket_key(data_id)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StoreFailed(f"the bucket key {path.name} cannot be read: {error.strerror}") from error
 
 
 def _data_id(name: str) -> bytes | None:

@@ -33,6 +33,7 @@ from cooper_gateway.storage.wire import (
     PutPart,
     Reopen,
     Replace,
+    Rewrap,
     Settle,
 )
 from cooper_gateway.storage.wishes import admit
@@ -40,9 +41,10 @@ from cooper_gateway.storage.wishes import admit
 RESULT_KEPT: Final = 24 * 3600 * 1000  # milliseconds that the result of a completion is kept
 _PRUNED_AT_ONCE: Final = 64
 _DESTROYED_AT_ONCE: Final = 2000  # parts that one transaction of a destruction drops at most
+_REWRAPPED_AT_ONCE: Final = 16  # bucket keys, each with two syncs, for which other writes wait
 _PURGED_AT_ONCE: Final = 500  # objects and parts of a purge: other writes wait for that transaction
 
-#: The reply's detail of a Destroy or a Purge that has more to do.
+#: The reply's detail of a Destroy, a Purge or a Rewrap that has more to do; of the last with a number.
 MORE: Final = "more"
 
 
@@ -243,6 +245,25 @@ def settle(batch: Batch, request: Settle) -> None:
         batch.txn.delete(key, db=batch.index.wishes)
 
 
+def rewrap(batch: Batch, request: Rewrap) -> str:
+    """Have the newest key-encryption key wrap some bucket keys. That it is needed is noted, durably, before the first
+    one, and that no other is, after the last."""
+    newest = batch.keys.newest()
+    if newest != request.kek:
+        raise StoreFailed(
+            f"the newest key that this gateway knows is {newest}, and not {request.kek}: start it again, so that it "
+            "reads its key file (a Pod: delete it)"
+        )
+    if batch.note_key():
+        return MORE
+    left = batch.keys.rewrap(_REWRAPPED_AT_ONCE)
+    if left is not None or batch.new_keys:  # those have their names after the commit, and are looked at next time
+        return f"{MORE} {left or 0}"
+    if request.last:
+        batch.index.put_keks(batch.txn, [newest])
+    return ""
+
+
 def _make_object(
     batch: Batch, row: BucketRow, request: Put | Complete, header: Header, body: bytes, *, freed: int = 0
 ) -> None:
@@ -377,6 +398,7 @@ APPLY: Final[dict[type, Callable[[Batch, Any], str | None]]] = {
     Purge: purge,
     Ask: ask,
     Settle: settle,
+    Rewrap: rewrap,
 }
 
 #: Requests that leave the store with less than it had: they may use the room that is kept for them.

@@ -195,6 +195,7 @@ class Committer:
     def _handle(self, requests: list[tuple[_Connection, Request]]) -> None:
         commits: list[tuple[_Connection, Request]] = []
         holds: list[tuple[_Connection, Request]] = []
+        refused: list[tuple[_Connection, Request]] = []
         for connection, request in requests:
             if isinstance(request, wire.Abandon):
                 self._housekeeping.abandon(request.directory_id, request.segment_id)
@@ -203,6 +204,8 @@ class Committer:
             elif isinstance(request, wire.Hold):
                 self._housekeeping.hold(connection)
                 holds.append((connection, request))
+            elif isinstance(request, wire.Rewrap) and self._housekeeping.holding:
+                refused.append((connection, request))
             else:
                 commits.append((connection, request))
         replies = self._commit([request for _, request in commits]) if commits else []
@@ -211,6 +214,9 @@ class Committer:
             outbound.setdefault(connection, []).append(reply)
         for connection, request in holds:
             outbound.setdefault(connection, []).append(Reply(request.id))
+        for connection, request in refused:
+            error = StoreFailed("a backup is being made, which copies wrapped keys: try again when it has ended")
+            outbound.setdefault(connection, []).append(_failure(request, error))
         for connection, own in outbound.items():
             connection.outbound.extend(wire.packets(own))
             if connection.flush() or connection.link.fileno() not in self._connections:

@@ -82,6 +82,11 @@ class Housekeeping:
         """
         self._holders.add(holder)
 
+    @property
+    def holding(self) -> bool:
+        """Whether somebody has what commits drop stay."""
+        return bool(self._holders)
+
     def let_go(self, holder: object) -> None:
         """A holder, or somebody who never was one, needs nothing any more. The last one's end removes what waited."""
         self._holders.discard(holder)

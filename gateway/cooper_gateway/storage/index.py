@@ -1,6 +1,7 @@
 """The index: one LMDB environment. The committer writes it, workers read it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ FORMER_FORMAT: Final = b"1"
 
 #: Every table, and what it maps (docs/formats.md).
 TABLES: Final = (
-    "meta",  # format, store id, KEK fingerprint, last node id, a value that only makes a commit, an upgrade's progress
+    "meta",  # format, store id, KEK fingerprints, last node id, a value that only makes a commit, an upgrade's progress
     "buckets",  # data id -> BucketRow
     "intents",  # data id -> why a closed bucket waits
     "names",  # node id, chunk -> entry | upload | child node: the trees of names_tree.py
@@ -79,6 +80,14 @@ class Index:
         with txn.cursor(self.wishes) as cursor:
             return [decode_wish(bytes(value)) for value in cursor.iternext(keys=False, values=True)]
 
+    def keks(self, txn: lmdb.Transaction) -> str:
+        """Fingerprints of the key-encryption keys that what is stored needs, with blanks between, newest first."""
+        return bytes(txn.get(b"kek", default=b"", db=self.meta)).decode(errors="replace")
+
+    def put_keks(self, txn: lmdb.Transaction, fingerprints: Sequence[str]) -> None:
+        """Note them."""
+        txn.put(b"kek", " ".join(fingerprints).encode(), db=self.meta)
+
     def touch(self, txn: lmdb.Transaction) -> None:
         """Write something that means nothing."""
         txn.put(b"touched", os.urandom(8), db=self.meta)
@@ -119,10 +128,13 @@ def _settle_format(index: Index, layout: Layout, sealer: Sealer) -> None:
         if version is None:
             txn.put(b"format", STORE_FORMAT, db=index.meta)
             txn.put(b"id", os.urandom(16), db=index.meta)
-            txn.put(b"kek", sealer.fingerprint.encode(), db=index.meta)
+            index.put_keks(txn, [sealer.fingerprint])
         else:
             _check_format(layout, bytes(version))
-            sealer.check_fingerprint(bytes(txn.get(b"kek", default=b"", db=index.meta)).decode(errors="replace"))
+            noted = index.keks(txn)
+            sealer.check_fingerprint(noted)
+            if sealer.fingerprint not in noted.split():  # others seal with it from now on
+                index.put_keks(txn, [sealer.fingerprint, *noted.split()])
             if bytes(version) == FORMER_FORMAT:
                 upgrade.begin(txn, index.meta, STORE_FORMAT)
     try:

@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+from cooper_gateway.shredding import DRAFT, sync_directory
+
 #: Errors that mean "no room": the write failed cleanly, and the store is sound.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-#: Ends names of files that do not count yet.
-DRAFT: Final = ".new"
 
 # Locks and memory maps of these are not trustworthy between hosts, or not durable when fsync returns.
 NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -122,15 +121,6 @@ def _make_private(path: Path) -> None:
     # Another's folder that we may use was set up so on purpose: a volume that Kubernetes gives to our group.
     if status.st_mode & 0o077 and status.st_uid == os.geteuid():
         path.chmod(0o700)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a directory's entries durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def try_lock(descriptor: int) -> bool:

@@ -27,14 +27,11 @@ class Lease:
         self._link.settimeout(_PATIENCE)
         try:
             self._link.connect(path)
-            for packet in wire.packets([wire.Hold(1, b"")]):
-                wire.send(self._link, packet)
-            answer = wire.receive(self._link, bytearray(wire.PACKET + 4096))
-            replies = [] if answer is None else wire.decode_replies(answer)
+            reply = wire.ask(self._link, wire.Hold(1, b""))
         except (OSError, msgspec.MsgspecError) as error:
             self._link.close()
             raise LeaseLost(f"the committer at {path} cannot be asked: {error}") from None
-        if [(reply.id, reply.error) for reply in replies] != [(1, "")]:
+        if reply is None or reply.error:
             self._link.close()
             raise LeaseLost(f"the committer at {path} ended before it answered")
 

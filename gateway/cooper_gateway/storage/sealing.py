@@ -46,7 +46,7 @@ class BucketSealer(Protocol):
 
 
 class Sealer(Protocol):
-    """The key-encryption key, as the store uses it."""
+    """The key-encryption keys, as the store uses them: the newest wraps, each unwraps."""
 
     @property
     def frame_size(self) -> int:
@@ -65,11 +65,15 @@ class Sealer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names the key-encryption key; the store keeps it."""
+        """Names the newest key-encryption key."""
+        ...
+
+    def refresh(self) -> bool:
+        """Take up keys that were added. True when there were any."""
         ...
 
     def check_fingerprint(self, stored: str) -> None:
-        """Raise, naming both, unless the store was made with this key."""
+        """Raise, naming all, unless every key that a store says it needs, with blanks between, is there."""
         ...
 
     def new_bucket_key(self, data_id: bytes) -> bytes:
@@ -78,4 +82,12 @@ class Sealer(Protocol):
 
     def bucket(self, data_id: bytes, key_file: bytes) -> BucketSealer:
         """The cipher of a bucket, from its key file's content. Raises ValueError with the reason."""
+        ...
+
+    def wrapped_by(self, key_file: bytes) -> str | None:
+        """Which key-encryption key wraps a bucket's key; None when that is not what the file holds."""
+        ...
+
+    def rewrapped(self, data_id: bytes, key_file: bytes) -> bytes:
+        """Content of a key file with the same key, wrapped by the newest. Raises ValueError with the reason."""
         ...

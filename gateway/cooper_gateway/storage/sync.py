@@ -5,14 +5,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
+from cooper_gateway.shredding import SyncFailed
 from cooper_gateway.storage.layout import Layout, sync_directory
 from cooper_gateway.storage.port import StoreFailed
 
 _OPEN: Final = 256  # descriptors of directories kept open
-
-
-class SyncFailed(Exception):
-    """fsync failed: what is on disk is unknown, and asking again would not tell."""
 
 
 class DirectorySync:

@@ -156,6 +156,16 @@ class Hold(_Request, tag=18):
     """Remove nothing that a commit drops from now on, until this connection ends."""
 
 
+class Rewrap(_Request, tag=19):
+    """Have the newest key-encryption key, which is to be `kek`, wrap some of the bucket keys that others wrap. Replies
+    with "more", and how many are known to be left, until a look at all has found none; then with nothing. `last`: and
+    note then that nothing needs another one.
+    """
+
+    kek: str
+    last: bool = False
+
+
 Request = (
     EnsureBucket
     | Put
@@ -175,6 +185,7 @@ Request = (
     | Abandon
     | Retire
     | Hold
+    | Rewrap
 )
 
 
@@ -209,6 +220,17 @@ def packets(messages: Sequence[Request] | Sequence[Reply]) -> Iterator[bytes]:
 def _join(batch: list[bytes]) -> bytes:
     # msgpack's array 16: 0xdc, then the count in two bytes.
     return b"".join((b"\xdc", len(batch).to_bytes(2, "big"), *batch))
+
+
+def ask(connection: socket.socket, request: Request) -> Reply | None:
+    """Send one request over a blocking connection and wait for its reply; None when the connection ends. Raises
+    OSError, msgspec.MsgspecError.
+    """
+    for packet in packets([request]):
+        send(connection, packet)
+    answer = receive(connection, bytearray(PACKET + 4096))
+    replies = [] if answer is None else decode_replies(answer)
+    return replies[0] if len(replies) == 1 and replies[0].id == request.id else None
 
 
 def enlarge(connection: socket.socket) -> None:

@@ -132,7 +132,7 @@ async def test_what_is_deleted_meanwhile_is_in_the_backup_and_goes_after_it(
     lease.check()
     lease.close()
     await eventually("the removal", lambda: len(files(layout.segments)) == 1)
-    restore(tmp_path / "backup", tmp_path / "restored", fingerprint=committer.keyring.fingerprint)
+    restore(tmp_path / "backup", tmp_path / "restored", keks=committer.keyring.fingerprints)
     assert await contents(committer, tmp_path / "restored", bucket) == {b"large": large, b"small": small}
 
 
@@ -266,7 +266,7 @@ async def test_nothing_is_restored_over_anything(
     with pytest.raises(BackupFailed, match="not empty"):
         restore(tmp_path / "backup", Path(committer.config.data_dir))
     with pytest.raises(BackupUnusable, match="but the key file holds 0123"):
-        restore(tmp_path / "backup", tmp_path / "new", fingerprint="0123")
+        restore(tmp_path / "backup", tmp_path / "new", keks=["0123"])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(BackupFailed, match="other things"):

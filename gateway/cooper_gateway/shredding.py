@@ -1,0 +1,109 @@
+"""Files that hold wrapped keys: made, exchanged and removed so that what they held before can be read by nobody.
+
+An exchange has three steps, each durable before the next: the new files lie beside, whole, and the old ones have a
+second name; the new ones take their names; the old ones, by their second names, are overwritten and removed. Whatever
+ends it, each name leads to a whole file, and `tidy` finishes.
+"""
+
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+#: Ends names of files that do not count yet.
+DRAFT: Final = ".new"
+#: Ends second names of files that are to be overwritten.
+OLD: Final = ".old"
+
+
+class SyncFailed(Exception):
+    """fsync failed: what is on disk is unknown, and asking again would not tell."""
+
+
+@contextmanager
+def never_again(what: str) -> Generator[None]:
+    """Linux tells an error of a sync once: whoever asked again would be told that all is well. Raises SyncFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise SyncFailed(f"{what} could not be synced: {error.strerror}") from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make a directory's entries durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Make a file that is not there, its bytes durable, or none. Raises FileExistsError, OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def shred(path: Path) -> None:
+    """Overwrite a file, then remove its name. One that is not there is none. Raises OSError, SyncFailed."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.pwrite(descriptor, os.urandom(os.fstat(descriptor).st_size), 0)
+        with never_again(f"that {path.name} is overwritten"):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+
+
+def exchange(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Give files of a folder new contents, and overwrite the old ones. Raises SyncFailed when nobody knows what is on
+    disk; else OSError, and then nothing was exchanged, or what is left to do is `tidy`'s.
+    """
+    tidy(folder, contents)
+    try:
+        for name, content in contents.items():
+            write_new(folder / (name + DRAFT), content)
+            os.link(folder / name, folder / (name + OLD))
+    except OSError:
+        tidy(folder, contents)
+        raise
+    with never_again("that keys are about to be exchanged"):
+        sync_directory(folder)
+    for name in contents:
+        os.rename(folder / (name + DRAFT), folder / name)
+    tidy(folder, contents)
+
+
+def tidy(folder: Path, names: Iterable[str]) -> None:
+    """Remove drafts and second names that are left of these files. Raises OSError, SyncFailed."""
+    left = [(folder / name, folder / (name + end)) for name in names for end in (DRAFT, OLD)]
+    left = [(path, beside) for path, beside in left if os.path.lexists(beside)]
+    if not left:
+        return
+    with never_again("that keys were exchanged"):
+        sync_directory(folder)  # before anything is overwritten: else its name could come back
+    for path, beside in left:
+        if _is_same(path, beside):
+            beside.unlink()
+        else:
+            shred(beside)
+    with never_again("that old keys are gone"):
+        sync_directory(folder)
+
+
+def _is_same(path: Path, beside: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samefile(path, beside)
+    return False
