@@ -1,4 +1,4 @@
-"""`cooper keys`: the key-encryption key of a gateway whose cluster keeps it."""
+"""`cooper keys`: the key-encryption keys of a gateway."""
 
 import asyncio
 import base64
@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_cli.keys_rotation import add, remove, rewrap, status
 from cooper_crds.kubernetes import KEK_KEY, KEK_TYPE
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes import logs
@@ -27,6 +28,10 @@ _ENDED_BY_SIGNAL: Final = 128
 @click.group()
 def keys() -> None:
     """Key-encryption keys."""
+
+
+for command in (status, add, rewrap, remove):
+    keys.add_command(command)
 
 
 @keys.command()

@@ -23,6 +23,7 @@ from cooper_gateway.processes.supervisor import Supervisor
 from cooper_operator.cluster.folder import FolderCluster
 from cooper_operator.cluster.manifest_files import Broken, ManifestFiles
 from cooper_operator.cluster.port import Unavailable
+from cooper_operator.cluster.record_files import reseal
 from cooper_operator.main import Endpoint, Intervals, Roster, compose
 
 #: Seconds between looks at what buckets hold: on one machine they cost little, and `cooper status` shows them.
@@ -153,7 +154,9 @@ async def _operate(folder: Path, places: Places, supervisor: Supervisor, stop: a
             "settled at its start. Start it again to serve another"
         )
 
-    cluster = FolderCluster(folder, places.state, places.credentials, Keyring.load(config.kek_file))
+    keyring = Keyring.load(config.kek_file)
+    reseal(places.records, keyring, keyring.only(keyring.fingerprint.__eq__))
+    cluster = FolderCluster(folder, places.state, places.credentials, keyring)
     endpoint = url(host, supervisor.port, secure=bool(config.tls_cert))
     operator = compose(cluster, roster, default_endpoint=endpoint, intervals=Intervals(usage=_USAGE))
     cluster.open()

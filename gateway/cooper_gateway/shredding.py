@@ -1,8 +1,8 @@
 """Files that hold wrapped keys: made, exchanged and removed so that what they held before can be read by nobody.
 
-An exchange has three steps, each durable before the next: the new files lie beside, whole, and the old ones have a
-second name; the new ones take their names; the old ones, by their second names, are overwritten and removed. Whatever
-ends it, each name leads to a whole file, and `tidy` finishes.
+An exchange has three steps, each durable before the next: the new files are made, empty, and the old ones have a second
+name; the new ones are filled and take the names; the old ones are overwritten and removed by their second names.
+Whatever ends it, each name leads to a whole file, all that holds a key has a name, and `tidy` finishes.
 """
 
 import os
@@ -43,13 +43,17 @@ def write_new(path: Path, content: bytes) -> None:
     """Make a file that is not there, its bytes durable, or none. Raises FileExistsError, OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _fill(descriptor, content)
     except BaseException:
         path.unlink()
         raise
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def shred(path: Path) -> None:
@@ -69,38 +73,38 @@ def shred(path: Path) -> None:
 
 def exchange(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Give files of a folder new contents, and overwrite the old ones. Raises SyncFailed when nobody knows what is on
-    disk; else OSError, and then nothing was exchanged, or what is left to do is `tidy`'s.
+    disk; else OSError: then each has its old content or its new one, and what is left to do is `tidy`'s.
     """
     tidy(folder, contents)
     try:
-        for name, content in contents.items():
-            write_new(folder / (name + DRAFT), content)
+        for name in contents:
+            os.close(os.open(folder / (name + DRAFT), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             os.link(folder / name, folder / (name + OLD))
+        with never_again("names of keys"):
+            sync_directory(folder)
+        for name, content in contents.items():
+            _fill(os.open(folder / (name + DRAFT), os.O_WRONLY | os.O_CLOEXEC), content)
+        for name in contents:
+            os.rename(folder / (name + DRAFT), folder / name)
     except OSError:
         tidy(folder, contents)
         raise
-    with never_again("that keys are about to be exchanged"):
-        sync_directory(folder)
-    for name in contents:
-        os.rename(folder / (name + DRAFT), folder / name)
     tidy(folder, contents)
 
 
 def tidy(folder: Path, names: Iterable[str]) -> None:
-    """Remove drafts and second names that are left of these files. Raises OSError, SyncFailed."""
+    """Overwrite and remove drafts and second names that are left of these files. Raises OSError, SyncFailed."""
     left = [(folder / name, folder / (name + end)) for name in names for end in (DRAFT, OLD)]
     left = [(path, beside) for path, beside in left if os.path.lexists(beside)]
     if not left:
         return
-    with never_again("that keys were exchanged"):
-        sync_directory(folder)  # before anything is overwritten: else its name could come back
+    with never_again("new names of keys"):
+        sync_directory(folder)  # before anything is overwritten: else what has the name now might lose it
     for path, beside in left:
         if _is_same(path, beside):
             beside.unlink()
         else:
             shred(beside)
-    with never_again("that old keys are gone"):
-        sync_directory(folder)
 
 
 def _is_same(path: Path, beside: Path) -> bool:

@@ -14,7 +14,14 @@ _SYNCS: Final = (
     ("a folder of segments", "storage/sync.py", "sync_directory(self._layout.segments)", "pass"),
     ("segments removed", "storage/unlinker.py", "sync_directory(self._layout.directory(directory_id))", "pass"),
     ("a folder swept", "storage/housekeeping.py", "        sync_directory(path)\n", ""),
-    ("a bucket key's bytes", "storage/bucket_keys.py", "                os.fsync(file.fileno())\n", ""),
+    ("a wrapped key's bytes", "shredding.py", "        os.fsync(file.fileno())\n", ""),
+    (
+        "a second name",
+        "shredding.py",
+        """"names of keys"):\n            sync_directory(folder)\n""",
+        """"names of keys"):\n            pass\n""",
+    ),
+    ("an exchange of keys", "shredding.py", "        sync_directory(folder)  # before", "        pass  # before"),
     (
         "a bucket key's name",
         "storage/bucket_keys.py",
@@ -23,9 +30,9 @@ _SYNCS: Final = (
     ),
     (
         "a key overwritten",
-        "storage/bucket_keys.py",
-        "                os.fsync(descriptor)\n",
-        "                pass\n",
+        "shredding.py",
+        "            os.fsync(descriptor)\n    finally:\n        os.close(descriptor)\n    path",
+        "            pass\n    finally:\n        os.close(descriptor)\n    path",
     ),
     (
         "a key removed",
@@ -48,8 +55,7 @@ _SYNCS: Final = (
         "        readahead=False,\n",
         "        readahead=False,\n        metasync=False,\n",
     ),
-    ("the key-encryption key's bytes", "crypto/keyring.py", "            os.fsync(file.fileno())\n", ""),
-    ("the key-encryption key's name", "crypto/keyring.py", "            os.fsync(directory)\n", "            pass\n"),
+    ("the key-encryption key's name", "crypto/key_file.py", "        sync_directory(folder)\n", "        pass\n"),
     ("a new mirror's bytes", "records/mirror.py", "            os.fsync(handle)\n", ""),
     (
         "a new mirror's name",

@@ -42,8 +42,8 @@ class CannotVerify(Exception):
 
 
 @contextlib.contextmanager
-def access(data_dir: str, run_dir: str) -> Generator["Access"]:
-    """A store to read: beside who has it open, or under its lock. Raises CannotVerify."""
+def access(data_dir: str, run_dir: str, command: str = "cooper store verify") -> Generator["Access"]:
+    """A store to read: beside who has it open, or under its lock, for this command. Raises CannotVerify."""
     try:
         there, holder = Layout(data_dir).holds_data(), holder_of(data_dir)
     except OSError as error:
@@ -64,11 +64,11 @@ def access(data_dir: str, run_dir: str) -> Generator["Access"]:
             shared.close()
         return
     try:
-        lock = StoreLock(data_dir, "cooper store verify")
+        lock = StoreLock(data_dir, command)
     except GatewayStartError as error:
         raise CannotVerify(str(error)) from None
     try:
-        with tempfile.TemporaryDirectory(prefix="cooper-verify-") as own:
+        with tempfile.TemporaryDirectory(prefix="cooper-store-") as own:
             yield Access(own, lock=lock)
     finally:
         lock.release()

@@ -195,6 +195,37 @@ class RecordFiles:
             raise Unavailable(f"the records folder cannot be read: {error.strerror}") from None
 
 
+def reseal(root: Path, box: Box, newest: Box) -> None:
+    """Have `newest` seal all secrets that `box` opens and it does not. Only while nobody else writes into the folder.
+    Raises OSError."""
+    try:
+        with safe_files.opened(root) as folder:
+            for name in sorted(os.listdir(folder)):
+                if not name.endswith(_SUFFIX) or not _NAME.fullmatch(name.removesuffix(_SUFFIX)):
+                    continue
+                try:
+                    found = safe_files.read(folder, name, _MAX_SIZE)
+                except safe_files.NotRegular:
+                    continue
+                record = None if found is None else _opened_by_others(found[0], box, newest)
+                if record is not None:
+                    safe_files.replace(folder, name, dump_file(record, newest))
+    except FileNotFoundError:
+        return  # there are no records in files
+
+
+def _opened_by_others(data: bytes, box: Box, newest: Box) -> Record | None:
+    """The record, if its secret is to be sealed anew; one that cannot be read is left as it is."""
+    try:
+        load_file(data, newest)
+    except RecordError:
+        try:
+            return load_file(data, box)
+        except RecordError:
+            pass
+    return None
+
+
 def _stat(entry: os.DirEntry[str]) -> safe_files.Signature | None:
     try:
         return safe_files.signature(entry.stat(follow_symlinks=False))

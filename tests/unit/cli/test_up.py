@@ -10,6 +10,7 @@ import pytest
 from cooper_cli import up
 from cooper_cli.places import Places
 from cooper_gateway.config import GatewayConfig
+from cooper_gateway.crypto.keyring import Keyring
 
 
 class Folder:
@@ -53,7 +54,7 @@ class Operator:
 
 def played(monkeypatch: pytest.MonkeyPatch, folder: Folder, operator: Operator) -> Any:
     """The supervisor of a gateway that runs, beside this folder and operator."""
-    monkeypatch.setattr(up, "Keyring", SimpleNamespace(load=lambda _: None))
+    monkeypatch.setattr(up, "Keyring", SimpleNamespace(load=lambda _: Keyring(b"k" * 32)))
     monkeypatch.setattr(up, "FolderCluster", lambda *_: folder)
     monkeypatch.setattr(up, "compose", lambda *_, **__: operator)
     config = GatewayConfig("local", "data", "run", "records", "kek")
