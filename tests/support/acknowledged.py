@@ -50,6 +50,8 @@ class Knowledge:
         self.lanes: dict[str, Lane] = {}
         self.destroyed: set[str] = set()  # names of buckets whose destruction was acknowledged
         self._destroying: dict[str, str] = {}
+        self.removed: set[str] = set()  # fingerprints of key-encryption keys whose removal was acknowledged
+        self._removing: set[str] = set()
 
     def take(self, text: str) -> None:
         """The next mark."""
@@ -59,8 +61,12 @@ class Knowledge:
         for place, value in (delta or {}).items():
             if value == "destroyed":
                 self._destroying[name] = place.removeprefix("b/")
+            if place.startswith("removed/"):
+                self._removing.add(place.removeprefix("removed/"))
         if what == "ack" and name in self._destroying:
             self.destroyed.add(self._destroying.pop(name))
+        if what == "ack" and name == "keys":
+            self.removed |= self._removing
 
     def wrong(self, seen: Seen) -> str | None:
         """What of this contents cannot be; None where all is right."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from cooper_gateway.config import GatewayConfig
+from cooper_gateway.crypto import key_file
 from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.records.mirror import Mirror, MirrorDamaged
 from support import disk_recorder, power_workload, store_checker
@@ -98,7 +99,8 @@ class Looker:
         self._known: dict[bytes, Seen | str] = {}
         self._loop = asyncio.new_event_loop()
         self._buckets = [power_workload.bucket_named(name) for name in sorted(_bucket_names(life.steps))]
-        self._wrapped = _wrapped_keys(life.steps)
+        self._wraps = _wraps(life.steps)
+        self._keks = _keks(life.steps)
         self.distinct: set[bytes] = set()
 
     def close(self) -> None:
@@ -106,12 +108,20 @@ class Looker:
         shutil.rmtree(self._home)
         shutil.rmtree(self.run)
 
-    def wrong(self, disk: Disk, knowledge: Knowledge) -> str | None:
-        """What of this state is not right."""
-        for bucket in knowledge.destroyed:
-            key = self._wrapped.get(power_workload.bucket_named(bucket).data_id)
-            if key is not None and any(key in content for content in disk.files.values() if len(content) < 1024):
-                return f"the key of {bucket}, which was destroyed, is still on the disk"
+    def wrong(self, point: int, disk: Disk, knowledge: Knowledge) -> str | None:
+        """What of this state, of that point of the life, is not right."""
+        small = {node: content for node, content in disk.files.items() if len(content) < 1024}
+        destroyed = {power_workload.bucket_named(bucket).data_id for bucket in knowledge.destroyed}
+        named = {node for _, node in disk.paths()}
+        for wrap in self._wraps:
+            if wrap.data_id in destroyed and any(wrap.content in content for content in small.values()):
+                return f"the key of {wrap.data_id.hex()}, which was destroyed, is still on the disk"
+            if wrap.renamed and wrap.since <= point and wrap.node not in named and small.get(wrap.node) == wrap.content:
+                return f"the key of {wrap.data_id.hex()} is in a file without a name: nobody would overwrite it"
+        for fingerprint in knowledge.removed:
+            forms = (f'"kek":"{fingerprint}"'.encode(), self._keks[fingerprint].hex().encode())
+            if any(form in content for form in forms for content in small.values()):
+                return f"the key-encryption key {fingerprint}, which was removed, is or wraps something on the disk"
         digest = self._digests.of(disk)
         self.distinct.add(digest)
         seen = self._known.get(digest)
@@ -143,7 +153,8 @@ class Looker:
         keyring, rows = store_checker.open_and_recover(config)
         store_checker.check_tables(config, keyring)
         seen = await store_checker.contents(config, keyring, self._buckets, rows)
-        return seen | _mirror(folder, keyring)
+        keys = len(keyring.fingerprints)
+        return seen | _mirror(folder, keyring) | ({"k/": keys} if keys > 1 else {})
 
 
 def _mirror(folder: Path, keyring: Keyring) -> Seen:
@@ -162,15 +173,34 @@ def _bucket_names(steps: list[Step]) -> set[str]:
     return set(re.findall(r'"[ou]/([^/"]+)/', marks)) | set(re.findall(r'"b/([^/"]+)"', marks))
 
 
-def _wrapped_keys(steps: list[Step]) -> dict[bytes, bytes]:
-    """What the file of each bucket's key holds."""
+@dataclass(frozen=True, slots=True)
+class _Wrap:
+    """A file that was a bucket's key since some step."""
+
+    since: int
+    node: int
+    data_id: bytes
+    content: bytes
+    renamed: bool  # to that: not in a backup, whose files count once it is whole
+
+
+def _wraps(steps: list[Step]) -> list[_Wrap]:
     written = {step.node: step.data for step in steps if isinstance(step, Write) and step.data.startswith(b'{"format"')}
-    found: dict[bytes, bytes] = {}
+    return [
+        _Wrap(number, node, bytes.fromhex(name.removesuffix(".key")), written[node], len(step.entries) > 1)
+        for number, step in enumerate(steps)
+        if isinstance(step, Change)
+        for _, name, node in step.entries
+        if name.endswith(".key") and node in written
+    ]
+
+
+def _keks(steps: list[Step]) -> dict[str, bytes]:
+    """Key-encryption keys that were written, by their fingerprints."""
+    found: dict[str, bytes] = {}
     for step in steps:
-        if isinstance(step, Change):
-            for _, name, node in step.entries:
-                if name.endswith(".key") and node in written:
-                    found[bytes.fromhex(name.removesuffix(".key"))] = written[node]
+        if isinstance(step, Write) and step.data.startswith((b'{"format":1,"key"', b'{"format":2')):
+            found |= {key_file.fingerprint_of(key): key for key in key_file.decode(step.data, "a step").keys}
     return found
 
 
@@ -194,7 +224,7 @@ def looked_at(
             for point, knowledge, replay in _walk(life.steps, life.folders, drawn):
                 for disk in variants(replay, chance, _SINGLES, _MIXTURES):
                     outcome.states += 1
-                    if (wrong := looker.wrong(disk, knowledge)) is not None:
+                    if (wrong := looker.wrong(point, disk, knowledge)) is not None:
                         outcome.failures.append(f"power lost after step {point} ({life.steps[point]!r:.200}): {wrong}")
                     enough = len(looker.distinct) >= budget or len(outcome.failures) >= _FAILURES
                     if enough or time.monotonic() > until:

@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from cooper_gateway.config import GatewayConfig
+from cooper_gateway.crypto import key_file
+from cooper_gateway.processes import rotation
 from cooper_gateway.records.mirror import Mirror
 from cooper_gateway.records.table import record_name
 from cooper_gateway.storage import multipart, segments
@@ -359,13 +361,19 @@ class Records(Lane):
         self.mirror = Mirror(path, world.committer.keyring, "namespace")
         self.serial = 0
 
+    async def anew(self) -> None:
+        """A snapshot, sealed by the newest key."""
+        self.serial += 1
+
+        async def replace() -> None:
+            self.mirror.replace([(record_name(key(1)), key(self.serial))])
+
+        await self.do(replace, {"m/": self.serial})
+
     async def act(self) -> None:
         self.serial += 1
         record = key(self.serial)
         kind = self.chance.random()
-
-        async def replace() -> None:
-            self.mirror.replace([(record_name(key(1)), record)])
 
         async def append() -> None:
             self.mirror.append({record_name(key(1)): record})
@@ -376,7 +384,40 @@ class Records(Lane):
         if kind < 0.3 and self.mirror.writable:
             await self.do(discard, {"m/": None})
         else:
-            await self.do(append if self.mirror.writable and kind < 0.75 else replace, {"m/": self.serial})
+            await (self.do(append, {"m/": self.serial}) if self.mirror.writable and kind < 0.75 else self.anew())
+
+
+class Keys(Lane):
+    """The key-encryption key: another one, by which all bucket keys are wrapped, and the old ones removed."""
+
+    @property
+    def path(self) -> Path:
+        return Path(self.world.committer.config.kek_file)
+
+    async def add(self) -> None:
+        file = key_file.load(self.path).added()
+
+        async def work() -> None:
+            key_file.change(self.path, lambda _: file)
+
+        await self.do(work, {"k/": len(file.keys)})
+        await self.surely(self._rewrap, {})
+
+    async def _rewrap(self) -> None:
+        path, newest = self.world.committer.config.committer_path, key_file.load(self.path).fingerprints[0]
+        try:
+            await asyncio.to_thread(lambda: list(rotation.rewrap(path, newest, last=True)))
+        except rotation.RewrapFailed as error:
+            raise StoreFailed(str(error)) from None
+
+    async def remove(self) -> None:
+        old = key_file.load(self.path).fingerprints[1:]
+
+        async def work() -> None:
+            for fingerprint in old:
+                key_file.change(self.path, lambda file, gone=fingerprint: file.without(gone))
+
+        await self.do(work, {"k/": None, **{f"removed/{fingerprint}": None for fingerprint in old}})
 
 
 def lanes_of(world: World) -> list[Any]:
@@ -412,7 +453,8 @@ async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
         os.fsync(descriptor)
         os.close(descriptor)
     world = World(folder, Teller(marks), seed)
-    lanes = [*lanes_of(world), Records(world, "records", str(folder / MIRROR))]
+    records, keys = Records(world, "records", str(folder / MIRROR)), Keys(world, "keys")
+    lanes = [*lanes_of(world), records]
 
     async def all_lanes() -> None:
         await asyncio.gather(*(act(lane, size) for lane in lanes))
@@ -422,8 +464,10 @@ async def live(folder: Path, marks: Path, seed: int, size: int) -> None:
         world.committer.kill()
         await asyncio.to_thread(world.committer.start)
 
-    await all_lanes()
-    await asyncio.gather(all_lanes(), kill())
+    await asyncio.gather(all_lanes(), keys.add())
+    await asyncio.gather(all_lanes(), keys.add(), kill())
+    await records.anew()
+    await keys.remove()
     await world.new_worker()
     await all_lanes()
     await world.new_worker()
