@@ -216,10 +216,12 @@ def looked_at(
     chance, until, outcome, looker = random.Random(seed), time.monotonic() + seconds, Outcome(), looker_of(life)
     try:
         lanes = _acknowledgements(life.steps)
+        renamed = [wrap.since for wrap in _wraps(life.steps) if wrap.renamed]
         for _ in range(_WALKS):  # each time other points and other states
             points = [chance.randrange(len(life.steps)) for _ in range(_POINTS // 2)]
             # As often after something was acknowledged, of each lane alike: some do little, and that matters as much.
             points += [chance.choice(lanes[chance.choice(sorted(lanes))]) for _ in range(_POINTS // 2)]
+            points += [chance.choice(renamed) for _ in range(_POINTS // 6) if renamed]
             drawn = {at for at in points if at % share[1] == share[0]}
             for point, knowledge, replay in _walk(life.steps, life.folders, drawn):
                 for disk in variants(replay, chance, _SINGLES, _MIXTURES):
