@@ -2,11 +2,12 @@
 
 import functools
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,10 +19,13 @@ from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.rotation import Need, RewrapFailed, committing, needs, needs_of_records, pending
 from cooper_gateway.processes.rotation import rewrap as rewrap_all
-from cooper_gateway.processes.verification import CannotVerify, access
+from cooper_gateway.processes.verification import Access, CannotVerify, access
 from cooper_gateway.shredding import SyncFailed
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_operator.cluster.record_files import reseal
+
+_MIRROR_SECONDS: Final = 20.0
+_PAUSE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ def rewrap(where: Where) -> None:
             with _bar() as progress:
                 for left in rewrap_all(path, newest):
                     progress(left)
-            if left := pending(where.needs(file, needs_of_records), newest):
+            if left := _left(where, file, reached):
                 raise RewrapFailed(
                     f"the bucket keys are done; {'; '.join(f'{need} still need {key}' for key, need in left.items())}. "
                     "Start the gateway, or `cooper up`, again, which seals these anew, and then run this once more"
@@ -174,6 +178,16 @@ def rewrap(where: Where) -> None:
             for _ in rewrap_all(path, newest, last=True):
                 pass
     click.echo(f"Key {newest} wraps all. `cooper keys remove` takes another one away.")
+
+
+def _left(where: Where, file: KeyFile, reached: Access) -> dict[str, Need]:
+    """Which older keys records need. A gateway that has just started writes its mirror once the cluster has answered."""
+    deadline = time.monotonic() + (0 if reached.link is None else _MIRROR_SECONDS)
+    while left := pending(where.needs(file, needs_of_records), file.fingerprints[0]):
+        if any(need.secrets for need in left.values()) or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE)
+    return left
 
 
 @click.command(short_help="Take a key away that nothing needs any more.")

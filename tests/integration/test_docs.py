@@ -130,6 +130,30 @@ def test_the_lines_that_upload_by_a_form(tmp_path: Path) -> None:
         assert "Invalid according to Policy: Policy Condition failed" in refused
 
 
+def test_the_lines_about_another_key(tmp_path: Path) -> None:
+    page = blocks("docs/upgrade-and-backup.md")
+    (add,) = [block for block in page if block.startswith("cooper keys add")]
+    (rewrap,) = [block for block in page if block.startswith("cooper keys rewrap")]
+    (remove,) = set(
+        re.findall(r"`(cooper keys remove FINGERPRINT)`", (ROOT / "docs/upgrade-and-backup.md").read_text())
+    )
+    rig = Rig(tmp_path)
+    rig.apply("all.yaml", (ROOT / "examples/quickstart.yaml").read_text())
+    (tmp_path / ".cooper").symlink_to(rig.data)
+    with rig:
+        rig.client("photos").put_object(Bucket="photos", Key="k", Body=b"v" * 100_000)
+        env = rig.env("photos")
+        assert "KEEP A COPY" in shell(add, tmp_path)
+    with rig:
+        eventually("the start", lambda: rig.log.read_text().count("Cooper is up") == 2)
+        found = re.search(r"(\w+)  can be removed", shell(rewrap, tmp_path))
+        assert found is not None
+        assert f"Key {found[1]} is gone" in shell(remove.replace("FINGERPRINT", found[1]), tmp_path)
+    with rig:
+        assert rig.env("photos") == env
+        assert rig.client("photos").get_object(Bucket="photos", Key="k")["Body"].read() == b"v" * 100_000
+
+
 def test_the_lines_about_backups(tmp_path: Path) -> None:
     page = blocks("docs/upgrade-and-backup.md")
     (backup,) = [block for block in page if block.startswith("cooper store backup")]
