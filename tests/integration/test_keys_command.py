@@ -1,5 +1,5 @@
-"""`cooper keys` with a Secret: `fetch` as a Pod runs it, while it cannot have the key, says why and ends when it is told
-to; a key that is added, while others change the Secret, loses none of theirs."""
+"""`cooper keys` with a Secret: `fetch` as a Pod runs it, while it cannot have the key, says why, and ends when it is
+told to; a key that is added, while others change the Secret, loses none of theirs."""
 
 import asyncio
 import base64
