@@ -181,7 +181,7 @@ def rewrap(where: Where) -> None:
 
 
 def _left(where: Where, file: KeyFile, reached: Access) -> dict[str, Need]:
-    """Which older keys records need. A gateway that has just started writes its mirror when the cluster has answered."""
+    """Which older keys records need. A gateway that was just started writes its mirror when the cluster answers."""
     deadline = time.monotonic() + (0 if reached.link is None else _MIRROR_SECONDS)
     while left := pending(where.needs(file, needs_of_records), file.fingerprints[0]):
         if any(need.secrets for need in left.values()) or time.monotonic() > deadline:

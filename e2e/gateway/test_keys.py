@@ -1,4 +1,4 @@
-"""The key-encryption key in a Secret of a real API server is changed, beside a gateway whose records are a cluster's."""
+"""The key-encryption key in a Secret of a real API server is changed, beside a gateway with records of the cluster."""
 
 import base64
 import json
