@@ -6,6 +6,7 @@ Whatever ends it, each name leads to a whole file, all that holds a key has a na
 """
 
 import os
+import stat
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,6 +84,7 @@ def exchange(folder: Path, contents: Mapping[str, bytes]) -> None:
         with never_again("names of keys"):
             sync_directory(folder)
         for name, content in contents.items():
+            _belong(folder / (name + DRAFT), (folder / name).stat())
             _fill(os.open(folder / (name + DRAFT), os.O_WRONLY | os.O_CLOEXEC), content)
         for name in contents:
             os.rename(folder / (name + DRAFT), folder / name)
@@ -90,6 +92,15 @@ def exchange(folder: Path, contents: Mapping[str, bytes]) -> None:
         tidy(folder, contents)
         raise
     tidy(folder, contents)
+
+
+def _belong(path: Path, like: os.stat_result) -> None:
+    """Have a file belong to whom another one does: root may exchange what a gateway is to read."""
+    now = path.stat()
+    if (now.st_uid, now.st_gid) != (like.st_uid, like.st_gid):
+        os.chown(path, like.st_uid, like.st_gid)
+    if now.st_mode != like.st_mode:
+        path.chmod(stat.S_IMODE(like.st_mode))
 
 
 def tidy(folder: Path, names: Iterable[str]) -> None:

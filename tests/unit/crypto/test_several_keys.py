@@ -199,3 +199,14 @@ def test_two_that_add_at_a_time_add_two(path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: key_file.change(path, KeyFile.added), range(8)))
     assert len(key_file.load(path).keys) == 9
+
+
+def test_a_file_belongs_to_whom_it_did(path: Path) -> None:
+    path.chmod(0o640)
+    as_root = os.getuid() == 0
+    if as_root:
+        os.chown(path, 12345, 23456)
+    key_file.change(path, KeyFile.added)
+    status = path.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o640
+    assert not as_root or (status.st_uid, status.st_gid) == (12345, 23456)
