@@ -24,6 +24,7 @@ def path(tmp_path: Path) -> Path:
     made = tmp_path / "keys" / "kek.json"
     made.parent.mkdir()
     made.write_bytes(FORMER)
+    made.chmod(0o600)
     return made
 
 
