@@ -38,8 +38,8 @@ LINKED = {
 _HELM = 'helm() { if [ "$1" = install ]; then set -- "$@" --take-ownership; fi; command helm "$@"; }\n'
 _LARGE = random.Random(1).randbytes(200_000)
 #: Volumes of the tests' cluster cannot grow. And a controller of namespaces that has met kinds which are gone deletes
-#: nothing of these any more, until it starts anew: tests to come need that.
-_NOT_HERE = ("kubectl -n cooper-system patch pvc", "kubectl delete crd")
+#: nothing of these any more, until it starts anew: tests to come need that. The last are for `cooper up`.
+_NOT_HERE = ("kubectl -n cooper-system patch pvc", "kubectl delete crd", "cooper keys ")
 
 
 _EARLY = f"""
@@ -183,6 +183,12 @@ def test_all_that_there_is_outlives_an_upgrade_a_restore_and_an_uninstall(shell:
     _is_kept(shell, values)
     said = shell.page("upgrade-and-backup.md", "Is everything still there?", seconds=120)
     assert "all is as it was written" in said
+    said = shell.page("upgrade-and-backup.md", "Change the key", seconds=300)
+    removable = re.search(r"(\w+)  can be removed", said)
+    assert removable is not None, said
+    there = "exec cooper-gateway-0 -c gateway -- cooper keys remove --data /data/store --secret kek-local"
+    shell(f"kubectl -n cooper-system {there} {removable[1]}")
+    _is_kept(shell, values)
     shell.page("upgrade-and-backup.md", "Uninstall, and install again", seconds=300)
     _is_kept(shell, values)
     with shell.client(values) as s3:
