@@ -4,7 +4,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -145,10 +145,19 @@ def _table(where: Where, file: KeyFile, found: dict[str, Need]) -> str:
 def add(where: Where) -> None:
     """Make a new key, which seals from then on. The others stay, and open what they sealed."""
     file = where.keys.change(KeyFile.added)
+    _noted(where, file.fingerprints[0])
     click.echo(
         f"Key {file.fingerprints[0]} is the newest in {where.keys.about}. KEEP A COPY of it, as of the ones before.\n"
         "Start what uses it again, so that it is taken up everywhere; then run `cooper keys rewrap`."
     )
+
+
+def _noted(where: Where, newest: str) -> None:
+    """Have a gateway that runs note in its index that the key is needed, so that a backup says so. One that does not run,
+    or does not know the key before it is started again, does so then."""
+    with suppress(CannotVerify, RewrapFailed), access(str(where.places.data), str(where.places.run)) as reached:
+        if reached.link is not None:
+            next(rewrap_all(f"{reached.run_dir}/committer.sock", newest), None)
 
 
 @click.command(short_help="Have the newest key wrap what others do.")

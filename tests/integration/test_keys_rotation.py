@@ -105,6 +105,7 @@ def test_on_a_laptop_while_clients_write_and_processes_die(tmp_path: Path, pytes
             (old,) = status(where)
             shutil.copy(kek, before)
             await loaded(rig, clients, key, partial(keys, "add", where))
+            assert all(each["store"] for each in status(where).values()), "both are needed from now on"
             told = await asyncio.to_thread(keys, "rewrap", where, ok=False)
             assert f"secrets still need {old}. Start the gateway, or `cooper up`, again" in told
             assert await asyncio.to_thread(keys, "remove", old, where, ok=False)
