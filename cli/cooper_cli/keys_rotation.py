@@ -153,9 +153,10 @@ def add(where: Where) -> None:
 
 
 def _noted(where: Where, newest: str) -> None:
-    """Have a gateway that runs note in its index that the key is needed, so that a backup says so. One that does not run,
-    or does not know the key before it is started again, does so then."""
-    with suppress(CannotVerify, RewrapFailed), access(str(where.places.data), str(where.places.run)) as reached:
+    """Have a gateway that runs note in its index that the key is needed, so that a backup says so. One that does not
+    run, or does not know the key before it is started again, does so then."""
+    data, run = str(where.places.data), str(where.places.run)
+    with suppress(CannotVerify, RewrapFailed), access(data, run, "cooper keys add") as reached:
         if reached.link is not None:
             next(rewrap_all(f"{reached.run_dir}/committer.sock", newest), None)
 
