@@ -58,6 +58,8 @@ CONNECTION = "tests/unit/http/test_connection.py"
 REPEATS = "tests/property/test_repeats.py"
 RENDERING = "tests/unit/http/test_rendering.py"
 STORE = "tests/unit/storage/test_store_conformance.py"
+REWRAP = "tests/unit/storage/test_rewrap.py"
+KEKS = "tests/unit/crypto/test_several_keys.py"
 EMBEDDED = "tests/unit/storage/test_embedded_store.py"
 ADDRESSING = "tests/unit/http/test_addressing.py"
 METERS = "tests/unit/access/test_meters.py"
@@ -764,6 +766,49 @@ MUTATIONS: Final = (
         "if raw[:1] != _TOKEN_VERSION:",
         LISTS,
     ),
+    # The change of the key-encryption key.
+    gone("the key that is asked for", "storage/commits.py", "if newest != request.kek:", REWRAP),
+    gone("that a key is noted before it wraps", "storage/commits.py", "if batch.note_key():", REWRAP),
+    gone("that others are dropped last", "storage/commits.py", "if request.last:", REWRAP),
+    other(
+        "keys without a name yet",
+        "storage/commits.py",
+        "left is not None or batch.new_keys",
+        "left is not None",
+        REWRAP,
+    ),
+    other(
+        "a backup under way",
+        "storage/committer.py",
+        "wire.Rewrap) and self._housekeeping.holding",
+        "wire.Hold)",
+        REWRAP,
+    ),
+    other("that a new bucket's key is noted", "storage/batch.py", "        self.note_key()\n", "", REWRAP),
+    gone("a key that a start takes up", "storage/index.py", "if sealer.fingerprint not in noted.split():", REWRAP),
+    other(
+        "a draft by another key",
+        "storage/bucket_keys.py",
+        "if self._sealer.wrapped_by(path.read_bytes()) == self._sealer.fingerprint:",
+        "if True:",
+        REWRAP,
+    ),
+    other(
+        "a wrap that was overwritten while it was read",
+        "storage/bucket_keys.py",
+        "if content == before:",
+        "if True:",
+        REWRAP,
+    ),
+    gone("two names of one file", "shredding.py", "if _is_same(path, beside):", REWRAP),
+    gone(
+        "a key of another store",
+        "crypto/keyring.py",
+        "if self.fingerprint not in (*file.fingerprints, *file.removed):",
+        KEKS,
+    ),
+    gone("the newest key", "crypto/key_file.py", "if fingerprint == self.fingerprints[0]:", KEKS),
+    other("one at a time", "crypto/key_file.py", "        fcntl.flock(descriptor, fcntl.LOCK_EX)\n", "", KEKS),
     # CORS.
     gone(
         "an origin that is sent back",
