@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.peers import build
-from support.process_tree import memory_of, tree_of
+from support.process_tree import memory_without, tree_of
 from support.rig import REGION, Rig, bucket, free_port
 
 BUCKET: Final = "bench"
@@ -80,8 +80,8 @@ def resume(server: Server) -> None:
 
 
 def memory(server: Server) -> int:
-    """Bytes of its processes; of what they share each byte once (PSS)."""
-    return memory_of(server.pid)
+    """Bytes of its processes, what they share once; without pages of its data that they have mapped."""
+    return memory_without(server.pid, server.folder.resolve())
 
 
 class Cooper:

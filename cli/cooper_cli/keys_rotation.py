@@ -17,7 +17,16 @@ from cooper_cli.output import output_option, rendered
 from cooper_cli.places import Places
 from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
-from cooper_gateway.processes.rotation import Need, RewrapFailed, committing, needs, needs_of_records, pending
+from cooper_gateway.processes.mirroring import MIRROR_FILE
+from cooper_gateway.processes.rotation import (
+    DAMAGED,
+    Need,
+    RewrapFailed,
+    committing,
+    needs,
+    needs_of_records,
+    pending,
+)
 from cooper_gateway.processes.rotation import rewrap as rewrap_all
 from cooper_gateway.processes.verification import Access, CannotVerify, access
 from cooper_gateway.shredding import SyncFailed
@@ -36,6 +45,24 @@ class Where:
     kek_file: Path
     keys: KeyPlace
     namespace: str
+    records_option: Path | None
+
+    @property
+    def records(self) -> Path | None:
+        """The folder of records; None where they are a cluster's, whose secrets are sealed in the mirror alone. Raises
+        KeyringError where none are found: then it cannot be told what needs a key."""
+        if self.records_option is not None:
+            if not self.records_option.is_dir():
+                raise KeyringError(f"the records folder {self.records_option} is not there: name the gateway's")
+            return self.records_option
+        if self.places.records.is_dir():
+            return self.places.records
+        if isinstance(self.keys, InSecret) or (self.places.data / MIRROR_FILE).exists():
+            return None
+        raise KeyringError(
+            f"there are no records in {self.places.records}, and their secrets may need a key: name the folder of the "
+            "gateway's records with --records"
+        )
 
     @property
     def layout(self) -> Layout:
@@ -44,7 +71,7 @@ class Where:
 
     def needs(self, file: KeyFile, look: Callable[..., dict[str, Need]] = needs) -> dict[str, Need]:
         """What needs which of these keys. Raises KeyringError, StoreUnusable."""
-        return look(self.layout, self.places.records, self.namespace, Keyring.of(file))
+        return look(self.layout, self.records, self.namespace, Keyring.of(file))
 
 
 def _located(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,6 +83,7 @@ def _located(command: Callable[..., None]) -> Callable[..., None]:
         data: Path,
         kek: Path | None,
         secret: str | None,
+        records: Path | None,
         namespace: str | None,
         kubeconfig: Path | None,
         **others: Any,
@@ -64,7 +92,7 @@ def _located(command: Callable[..., None]) -> Callable[..., None]:
         kek_file = (kek or places.kek).absolute()
         keys = InFile(kek_file) if secret is None else InSecret(secret, of_records, kubeconfig)
         with _told():
-            command(Where(places, kek_file, keys, of_records), *args, **others)
+            command(Where(places, kek_file, keys, of_records, records), *args, **others)
 
     options = (
         click.option(
@@ -78,6 +106,11 @@ def _located(command: Callable[..., None]) -> Callable[..., None]:
             "--kek", type=click.Path(path_type=Path), help="Key-encryption key file.  [default: DATA/kek.json]"
         ),
         click.option("--secret", help="Name of the Secret that holds the keys, where a cluster keeps them."),
+        click.option(
+            "--records",
+            type=click.Path(path_type=Path),
+            help="The folder of the gateway's records, where it is not `cooper up` that writes it.",
+        ),
         namespace_option,
         kubeconfig_option,
     )
@@ -172,11 +205,11 @@ def rewrap(where: Where) -> None:
     places, file = where.places, where.keys.read()
     newest = file.fingerprints[0]
     with access(str(places.data), str(places.run), "cooper keys rewrap") as reached:
-        if reached.link is None:
-            if isinstance(where.keys, InSecret):
-                raise RewrapFailed("no gateway runs here: start it, which fetches the keys from the Secret")
-            reseal(places.records, Keyring.of(file), Keyring.of(file).only(newest.__eq__))
+        if reached.link is None and isinstance(where.keys, InSecret):
+            raise RewrapFailed("no gateway runs here: start it, which fetches the keys from the Secret")
         with committing(where.layout, reached, where.kek_file) as path:
+            if reached.link is None and where.records == places.records:  # nobody else writes there
+                reseal(places.records, Keyring.of(file), Keyring.of(file).only(newest.__eq__))
             with _bar() as progress:
                 for left in rewrap_all(path, newest):
                     progress(left)
@@ -212,8 +245,13 @@ def remove(where: Where, fingerprint: str) -> None:
     with access(str(where.places.data), str(where.places.run), "cooper keys remove"):
 
         def without(file: KeyFile) -> KeyFile:
-            changed = file.without(fingerprint)
-            if need := where.needs(file)[fingerprint]:
+            changed, found = file.without(fingerprint), where.needs(file)
+            if damage := found.get(DAMAGED):
+                raise KeyringError(
+                    f"{damage} cannot be read, and may need key {fingerprint}: `cooper store verify` names it; put its "
+                    "file back from a backup, or delete the bucket"
+                )
+            if need := found[fingerprint]:
                 raise KeyringError(f"key {fingerprint} is needed by {need}: run `cooper keys rewrap` first")
             return changed
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import msgspec
-from tabulate import tabulate
 
 from cooper_cli.output import output_option, rendered
 from cooper_cli.places import Places
@@ -58,6 +57,8 @@ def _everything(found: FolderStatus, running: bool) -> dict[str, Any]:
 
 
 def _as_table(found: FolderStatus, running: bool) -> str:
+    from tabulate import tabulate  # it takes memory, and `cooper up` is not to have it all the time
+
     if found.objects:
         now = time.time()
         rows = [row(obj, found.remark(obj), now) for obj in found.objects]

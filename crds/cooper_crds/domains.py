@@ -1,16 +1,15 @@
 """Host names of a Bucket's own, under which suffixes a Region lets a namespace have some, and the Region's own domain.
 
-Names are compared by whole labels. Both judges of a manifest take the same ones: lower case, other scripts as punycode
-only, no final period, and nothing that a client could take for an IP address.
+Both judges of a manifest take the same names.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from cooper_crds.fields import EachOnce, NamespaceName
+from cooper_crds.host_names import DOMAIN_PATTERN, MAX_DOMAIN, SUFFIX_PATTERN, is_domain, is_suffix, is_under
 from cooper_crds.meta import Model
 from cooper_crds.patterns import text
 
@@ -18,19 +17,9 @@ from cooper_crds.patterns import text
 MAX_DOMAINS: Final = 8
 MAX_SUFFIXES: Final = 32
 MAX_NAMESPACES: Final = 64
-#: Longest domain: its record's name has to fit into a file's.
-MAX_DOMAIN: Final = 200
 #: Longest domain below which every bucket has its name: a host name has 253 characters, a bucket's name 63.
 MAX_VIRTUAL_HOSTS: Final = 189
 
-# RFC 1123, 2.1: a label begins and ends with a letter or digit, and has at most 63 octets (RFC 1035, 2.3.4). "If the
-# last part is a number the host is an IPv4 address" (WHATWG URL, ends in a number): it begins with a letter here.
-_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_LAST: Final = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
-DOMAIN_PATTERN: Final = rf"^({_LABEL}\.)+{_LAST}$"
-SUFFIX_PATTERN: Final = rf"^({_LABEL}\.)*{_LAST}$"
-_DOMAIN: Final = re.compile(DOMAIN_PATTERN[1:-1])
-_SUFFIX: Final = re.compile(SUFFIX_PATTERN[1:-1])
 _NO_DOMAIN: Final = (
     "must be a host name of at least two parts such as photos.example.com: lowercase letters, digits and hyphens, "
     "other scripts as punycode (xn--), the last part beginning with a letter, no final period"
@@ -41,16 +30,6 @@ _NO_SUFFIX: Final = (
 )
 
 
-def is_domain(text: str) -> bool:
-    """Whether it can be a domain of a Bucket."""
-    return len(text) <= MAX_DOMAIN and _DOMAIN.fullmatch(text) is not None
-
-
-def is_under(domain: str, suffix: str) -> bool:
-    """Whether a domain is the suffix itself, or ends with all of its labels."""
-    return domain == suffix or domain.endswith(f".{suffix}")
-
-
 def _domain(value: str) -> str:
     if not is_domain(value):
         raise ValueError(_NO_DOMAIN)
@@ -58,7 +37,7 @@ def _domain(value: str) -> str:
 
 
 def _suffix(value: str) -> str:
-    if not _SUFFIX.fullmatch(value):
+    if not is_suffix(value):
         raise ValueError(_NO_SUFFIX)
     return value
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cooper_crds.conditions import ANNOTATIONS_KNOWN, Conditions
-from cooper_crds.domains import DomainSuffixes, VirtualHosts, is_under, lets
+from cooper_crds.domains import DomainSuffixes, VirtualHosts, lets
 from cooper_crds.fields import (
     MAX_OBJECT_SIZE,
     BucketCount,
@@ -25,6 +25,7 @@ from cooper_crds.fields import (
     duration_between,
     size_between,
 )
+from cooper_crds.host_names import is_under
 from cooper_crds.meta import API_VERSION, ClusterMetadata, Model, Status
 from cooper_crds.networks import NetworkSet
 from cooper_crds.patterns import WORDS

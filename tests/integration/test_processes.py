@@ -229,7 +229,7 @@ def test_all_that_it_makes_is_private_whatever_the_umask(home: Home, umask: int)
 
 def test_memory_at_rest_leaves_room(shared: Shared) -> None:
     _, supervisor = shared
-    assert sum(map(own_memory, supervisor.pids().values())) < 150 << 20
+    assert sum(map(own_memory, supervisor.pids().values())) < 100 << 20
 
 
 @pytest.mark.parametrize("name", ["committer", "watcher", "worker 1/2", "worker 2/2"])

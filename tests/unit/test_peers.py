@@ -1,6 +1,7 @@
 """What the bench against peers makes of what it measured, and that it names its peers' versions in one way."""
 
 import json
+import mmap
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.peers.loads import FULL, QUICK, Bodies, Maker, mixed, ranges
 from bench.peers.multipart import Multipart
 from bench.peers.servers import Keys, Program
 from bench.peers.table import Sample
+from support.process_tree import mapped_files, memory_without
 
 ONE = Measured(
     requests=1000,
@@ -183,3 +185,14 @@ def test_a_page_without_a_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("# Title\n")
     with pytest.raises(ValueError, match="no place for figures"):
         pages.replace(tmp_path / "page.md", "figures", "text")
+
+
+def test_mapped_pages_count_unless_they_are_of_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "index").write_bytes(bytes(16 << 20))
+    with (data / "index").open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        assert not any(mapped[:: mmap.PAGESIZE])
+        assert mapped_files(os.getpid())[str(data / "index")] == 16 << 10
+        difference = memory_without(os.getpid(), tmp_path / "other") - memory_without(os.getpid(), data)
+    assert 15 << 20 < difference < 17 << 20

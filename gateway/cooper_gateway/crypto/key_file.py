@@ -3,14 +3,14 @@
 import fcntl
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from cooper_gateway.crypto.derivation import KEY_SIZE, Deriver
-from cooper_gateway.shredding import exchange, sync_directory, write_new
+from cooper_gateway.shredding import exchange, sync_directory, tidy, write_new
 
 #: One that holds a single key and never held another: as programs of before know it.
 _FIRST_FORMAT: Final = 1
@@ -132,9 +132,19 @@ def change(path: Path, how: Callable[[KeyFile], KeyFile]) -> KeyFile:
     """
     path = path.resolve()
     with _locked(path.parent):
+        tidy(path.parent, [path.name])  # first of all: what was cut short may have been just this change
         changed = how(load(path))
         exchange(path.parent, {path.name: encode(changed)})
     return changed
+
+
+def settle(path: Path) -> None:
+    """At the start: finish a change that was cut short, where there is one and the folder can be written to. Raises
+    SyncFailed.
+    """
+    path = path.resolve()
+    with suppress(OSError), _locked(path.parent):
+        tidy(path.parent, [path.name])
 
 
 @contextmanager

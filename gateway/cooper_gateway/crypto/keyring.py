@@ -61,6 +61,7 @@ class Keyring:
     def load_or_create(cls, kek_file: str, store_is_empty: bool) -> "Keyring":
         """Read the key-encryption keys; make one when there is none and the store is empty. Raises KeyringError."""
         path = Path(kek_file)
+        key_file.settle(path)
         try:
             return cls.load(kek_file)
         except FileNotFoundError:
@@ -152,7 +153,7 @@ class Keyring:
         """Fingerprint of the key that wraps a bucket's key; None when that is not what the file holds."""
         try:
             return msgspec.json.decode(key_file, type=_WrappedKey).kek
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError):
             return None
 
     def rewrapped(self, data_id: bytes, key_file: bytes) -> bytes:

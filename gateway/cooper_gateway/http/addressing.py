@@ -8,7 +8,7 @@ particular, and the path begins with the bucket.
 from functools import lru_cache
 from typing import Final
 
-from cooper_crds.domains import MAX_DOMAIN, is_domain
+from cooper_crds.host_names import MAX_DOMAIN, is_domain
 from cooper_gateway.access.directory import Directory
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request

@@ -13,8 +13,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from cryptography import x509
-
 from cooper_gateway.http.handshakes import ServingContext
 
 log = logging.getLogger(__name__)
@@ -134,6 +132,8 @@ def _file_of(content: bytes) -> Generator[str]:
 
 
 def _expires_at(certificate: bytes) -> float | None:
+    from cryptography import x509  # 2 MiB of memory, in every process that loads it
+
     try:
         return x509.load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()
     except ValueError:  # OpenSSL, which serves with it, minds less

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from typing import Final
-from xml.sax.saxutils import escape
 
 from cooper_gateway.operations.store_codes import code_of
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request, Response
+from cooper_gateway.protocol.xml import escape
 
 #: Codes that pass: how many seconds a client should wait.
 _RETRY_AFTER: Final = {"SlowDown": "1", "ServiceUnavailable": "2"}

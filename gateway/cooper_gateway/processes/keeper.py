@@ -8,6 +8,7 @@ loading --begin--> starting --ready--> ready --ends--> pause --> starting --read
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 #: How long a child has to end after SIGKILL; more would be a kernel that does not answer.
 _KILL_SECONDS: Final = 5.0
+#: glibc has an arena for each thread that allocates, up to eight to a core, and most of it lies there unused: 5 MiB in
+#: a worker. A variable that is set counts more.
+_ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2"}
 
 
 class Keeper:
@@ -158,6 +162,7 @@ class Keeper:
                 stdout=subprocess.PIPE,
                 pass_fds=self._inherited,
                 bufsize=0,
+                env=_ALLOCATOR | os.environ,
                 process_group=0,  # a Ctrl-C at the terminal is the supervisor's business
             )
             self._process = process

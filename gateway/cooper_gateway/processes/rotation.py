@@ -2,9 +2,10 @@
 
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,11 @@ from cooper_gateway.storage.committer import CommitFailed, Committer
 from cooper_gateway.storage.index import open_readonly
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 
+#: In the place of a key's fingerprint: of what cannot be told which key it needs.
+DAMAGED: Final = "damaged"
 _PATIENCE: Final = 120.0  # seconds for the committer to answer
+_LOOKS: Final = 3
+_PAUSE: Final = 0.2  # seconds between them
 
 
 class RewrapFailed(Exception):
@@ -55,8 +60,9 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}" if number else ""
 
 
-def needs(layout: Layout, records: Path, namespace: str, keyring: Keyring) -> dict[str, Need]:
-    """What needs which key, by fingerprint; each of the keyring is there. Raises KeyringError where the mirror opens
+def needs(layout: Layout, records: Path | None, namespace: str, keyring: Keyring) -> dict[str, Need]:
+    """What needs which key, by fingerprint; each of the keyring is there. `records` is None where there are none in
+    files. Raises KeyringError where the mirror opens
     with none of them, StoreUnusable.
     """
     found = needs_of_records(layout, records, namespace, keyring)
@@ -67,10 +73,10 @@ def needs(layout: Layout, records: Path, namespace: str, keyring: Keyring) -> di
     return found
 
 
-def needs_of_records(layout: Layout, records: Path, namespace: str, keyring: Keyring) -> dict[str, Need]:
+def needs_of_records(layout: Layout, records: Path | None, namespace: str, keyring: Keyring) -> dict[str, Need]:
     """The same of what is kept of records alone. Raises KeyringError."""
     found: dict[str, Need] = {}
-    secrets = [path.read_bytes() for path in sorted(records.glob("key-*.json"))]
+    secrets = [path.read_bytes() for path in sorted(records.glob("key-*.json"))] if records else []
     for fingerprint in keyring.fingerprints:
         alone = keyring.only(fingerprint.__eq__)
         found[fingerprint] = Need(
@@ -85,13 +91,18 @@ def _wraps(layout: Layout, keyring: Keyring) -> Counter[str]:
     wraps: Counter[str] = Counter()
     for path in layout.bucket_keys.glob("*.key*"):
         if path.name.endswith((".key", f".key{OLD}")):
-            try:
-                by = keyring.wrapped_by(path.read_bytes())
-            except FileNotFoundError:
-                continue  # destroyed, or rewrapped since
-            if by is not None:
-                wraps[by] += 1
+            with suppress(FileNotFoundError):  # destroyed, or rewrapped since
+                wraps[_wrap_of(path, keyring)] += 1
     return wraps
+
+
+def _wrap_of(path: Path, keyring: Keyring) -> str:
+    """The key that wraps what is in a file, or DAMAGED. Raises FileNotFoundError."""
+    for _ in range(_LOOKS):
+        if (by := keyring.wrapped_by(path.read_bytes())) is not None:
+            return by
+        time.sleep(_PAUSE)  # overwritten, perhaps, and about to be removed
+    return DAMAGED
 
 
 def _noted(layout: Layout) -> list[str]:
@@ -187,12 +198,13 @@ def committing(layout: Layout, reached: Access, kek_file: Path) -> Generator[str
     thread.start()
     ready.wait()
     try:
-        yield config.committer_path
+        if not failed:
+            yield config.committer_path
     finally:
         committer.stop()
         thread.join()
-    if failed:
-        raise RewrapFailed(f"the store failed: {failed[0]}: run this again, it goes on where it was")
+        if failed:
+            raise RewrapFailed(f"the store failed: {failed[0]}: run this again, it goes on where it was")
 
 
 def pending(found: dict[str, Need], newest: str) -> dict[str, Need]:

@@ -40,6 +40,7 @@ class Batch:
         self.directories: set[bytes] = set()  # to be synced before the commit
         self.garbage: Garbage = {}  # to be removed after it
         self.new_keys: list[bytes] = []  # data ids: to be published after it
+        self._noted = False  # that the newest key-encryption key is needed: by this transaction, not durable yet
         self._recheck = recheck
         self._rows: dict[bytes, BucketRow] = {}
 
@@ -164,12 +165,13 @@ class Batch:
         self.new_keys.append(data_id)
 
     def note_key(self) -> bool:
-        """Note that what is stored needs the newest key-encryption key, before anything does. False: it was noted."""
+        """Note that what is stored needs the newest key-encryption key, before anything does. False: that is durable
+        already."""
         newest, noted = self.keys.newest(), self.index.keks(self.txn).split()
-        if newest in noted:
-            return False
-        self.index.put_keks(self.txn, [newest, *noted])
-        return True
+        if newest not in noted:
+            self.index.put_keks(self.txn, [newest, *noted])
+            self._noted = True
+        return self._noted
 
     def shred(self, data_id: bytes) -> None:
         """Have a bucket's key destroyed after the commit."""

@@ -80,13 +80,14 @@ class BucketKeys:
         """Have the newest key-encryption key wrap some of the bucket keys that others wrap, and overwrite those wraps.
 
         Returns how many are left of those that were known; None when a look at all of them has found none. Raises
-        StoreFailed when one cannot be unwrapped, OSError, SyncFailed.
+        StoreFailed, once the others are done, when one cannot be unwrapped; OSError, SyncFailed.
         """
         self._others = self._others or self._wrapped_by_others()
         if not self._others:
             return None
         some, self._others = self._others[:at_once], self._others[at_once:]
         contents: dict[str, bytes] = {}
+        failed = ""
         for data_id in some:
             path = self._layout.bucket_key(data_id)
             try:
@@ -94,8 +95,10 @@ class BucketKeys:
             except FileNotFoundError:
                 continue  # destroyed since
             except ValueError as error:
-                raise StoreFailed(f"the bucket key {path.name} cannot be used: {error}") from None
+                failed = f"the bucket key {path.name} cannot be used: {error}"
         exchange(self._layout.bucket_keys, contents)
+        if failed:
+            raise StoreFailed(failed)
         return len(self._others)
 
     def _wrapped_by_others(self) -> list[bytes]:
@@ -104,7 +107,7 @@ class BucketKeys:
             data_id = _data_id(name) if name.endswith(".key") else None
             if data_id is not None:
                 by = self._sealer.wrapped_by((self._layout.bucket_keys / name).read_bytes())
-                if by not in (None, self._sealer.fingerprint):
+                if by != self._sealer.fingerprint:  # None: a damaged file, of which nobody knows what wraps it
                     found.append(data_id)
         return found
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from cooper_crds.bucket import BucketStatus
 from cooper_crds.conditions import Condition, drop_conditions
-from cooper_crds.domains import is_under
+from cooper_crds.host_names import is_under
 from cooper_crds.names import domain_record_name
 from cooper_crds.records import BucketRecord, DomainRecord
 from cooper_crds.region import Region, host_of

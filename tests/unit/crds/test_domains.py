@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cooper_crds.domains import MAX_DOMAIN, DomainSuffix, is_domain, is_under, lets
+from cooper_crds.domains import DomainSuffix, lets
+from cooper_crds.host_names import MAX_DOMAIN, is_domain, is_under
 from cooper_crds.kubernetes import record_name, secret_name
 from cooper_crds.names import DNS_SUBDOMAIN, domain_record_name
 

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,25 @@ def test_two_that_add_at_a_time_add_two(path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: key_file.change(path, KeyFile.added), range(8)))
     assert len(key_file.load(path).keys) == 9
+
+
+@pytest.mark.parametrize("again", [lambda path: Keyring.load_or_create(str(path), False), None])
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_removal_that_is_cut_short_leaves_the_key_nowhere_once_it_is_asked_again_or_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, again: Callable[[Path], object] | None
+) -> None:
+    file = key_file.change(path, KeyFile.added)
+    with monkeypatch.context() as patch:
+        CrashAfter(patch, steps)
+        with suppress(Crash):
+            key_file.change(path, oldest_gone)
+    if again is not None:
+        again(path)
+    else:
+        with suppress(KeyringError):  # it is gone already
+            key_file.change(path, lambda found: found.without(file.fingerprints[1]))
+    assert os.listdir(path.parent) == [path.name]
+    assert again is not None or file.fingerprints[1] not in key_file.load(path).fingerprints
 
 
 def test_a_file_belongs_to_whom_it_did(path: Path) -> None:

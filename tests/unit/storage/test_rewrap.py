@@ -15,7 +15,7 @@ from cooper_gateway import shredding
 from cooper_gateway.crypto import key_file
 from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
-from cooper_gateway.processes.rotation import RewrapFailed, rewrap
+from cooper_gateway.processes.rotation import DAMAGED, RewrapFailed, needs, rewrap
 from cooper_gateway.shredding import SyncFailed
 from cooper_gateway.storage.backup import Backup, restore
 from cooper_gateway.storage.backup_manifest import BackupUnusable
@@ -293,10 +293,41 @@ def test_a_bucket_that_is_made_while_a_key_is_new_notes_that_it_needs_it(
     (old,) = noted(committer)
     new, _ = key_file.change(path, KeyFile.added).fingerprints
     replies = committer._commit([EnsureBucket(1, IDS[1]), Rewrap(2, b"", new, True)])
-    assert [reply.detail for reply in replies] == ["", "more 0"], "the bucket's key has no name yet"
+    assert [reply.detail for reply in replies] == ["", "more"], "what was noted just now is not durable yet"
     assert noted(committer) == [new, old]
     asked(committer, new, last=True)
     assert noted(committer) == [new]
+
+
+def test_nothing_is_rewrapped_before_it_is_durable_that_the_key_is_needed(
+    committer_here: tuple[Committer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where what noted it comes in the same transaction, which then fails."""
+    committer, path = committer_here
+    committer._commit([EnsureBucket(1, IDS[0])])
+    new, _ = key_file.change(path, KeyFile.added).fingerprints
+
+    def fails(_: object) -> NoReturn:
+        raise Crash
+
+    monkeypatch.setattr("cooper_gateway.storage.committer._commit", fails)
+    with pytest.raises(Crash):
+        committer._commit([EnsureBucket(1, IDS[1]), Rewrap(2, b"", new)])
+    wrapped = committer._layout.bucket_key(IDS[0]).read_bytes()
+    assert Keyring.load(str(path)).wrapped_by(wrapped) in noted(committer)
+
+
+@pytest.mark.parametrize("content", [b'{"format":1,"kek":"\xff\xff","wrapped":"00"}', bytes(200), b""])
+def test_a_damaged_bucket_key_is_named_once_the_others_are_done(keys: Keys, content: bytes) -> None:
+    """Nobody knows which key it needs: one that a backup has of it may need the old one."""
+    path = keys.layout.bucket_key(IDS[2])
+    path.write_bytes(content)
+    with pytest.raises(StoreFailed, match=path.name):
+        keys.fresh().rewrap(16)
+    by = {keys.both.wrapped_by(keys.layout.bucket_key(each).read_bytes()) for each in IDS if each != IDS[2]}
+    assert by == {keys.both.fingerprint}
+    assert needs(keys.layout, None, "", keys.both)[DAMAGED].bucket_keys == 1
+    assert path.read_bytes() == content
 
 
 def test_a_draft_that_a_failed_commit_left_is_not_used_once_another_key_is_the_newest(
