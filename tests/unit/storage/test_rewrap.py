@@ -297,6 +297,8 @@ def test_a_bucket_that_is_made_while_a_key_is_new_notes_that_it_needs_it(
     assert noted(committer) == [new, old]
     asked(committer, new, last=True)
     assert noted(committer) == [new]
+    replies = committer._commit([EnsureBucket(1, IDS[2]), Rewrap(2, b"", new, True)])
+    assert [reply.detail for reply in replies] == ["", "more 0"], "also where no other is left"
 
 
 def test_nothing_is_rewrapped_before_it_is_durable_that_the_key_is_needed(
