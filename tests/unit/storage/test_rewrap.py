@@ -22,6 +22,7 @@ from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.committer import CommitFailed, Committer
 from cooper_gateway.storage.embedded import EmbeddedStore
+from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.lease import Lease
 from cooper_gateway.storage.port import BucketRef, StoreFailed
@@ -295,7 +296,8 @@ def test_a_bucket_that_is_made_while_a_key_is_new_notes_that_it_needs_it(
     replies = committer._commit([EnsureBucket(1, IDS[1]), Rewrap(2, b"", new, True)])
     assert [reply.detail for reply in replies] == ["", "more"], "what was noted just now is not durable yet"
     assert noted(committer) == [new, old]
-    asked(committer, new, last=True)
+    while asked(committer, new, last=True).detail:
+        pass
     assert noted(committer) == [new]
     replies = committer._commit([EnsureBucket(1, IDS[2]), Rewrap(2, b"", new, True)])
     assert [reply.detail for reply in replies] == ["", "more 0"], "also where no other is left"
@@ -328,6 +330,7 @@ def test_a_damaged_bucket_key_is_named_once_the_others_are_done(keys: Keys, cont
         keys.fresh().rewrap(16)
     by = {keys.both.wrapped_by(keys.layout.bucket_key(each).read_bytes()) for each in IDS if each != IDS[2]}
     assert by == {keys.both.fingerprint}
+    open_writable(keys.layout, 1 << 20, keys.both).env.close()
     assert needs(keys.layout, None, "", keys.both)[DAMAGED].bucket_keys == 1
     assert path.read_bytes() == content
 
