@@ -363,6 +363,15 @@ def test_no_altered_byte_is_overlooked(data):
     assert knowing == fresh
 
 
+def test_a_head_without_a_blank_that_would_be_as_long_is_refused_as_ever():
+    known = Head().wire()
+    size = len(known) - known.index(b" ", 5)
+    section = b"GET".ljust(size - 5, b"/") + b"\r\n\r\n"
+    knowing, fresh = asyncio.run(both(Head(), section, CHANGES["nothing"], signing.NOW, signing.NOW))
+    assert knowing == fresh
+    assert knowing[0][0].startswith(b"HTTP/1.1 400"), knowing[0][0]
+
+
 UPLOAD = Head("PUT", "/photos/new", (("User-Agent", "tests"),), body=b"12345678")
 LATE = signing.NOW + 901
 #: What a client that is known asked before, what it asks now, what time it is then, and when records were seen.

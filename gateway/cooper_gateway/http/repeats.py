@@ -176,7 +176,7 @@ class Repeats:
         """What is new in a head of a known kind; None when it is of none."""
         end = section.find(b" ", _LEAST)
         kind = self._kinds.get((len(section) - end, section[0]))
-        if kind is None:
+        if kind is None or end < 0:
             return None
         repeat = kind.read(section, end)
         if repeat is None:
