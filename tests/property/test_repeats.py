@@ -519,6 +519,31 @@ def test_an_object_that_was_written_over_is_read_anew(method):
     assert plain == 2
 
 
+async def _store(gateway: Gateway, name: bytes, attributes: Attributes) -> None:
+    """Put an object there, whatever is said of it."""
+    store, ref = gateway.pipeline._store, BucketRef(UUID(DATA).bytes, "")
+    writer, guard = store.writer(ref, None), Guard(KEY.access_key_id, PUT_OBJECT)
+    await writer.write(b"content")
+    await store.put(ref, name, await writer.finish(), "e" * 32, attributes, None, NO_CONDITIONS, guard)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_no_answer_is_split_by_what_is_stored(method):
+    """No upload could store it; if it is there all the same, the client is told as ever that something is wrong."""
+
+    async def ask() -> None:
+        gateway = await Gateway().start()
+        await _store(gateway, b"split", Attributes({"content-type": "a\r\nSet-Cookie: b"}))
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, Head(method).wire())
+        head = Head(method, "/photos/split").wire()
+        answer = await gateway.ask(knows, knowing, head)
+        assert answer == await gateway.ask(*gateway.connect(), head)
+        assert answer[0].startswith(b"HTTP/1.1 500") and b"Set-Cookie" not in answer[0]
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_one_who_asks_again_goes_the_short_way(method):
     async def ask() -> None:
