@@ -544,6 +544,23 @@ def test_no_answer_is_split_by_what_is_stored(method):
     asyncio.run(ask())
 
 
+def test_what_is_kept_of_objects_is_small():
+    """A client decides how long an object's header lines are: up to what a head may have."""
+
+    async def ask() -> tuple[bytes, int, int]:
+        gateway = await Gateway().start()
+        await _store(gateway, b"long", Attributes({"cache-control": "x" * 8000}))
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, Head().wire())
+        text, *_ = await gateway.ask(knows, knowing, Head(path="/photos/long").wire())
+        await gateway.ask(knows, knowing, Head().wire())
+        return text, gateway.plain, len(gateway.context.plain_reads._lines)
+
+    text, plain, kept = asyncio.run(ask())
+    assert b"x" * 8000 in text
+    assert (plain, kept) == (2, 1)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_one_who_asks_again_goes_the_short_way(method):
     async def ask() -> None:

@@ -15,8 +15,10 @@ from cooper_gateway.http.request_ids import RequestIds
 from cooper_gateway.operations.get_object import plain_headers
 from cooper_gateway.storage.port import ObjectInfo
 
-#: Objects whose header lines are kept: a worker's store keeps as many entries opened.
+#: Objects whose header lines are kept, and bytes that these may have: a worker's store keeps as many entries opened, of
+#: small ones.
 _KEPT: Final = 2048
+_LONGEST_KEPT: Final = 512
 
 
 class PlainReads:
@@ -51,6 +53,8 @@ class PlainReads:
         if known is not None:
             return known[1]
         lines = object_lines(plain_headers(info), info.size)
+        if len(lines) > _LONGEST_KEPT:
+            return lines
         if len(self._lines) >= _KEPT:
             self._lines.clear()
         self._lines[id(info)] = (info, lines)
