@@ -561,6 +561,21 @@ def test_what_is_kept_of_objects_is_small():
     assert (plain, kept) == (2, 1)
 
 
+def test_long_heads_are_not_remembered():
+    """A connection that does next to nothing would hold several of 16 KiB, each a few times over."""
+
+    async def ask(length: int) -> int:
+        gateway = await Gateway().start()
+        head = Head(headers=(("User-Agent", "t" * length),)).wire()
+        knows, knowing = gateway.connect()
+        for _ in range(3):
+            text, *_ = await gateway.ask(knows, knowing, head)
+            assert b"content of" in text
+        return gateway.repeats
+
+    assert [asyncio.run(ask(length)) for length in (1024, 8192)] == [2, 0]
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_one_who_asks_again_goes_the_short_way(method):
     async def ask() -> None:
