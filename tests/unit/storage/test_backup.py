@@ -384,6 +384,38 @@ def test_a_manifest_that_was_cut_off_is_refused(tmp_path: Path, cut: int) -> Non
         Manifest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"snapshot":"\xff"}\n',
+        b'{"format":"\xc3("}\n',
+        b'{"a":' + b"[" * 60_000 + b"\n",
+        b'{"format":1e999}\n',
+        b"\0\n",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_manifest_of_any_bytes_is_refused(tmp_path: Path, line: bytes, first: bool) -> None:
+    write_manifest(tmp_path, [f"segments/{0:016x}/{number:032x}" for number in range(3)])
+    path = tmp_path / "manifest"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[0 if first else 2] = line
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(BackupUnusable):
+        Manifest(tmp_path)
+
+
+def test_no_byte_of_a_manifest_leads_astray(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [f"segments/{0:016x}/{0:032x}"])
+    path = tmp_path / "manifest"
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            with pytest.raises(BackupUnusable):
+                Manifest(tmp_path)
+
+
 def test_no_byte_that_can_be_read_and_no_key_is_in_a_backup(tmp_path: Path) -> None:
     config = config_in(tmp_path)
     process = filled(CommitterProcess(config))
