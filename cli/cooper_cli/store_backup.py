@@ -13,8 +13,9 @@ from cooper_cli.status import quantity
 from cooper_gateway.config import MAP_SIZE
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.backing_up import held
-from cooper_gateway.storage.backup import Backup, BackupFailed, Summary
+from cooper_gateway.storage.backup import Backup, Summary
 from cooper_gateway.storage.backup import restore as restore_store
+from cooper_gateway.storage.backup_folder import BackupFailed
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.lease import LeaseLost

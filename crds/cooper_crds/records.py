@@ -204,6 +204,8 @@ def decode(data: bytes) -> Record:
         if "unknown field" in str(error) or _version_of(data) > RECORD_VERSION:
             raise RecordTooNew(f"not a record of this version: {error}") from None
         raise RecordError(f"not a record: {error}") from None
+    except (UnicodeDecodeError, RecursionError):  # of strings, and of brackets in brackets
+        raise RecordError("not a record: it is not JSON in UTF-8, or nested too deeply") from None
     if record.version != RECORD_VERSION:
         kind = RecordTooNew if record.version > RECORD_VERSION else RecordError
         raise kind(f"record version {record.version} is not {RECORD_VERSION}: upgrade this gateway")
@@ -218,7 +220,7 @@ def _version_of(data: bytes) -> int:
     """What a record that cannot be read says of its version; 0 where it says none."""
     try:
         return msgspec.json.decode(data, type=_Version).version
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
 
 

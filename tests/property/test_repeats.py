@@ -363,6 +363,15 @@ def test_no_altered_byte_is_overlooked(data):
     assert knowing == fresh
 
 
+def test_a_head_without_a_blank_that_would_be_as_long_is_refused_as_ever():
+    known = Head().wire()
+    size = len(known) - known.index(b" ", 5)
+    section = b"GET".ljust(size - 5, b"/") + b"\r\n\r\n"
+    knowing, fresh = asyncio.run(both(Head(), section, CHANGES["nothing"], signing.NOW, signing.NOW))
+    assert knowing == fresh
+    assert knowing[0][0].startswith(b"HTTP/1.1 400"), knowing[0][0]
+
+
 UPLOAD = Head("PUT", "/photos/new", (("User-Agent", "tests"),), body=b"12345678")
 LATE = signing.NOW + 901
 #: What a client that is known asked before, what it asks now, what time it is then, and when records were seen.
@@ -508,6 +517,63 @@ def test_an_object_that_was_written_over_is_read_anew(method):
     assert b"e" * 32 in text and b"Content-Length: 3" in text
     assert text.endswith(b"new") == (method == "GET")
     assert plain == 2
+
+
+async def _store(gateway: Gateway, name: bytes, attributes: Attributes) -> None:
+    """Put an object there, whatever is said of it."""
+    store, ref = gateway.pipeline._store, BucketRef(UUID(DATA).bytes, "")
+    writer, guard = store.writer(ref, None), Guard(KEY.access_key_id, PUT_OBJECT)
+    await writer.write(b"content")
+    await store.put(ref, name, await writer.finish(), "e" * 32, attributes, None, NO_CONDITIONS, guard)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_no_answer_is_split_by_what_is_stored(method):
+    """No upload could store it; if it is there all the same, the client is told as ever that something is wrong."""
+
+    async def ask() -> None:
+        gateway = await Gateway().start()
+        await _store(gateway, b"split", Attributes({"content-type": "a\r\nSet-Cookie: b"}))
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, Head(method).wire())
+        head = Head(method, "/photos/split").wire()
+        answer = await gateway.ask(knows, knowing, head)
+        assert answer == await gateway.ask(*gateway.connect(), head)
+        assert answer[0].startswith(b"HTTP/1.1 500") and b"Set-Cookie" not in answer[0]
+
+    asyncio.run(ask())
+
+
+def test_what_is_kept_of_objects_is_small():
+    """A client decides how long an object's header lines are: up to what a head may have."""
+
+    async def ask() -> tuple[bytes, int, int]:
+        gateway = await Gateway().start()
+        await _store(gateway, b"long", Attributes({"cache-control": "x" * 8000}))
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, Head().wire())
+        text, *_ = await gateway.ask(knows, knowing, Head(path="/photos/long").wire())
+        await gateway.ask(knows, knowing, Head().wire())
+        return text, gateway.plain, len(gateway.context.plain_reads._lines)
+
+    text, plain, kept = asyncio.run(ask())
+    assert b"x" * 8000 in text
+    assert (plain, kept) == (2, 1)
+
+
+def test_long_heads_are_not_remembered():
+    """A connection that does next to nothing would hold several of 16 KiB, each a few times over."""
+
+    async def ask(length: int) -> int:
+        gateway = await Gateway().start()
+        head = Head(headers=(("User-Agent", "t" * length),)).wire()
+        knows, knowing = gateway.connect()
+        for _ in range(3):
+            text, *_ = await gateway.ask(knows, knowing, head)
+            assert b"content of" in text
+        return gateway.repeats
+
+    assert [asyncio.run(ask(length)) for length in (1024, 8192)] == [2, 0]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

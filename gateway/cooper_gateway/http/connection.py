@@ -148,7 +148,11 @@ class S3Connection(asyncio.Protocol):
         self._eof = True
         if self._phase is Phase.BODY and self._raw is not None:
             self._fail_body(self._raw, S3Error("IncompleteBody"))
-        return self._exchange is not None and not self._context.secure
+        # Requests may wait for their turn, or until their client reads: it is closed when they are answered.
+        waits = self._phase is Phase.HEAD and b"\r\n\r\n" in self._input
+        if waits:
+            self._context.loop.call_soon(self._advance)
+        return (waits or self._exchange is not None) and not self._context.secure
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

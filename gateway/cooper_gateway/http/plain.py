@@ -9,14 +9,16 @@ from typing import Final
 
 from cooper_gateway.http.finished import Finished
 from cooper_gateway.http.pipeline import Pipeline
-from cooper_gateway.http.rendering import object_lines, plain_answer
+from cooper_gateway.http.rendering import UnsafeHeader, object_lines, plain_answer
 from cooper_gateway.http.repeats import Kind, Repeat
 from cooper_gateway.http.request_ids import RequestIds
 from cooper_gateway.operations.get_object import plain_headers
 from cooper_gateway.storage.port import ObjectInfo
 
-#: Objects whose header lines are kept: a worker's store keeps as many entries opened.
+#: Objects whose header lines are kept, and bytes that these may have: a worker's store keeps as many entries opened, of
+#: small ones.
 _KEPT: Final = 2048
+_LONGEST_KEPT: Final = 512
 
 
 class PlainReads:
@@ -36,8 +38,12 @@ class PlainReads:
         if found is None:
             return None
         request, info, body = found
+        try:
+            lines = self._lines_of(info)
+        except UnsafeHeader:  # the whole way meets it as well, and says so
+            return None
         request_id = self._request_ids()
-        answer = plain_answer(common, request_id, self._lines_of(info), body)
+        answer = plain_answer(common, request_id, lines, body)
         seconds = time.perf_counter() - begun
         self._pipeline.observe(Finished(request, request_id, 200, "", seconds, 0, len(body), request.peer))
         return answer
@@ -47,6 +53,8 @@ class PlainReads:
         if known is not None:
             return known[1]
         lines = object_lines(plain_headers(info), info.size)
+        if len(lines) > _LONGEST_KEPT:
+            return lines
         if len(self._lines) >= _KEPT:
             self._lines.clear()
         self._lines[id(info)] = (info, lines)

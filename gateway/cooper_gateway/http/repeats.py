@@ -48,8 +48,10 @@ _OPERATORS: Final = "x-cooper-"
 _SIGNATURE: Final = 64  # hex digits
 _PUBLIC: Final = b"public"
 _LEAST: Final = len(b"PUT /")
-#: Kinds of heads that a connection remembers.
+#: Kinds of heads that a connection remembers, and bytes that such a head may have but for its path: usual clients send
+#: less than half of it.
 _KINDS: Final = 4
+_LONGEST: Final = 2048
 #: How often in a row a head may be of no known kind before no more are remembered: they are all different.
 _TRIES: Final = 8
 
@@ -176,7 +178,7 @@ class Repeats:
         """What is new in a head of a known kind; None when it is of none."""
         end = section.find(b" ", _LEAST)
         kind = self._kinds.get((len(section) - end, section[0]))
-        if kind is None:
+        if kind is None or end < 0:
             return None
         repeat = kind.read(section, end)
         if repeat is None:
@@ -194,7 +196,7 @@ class Repeats:
         if self._misses > _TRIES:
             return
         kind = _kind_of(section, head, request, known)
-        if kind is None:
+        if kind is None or kind.size > _LONGEST:
             return
         place = (kind.size, section[0])
         if len(self._kinds) >= _KINDS and place not in self._kinds:

@@ -3,6 +3,7 @@
 ```
 <target>/
   manifest                                   written last: what is not in it does not count
+  lock                                       of who makes a backup
   segments/<directory id>/<segment id>       shared by all backups into this folder: segments never change
   snapshots/<id>/index/data.mdb              the index, compacted
   snapshots/<id>/bucket-keys/<data id>.key   wrapped keys
@@ -24,7 +25,8 @@ from typing import Final
 
 import lmdb
 
-from cooper_gateway.storage import backup_manifest
+from cooper_gateway.storage import backup_folder, backup_manifest
+from cooper_gateway.storage.backup_folder import BackupFailed
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Entry, Head, Manifest
 from cooper_gateway.storage.entries import DIRECTORY_ID, State, decode_row
 from cooper_gateway.storage.index import FORMER_FORMAT, STORE_FORMAT, TABLES, Index, open_readonly
@@ -34,10 +36,6 @@ from cooper_gateway.storage.verification.pace import Pace
 _PIECE: Final = 1 << 20  # bytes copied at once
 _MOST_TABLES: Final = len(TABLES) + 4
 _BETWEEN_CHECKS: Final = 64  # files, between two looks at whether all is still held back
-
-
-class BackupFailed(Exception):
-    """Nothing came of it: the reason. A backup that was there before is as good as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,18 @@ class Backup:
 
     def run(self) -> Summary:
         """Make it. Raises BackupFailed, OSError, or what `check` raises."""
-        before = self._before()
         made = [folder for folder in self._target.parents if not folder.exists()]
-        for folder in (self._target, self._target / "segments", self._target / "snapshots"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_strange()
+        with backup_folder.locked(self._target):
+            return self._run(made)
+
+    def _run(self, made: Sequence[Path]) -> Summary:
+        """Make it, where nobody else makes one. `made` are folders that were not there."""
+        before = self._before()
+        for folder in (self._target / "segments", self._target / "snapshots"):
+            backup_folder.make(folder)
+        self._drop_snapshots("" if before is None else before.head.snapshot)  # of backups that failed
         own = self._target / "snapshots" / self._snapshot
         for folder in (own, own / "index", own / "bucket-keys"):
             folder.mkdir(mode=0o700)
@@ -119,9 +125,13 @@ class Backup:
             if manifest.head.store != self._store_id():
                 raise BackupFailed(f"{self._target} holds a backup of another store: name another folder")
             return manifest
-        if self._target.exists() and (strange := set(os.listdir(self._target)) - _OWN):
-            raise BackupFailed(f"{self._target} holds other things ({min(strange)}): name an empty folder")
         return None
+
+    def _refuse_strange(self) -> None:
+        """What else lies in the folder shows that it is not meant for a backup."""
+        here = set(os.listdir(self._target))
+        if backup_manifest.NAME not in here and (strange := here - _OWN):
+            raise BackupFailed(f"{self._target} holds other things ({min(strange)}): name an empty folder")
 
     def _store_id(self) -> str:
         index = self._open_index()
@@ -171,7 +181,7 @@ class Backup:
                 if folder is not None:
                     sync_directory(folder)
                 folder = target
-                folder.mkdir(mode=0o700, exist_ok=True)
+                backup_folder.make(folder)
             if number % _BETWEEN_CHECKS == 0:
                 self._check()
             former = known.entry(f"segments/{directory_id.hex()}/{segment_id.hex()}")
@@ -205,18 +215,25 @@ class Backup:
 
     def _clear(self, snapshot: "_Snapshot") -> None:
         """Remove what only an earlier backup had: the manifest names it no more."""
-        for folder in (self._target / "snapshots").iterdir():
-            if folder.name != self._snapshot:
-                shutil.rmtree(folder)
+        self._drop_snapshots(self._snapshot)
         for folder in (self._target / "segments").iterdir():
+            if folder.is_symlink() or not folder.is_dir():
+                folder.unlink()
+                continue
             for file in folder.iterdir():
                 if not snapshot.names(folder.name, file.name):
-                    file.unlink()
+                    backup_folder.remove(file)
             if not any(folder.iterdir()):
                 folder.rmdir()
 
+    def _drop_snapshots(self, kept: str) -> None:
+        """Remove all of them but one."""
+        for folder in (self._target / "snapshots").iterdir():
+            if folder.name != kept:
+                backup_folder.remove(folder)
 
-_OWN: Final = frozenset({"segments", "snapshots", f"{backup_manifest.NAME}.new"})
+
+_OWN: Final = frozenset({"segments", "snapshots", backup_folder.LOCK, f"{backup_manifest.NAME}.new"})
 
 
 class _Snapshot:

@@ -180,5 +180,5 @@ class Manifest:
     def _decoded(self, line: bytes, kind: type[_Line]) -> _Line:
         try:
             return msgspec.json.decode(line, type=kind)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the last two of strings and of brackets
             raise BackupUnusable(f"{self._path} is damaged") from None

@@ -82,3 +82,21 @@ def test_what_came_later_is_left_out_while_it_says_nothing() -> None:
 def test_a_field_of_a_version_to_come_is_no_damage() -> None:
     with pytest.raises(RecordTooNew, match="unknown field"):
         decode(encode(key())[:-1] + b',"later":1}')
+
+
+@pytest.mark.parametrize("record", [key(), bucket(), region()])
+def test_no_flipped_bit_is_worse_than_a_damaged_record(record: Record) -> None:
+    """Whoever reads records leaves out those that are damaged, and only these: any other error ends it."""
+    whole = dump_file(record, SmallBox())
+    for at in range(len(whole)):
+        for bit in range(8):
+            try:
+                load_file(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :], SmallBox())
+            except RecordError as error:
+                assert "sealed:" not in str(error)
+
+
+@pytest.mark.parametrize("data", [b'{"a":' + b"[" * 100_000, b'{"kind":"bucket","a":' + b"[" * 100_000])
+def test_brackets_in_brackets_are_no_record(data: bytes) -> None:
+    with pytest.raises(RecordError):
+        decode(data)

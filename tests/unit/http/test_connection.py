@@ -476,6 +476,34 @@ def test_a_client_that_half_closes_is_still_answered(loop: str) -> None:
     with_server(loop, test)
 
 
+def test_a_client_that_half_closes_is_answered_what_waits_for_its_turn(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect()
+        writer.write(300 * GET)
+        writer.write_eof()
+        answers = await asyncio.wait_for(reader.read(-1), 5)
+        assert answers.count(b"\r\n\r\nhello") == 300
+        await eventually(lambda: rig.server.connections == 0)
+        writer.close()
+
+    with_server(loop, test)
+
+
+def test_a_client_that_half_closes_is_answered_what_waits_until_it_reads(loop: str) -> None:
+    async def test(rig: Rig) -> None:
+        reader, writer = await rig.connect(receive_buffer=4096)
+        writer.transport.pause_reading()
+        writer.write(50_000 * GET)
+        writer.write_eof()
+        await asyncio.sleep(1)  # it has sent all that is taken
+        writer.transport.resume_reading()
+        answers = await asyncio.wait_for(reader.read(-1), 20)
+        assert answers.count(b"\r\n\r\nhello") == 50_000
+        writer.close()
+
+    with_server(loop, test, replace(DEFAULT_LIMITS, write_bytes=1))
+
+
 @pytest.mark.parametrize(
     ("sent", "answer"),
     [

@@ -1,6 +1,7 @@
 """Copies of a store: of one instant, whole or refused, and what is copied stays until it is."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ import msgspec
 import pytest
 
 from cooper_gateway.storage import backup_manifest
-from cooper_gateway.storage.backup import Backup, BackupFailed, restore
+from cooper_gateway.storage.backup import Backup, restore
+from cooper_gateway.storage.backup_folder import BackupFailed
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Manifest
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
@@ -240,6 +242,8 @@ async def test_a_damaged_backup_is_refused_and_nothing_is_made(
     target, out = tmp_path / "backup", tmp_path / "restored"
     await back_up(committer, target)
     for path in files(target):
+        if path.name == "lock":
+            continue
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
@@ -271,6 +275,65 @@ async def test_nothing_is_restored_over_anything(
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(BackupFailed, match="other things"):
         back_up_here(committer, tmp_path / "other")
+
+
+async def test_two_backups_into_a_folder_at_a_time_are_refused(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    """The later one's end took away what the other one's manifest named, or had its own put there half written."""
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await store.close()  # it is open once in a process
+    layout, map_size, target = Layout(committer.config.data_dir), committer.config.map_size, tmp_path / "backup"
+
+    def meanwhile() -> None:
+        with pytest.raises(BackupFailed, match="is being made: wait for its end"):
+            back_up_here(committer, target)
+
+    Backup(layout, map_size, target, meanwhile).run()
+    restore(target, tmp_path / "restored")
+    assert back_up_here(committer, target)
+
+
+async def test_what_a_failed_backup_left_goes_before_the_next_one_begins(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    """Else a disk that is full would be fuller with each attempt; and a key that is destroyed would stay in it."""
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await store.close()
+    layout, map_size, target = Layout(committer.config.data_dir), committer.config.map_size, tmp_path / "backup"
+    back_up_here(committer, target)
+    (good,) = os.listdir(target / "snapshots")
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            Backup(layout, map_size, target, full).run()
+        assert len(os.listdir(target / "snapshots")) == 2
+        assert (target / "snapshots" / good / "index" / "data.mdb").exists()
+    restore(target, tmp_path / "restored")
+
+
+@pytest.mark.parametrize("place", ["segments", "snapshots", "segments/{0}", "segments/ab", "snapshots/ab", "lock"])
+async def test_nothing_is_written_or_removed_where_a_link_leads(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path, place: str
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await store.close()
+    (directory,) = os.listdir(Layout(committer.config.data_dir).segments)
+    target, others = tmp_path / "backup", tmp_path / "others"
+    others.mkdir()
+    (others / "thesis.txt").write_text("mine")
+    link = target / place.format(directory)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(others)
+    try:
+        back_up_here(committer, target)
+        assert not link.is_symlink()
+    except (BackupFailed, OSError) as error:
+        assert "symbolic link" in str(error)
+    assert os.listdir(others) == ["thesis.txt"]
 
 
 def write_manifest(folder: Path, paths: Iterable[str], format_: int = 1) -> None:
@@ -319,6 +382,38 @@ def test_a_manifest_that_was_cut_off_is_refused(tmp_path: Path, cut: int) -> Non
     path.write_bytes(whole + b"\n")
     with pytest.raises(BackupUnusable, match="is damaged"):
         Manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"snapshot":"\xff"}\n',
+        b'{"format":"\xc3("}\n',
+        b'{"a":' + b"[" * 60_000 + b"\n",
+        b'{"format":1e999}\n',
+        b"\0\n",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_manifest_of_any_bytes_is_refused(tmp_path: Path, line: bytes, first: bool) -> None:
+    write_manifest(tmp_path, [f"segments/{0:016x}/{number:032x}" for number in range(3)])
+    path = tmp_path / "manifest"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[0 if first else 2] = line
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(BackupUnusable):
+        Manifest(tmp_path)
+
+
+def test_no_byte_of_a_manifest_leads_astray(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [f"segments/{0:016x}/{0:032x}"])
+    path = tmp_path / "manifest"
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            with pytest.raises(BackupUnusable):
+                Manifest(tmp_path)
 
 
 def test_no_byte_that_can_be_read_and_no_key_is_in_a_backup(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The folder that holds a backup: one at a time writes into it, and nothing outside is touched, whatever is in it."""
+
+import errno
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cooper_gateway.storage.layout import try_lock
+
+LOCK: Final = "lock"
+#: Told by file systems that have no locks: there whoever makes backups sees to it.
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+class BackupFailed(Exception):
+    """Nothing came of it: the reason. A backup that was there before is as good as it was."""
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Nobody else makes a backup into the folder meanwhile. Raises BackupFailed, OSError."""
+    # A file of its own: over NFS a folder cannot be locked.
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not _taken(descriptor):
+            raise BackupFailed(f"another backup into {folder} is being made: wait for its end")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return True
+
+
+def make(folder: Path) -> None:
+    """Make a folder of the backup's own, unless it is there. Raises BackupFailed, OSError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink():  # what it leads to would be written to, and cleared
+        raise BackupFailed(f"{folder} is a symbolic link, which no backup has: name another folder")
+
+
+def remove(path: Path) -> None:
+    """Remove what does not belong to the backup any more, and nothing that it leads to. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
