@@ -84,6 +84,8 @@ class BucketKeys:
         """
         self._others = self._others or self._wrapped_by_others()
         if not self._others:
+            folder = self._layout.bucket_keys  # a step that failed may have left old wraps
+            tidy(folder, [name.removesuffix(OLD) for name in os.listdir(folder) if name.endswith(OLD)])
             return None
         some, self._others = self._others[:at_once], self._others[at_once:]
         contents: dict[str, bytes] = {}

@@ -222,6 +222,26 @@ def test_a_full_disk_is_told_and_leaves_each_key_as_it_was(
     keys.assert_done()
 
 
+def test_an_old_wrap_that_could_not_be_opened_to_be_overwritten_is_overwritten_by_the_last_step(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def out_of_files(path: str | Path, flags: int, *mode: int) -> int:
+        if str(path).endswith(".old"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *mode)
+
+    running = keys.fresh()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", out_of_files)
+        with pytest.raises(OSError, match="Too many open files"):
+            running.rewrap(5)
+    assert keys.left()
+    assert running.rewrap(5) is None
+    keys.assert_done()
+
+
 def test_a_key_that_cannot_be_unwrapped_is_named_and_nothing_is_said_to_be_done(keys: Keys) -> None:
     path = keys.layout.bucket_key(IDS[2])
     content = path.read_bytes()
