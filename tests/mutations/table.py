@@ -584,6 +584,11 @@ MUTATIONS: Final = (
         REPEATS,
     ),
     other("plain reads, stopping", CONNECTION_PY, "kind.plain and not self._context.stopping", "kind.plain", REPEATS),
+    other("plain reads, split answers", "http/plain.py", "except UnsafeHeader:", "except ZeroDivisionError:", REPEATS),
+    gone("plain reads, lines that are kept", "http/plain.py", "if len(lines) > _LONGEST_KEPT:", REPEATS),
+    other("repeats, heads without a blank", REPEATS_PY, "if kind is None or end < 0:", "if kind is None:", REPEATS),
+    other("repeats, long heads", REPEATS_PY, "if kind is None or kind.size > _LONGEST:", "if kind is None:", REPEATS),
+    other("requests before a half-close", CONNECTION_PY, "return (waits or self._ex", "return (self._ex", CONNECTION),
     other(
         "repeats, limits of a body",
         PIPELINE_PY,

@@ -372,6 +372,25 @@ def test_a_head_without_a_blank_that_would_be_as_long_is_refused_as_ever():
     assert knowing[0][0].startswith(b"HTTP/1.1 400"), knowing[0][0]
 
 
+@pytest.mark.parametrize("head", [Head(), Head("HEAD"), Head("PUT", "/photos/new", body=b"12345678")])
+@pytest.mark.parametrize("broken", ["bucket", "verified_at"])
+def test_records_that_cannot_be_read_are_told_of_as_ever(head, broken, monkeypatch):
+    async def ask():
+        gateway = await Gateway().start()
+        knows, knowing = gateway.connect()
+        await gateway.ask(knows, knowing, head.wire())
+
+        def fails(*_):
+            raise OSError("the table is gone")
+
+        monkeypatch.setattr(gateway.records, broken, fails)
+        return await gateway.ask(knows, knowing, head.wire()), await gateway.ask(*gateway.connect(), head.wire())
+
+    knowing, fresh = asyncio.run(ask())
+    assert knowing == fresh
+    assert knowing[0].startswith(b"HTTP/1.1 500")
+
+
 UPLOAD = Head("PUT", "/photos/new", (("User-Agent", "tests"),), body=b"12345678")
 LATE = signing.NOW + 901
 #: What a client that is known asked before, what it asks now, what time it is then, and when records were seen.

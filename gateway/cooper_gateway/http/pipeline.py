@@ -173,8 +173,12 @@ class Pipeline:
     def admit_repeat(self, kind: Kind, repeat: Repeat, raw: RawBody | None, request_id: str) -> Call | None:
         """The call of a request whose head is of a known kind, where all is right with it. None: nothing is said of it,
         and `admit` decides."""
-        known, directory, now = kind.known, self._directory_source(), self._clock()
-        held = _held(kind, repeat, directory, now)
+        known, now = kind.known, self._clock()
+        try:
+            directory = self._directory_source()
+            held = _held(kind, repeat, directory, now)
+        except Exception:  # the whole way meets it as well, and says so
+            return None
         if held is None:
             return None
         bucket, region, text = held
@@ -195,11 +199,10 @@ class Pipeline:
     def read_again(self, kind: Kind, repeat: Repeat) -> tuple[Request, ObjectInfo, bytes] | None:
         """The object that a request of a known, plain kind asks for, and its bytes where it asks for these; None:
         nothing is said of it."""
-        directory = self._directory_source()
-        held = _held(kind, repeat, directory, self._clock())
-        if held is None or held[0].cors:  # then every answer says that it may differ for other pages
-            return None
         try:
+            held = _held(kind, repeat, self._directory_source(), self._clock())
+            if held is None or held[0].cors:  # then every answer says that it may differ for other pages
+                return None
             found = read_plainly(self._store, held[0], repeat.name, kind.known.route.operation)
         except Exception:  # the whole way meets it as well, and says so
             return None

@@ -17,6 +17,7 @@ reused would make the index grow.
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -352,8 +353,8 @@ def restore(
         shutil.rmtree(draft)  # of a restore that was cut short
     try:
         _fill(draft, source, manifest, Pace(rate), progress)
-    except BackupUnusable:
-        shutil.rmtree(draft)
+    except (BackupUnusable, OSError):
+        shutil.rmtree(draft, ignore_errors=True)  # also where there is no room: it would be begun anew
         raise
     os.rename(draft, data_dir)  # fails when the folder is not empty any more
     sync_directory(data_dir.parent)
@@ -382,11 +383,14 @@ def _folders(top: Path) -> Iterator[Path]:
 
 def _restore_file(source: Path, target: Path, entry: Entry, pace: Pace) -> None:
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise BackupUnusable(f"{source} cannot be read: {error.strerror}. Nothing was restored") from None
     try:
-        found = copy(descriptor, target, pace)
+        status = os.fstat(descriptor)  # what is none of a file's bytes is not read at all: it may have no end
+        as_written = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
+        found = copy(descriptor, target, pace) if as_written else None
     finally:
         os.close(descriptor)
     if found != (entry.sha256, entry.size):

@@ -235,7 +235,7 @@ class CredentialFiles:
                         found = safe_files.read(folder, name, _MAX_SIZE)
                         if found and name.endswith(_NOTE):
                             notes[namespace, name.removesuffix(_NOTE)] = msgspec.json.decode(found[0], type=_Note)
-        except (OSError, safe_files.NotRegular, msgspec.MsgspecError) as error:
+        except (OSError, safe_files.NotRegular, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Unavailable(f"state: notes of credentials cannot be read: {error}") from None
         return notes
 

@@ -81,7 +81,7 @@ class StateFiles:
             return msgspec.json.decode(found[0], type=FolderReport) if found else FolderReport()
         except FileNotFoundError:
             return FolderReport()
-        except (OSError, safe_files.NotRegular, msgspec.MsgspecError) as error:
+        except (OSError, safe_files.NotRegular, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Unavailable(f"state: {_REPORT} cannot be read: {error}") from None
 
     def remove_temporaries(self) -> None:
@@ -100,7 +100,7 @@ class StateFiles:
                         loaded[name] = msgspec.json.decode(found[0], type=type_)
         except FileNotFoundError:
             return {}
-        except (OSError, safe_files.NotRegular, msgspec.MsgspecError) as error:
+        except (OSError, safe_files.NotRegular, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Unavailable(f"state: {part} cannot be read: {error}") from None
         return loaded
 

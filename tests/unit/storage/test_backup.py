@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.lease import Lease, LeaseLost
 from cooper_gateway.storage.port import Attributes, BucketRef, Conditions, Guard, NoSuchName
+from cooper_gateway.storage.verification.pace import Pace
 from support.disk_crashes import Crash, CrashAfter
 from support.filled_store import BODIES, filled
 from support.filled_store import LARGE as LARGE_BODY
@@ -260,6 +262,42 @@ async def test_a_damaged_backup_is_refused_and_nothing_is_made(
         path.unlink(missing_ok=True)
         path.write_bytes(content)
     restore(target, out)
+
+
+@pytest.mark.parametrize("instead", ["pipe", "folder", "endless"])
+async def test_what_is_no_file_of_a_backup_is_refused_at_once(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path, instead: str
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await back_up(committer, tmp_path / "backup")
+    (path,) = files(tmp_path / "backup" / "segments")
+    if instead == "endless":
+        os.truncate(path, 1 << 40)  # sparse: it takes no room where it is
+    else:
+        path.unlink()
+        (os.mkfifo if instead == "pipe" else os.mkdir)(path)
+    with pytest.raises(BackupUnusable, match="is damaged"):
+        restore(tmp_path / "backup", tmp_path / "restored")
+    assert not list(tmp_path.glob("*restor*"))
+
+
+async def test_a_restore_that_finds_no_room_takes_none(
+    store: EmbeddedStore,
+    bucket: BucketRef,
+    committer: CommitterProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    await back_up(committer, tmp_path / "backup")
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Pace, "spend", full)
+    with pytest.raises(OSError, match="No space left"):
+        restore(tmp_path / "backup", tmp_path / "restored")
+    assert not list(tmp_path.glob("*restor*"))
 
 
 async def test_nothing_is_restored_over_anything(
