@@ -15,6 +15,7 @@ from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.backing_up import held
 from cooper_gateway.storage.backup import Backup, BackupFailed, Summary
 from cooper_gateway.storage.backup import restore as restore_store
+from cooper_gateway.storage.backup_lock import UnderWay
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.lease import LeaseLost
@@ -22,7 +23,7 @@ from cooper_gateway.storage.lease import LeaseLost
 #: What `cooper up` keeps of resources, in the order in which copying is safe: a record that is newer than its resource
 #: is put right or removed at the next start, while one that is missing would be made anew, with other credentials.
 _STATE = tuple(f"state/{each}" for each in ("objects", "tombstones", "credentials", "credential-files", "records"))
-_FAILURES = (BackupFailed, BackupUnusable, KeyringError, LeaseLost, StoreUnusable)
+_FAILURES = (BackupFailed, BackupUnusable, KeyringError, LeaseLost, StoreUnusable, UnderWay)
 
 _rate_option = click.option(
     "--rate", type=Rate(), default=0, help="Bytes to copy a second at most.  [default: as fast as the disk]"
@@ -45,7 +46,11 @@ def backup(target: Path, data: Path, rate: int) -> None:
     """
     places = Places(data.absolute())
     store_dir = str(places.data)
-    with _told(), held(store_dir, str(places.run)) as check, _bar("copying") as progress:
+    with (
+        _told("no backup was made, and one that was there before is as good as it was"),
+        held(store_dir, str(places.run)) as check,
+        _bar("copying") as progress,
+    ):
         made = Backup(
             Layout(store_dir), MAP_SIZE, target.absolute(), check, beside=_STATE, rate=rate, progress=progress
         ).run()
@@ -70,7 +75,7 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
 
     The data folder must be empty, or not be there. Every file is checked first; where one is damaged nothing is made.
     """
-    with _told():
+    with _told("nothing was restored"):
         try:
             fingerprint = None if kek is None else Keyring.load(str(kek.absolute())).fingerprint
         except FileNotFoundError:
@@ -81,9 +86,12 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _told(interrupted: str) -> Generator[None]:
+    """Errors are told in a line, and Ctrl-C with what came of it."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise click.ClickException(f"interrupted: {interrupted}") from None
     except _FAILURES as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 ```
 <target>/
+  LOCK                                       one backup at a time
   manifest                                   written last: what is not in it does not count
   segments/<directory id>/<segment id>       shared by all backups into this folder: segments never change
   snapshots/<id>/index/data.mdb              the index, compacted
@@ -24,7 +25,7 @@ from typing import Final
 
 import lmdb
 
-from cooper_gateway.storage import backup_manifest
+from cooper_gateway.storage import backup_lock, backup_manifest
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Entry, Head, Manifest
 from cooper_gateway.storage.entries import DIRECTORY_ID, State, decode_row
 from cooper_gateway.storage.index import FORMER_FORMAT, STORE_FORMAT, TABLES, Index, open_readonly
@@ -78,11 +79,18 @@ class Backup:
         self._copied = 0
 
     def run(self) -> Summary:
-        """Make it. Raises BackupFailed, OSError, or what `check` raises."""
-        before = self._before()
+        """Make it. Raises BackupFailed, UnderWay, OSError, or what `check` raises."""
+        self._before()  # refuses a folder that holds other things, with nothing made in it
         made = [folder for folder in self._target.parents if not folder.exists()]
-        for folder in (self._target, self._target / "segments", self._target / "snapshots"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with backup_lock.alone(self._target, f"another backup is being made into {self._target}"):
+            return self._run(made)
+
+    def _run(self, made: Sequence[Path]) -> Summary:
+        """The same, with the folder to oneself; `made` are the folders above it that were made for it."""
+        before = self._before()
+        for folder in (self._target / "segments", self._target / "snapshots"):
+            folder.mkdir(mode=0o700, exist_ok=True)
         own = self._target / "snapshots" / self._snapshot
         for folder in (own, own / "index", own / "bucket-keys"):
             folder.mkdir(mode=0o700)
@@ -192,7 +200,7 @@ class Backup:
                 digest, size = copy(reading.fileno(), target, self._pace)
         except FileNotFoundError:
             self._check()
-            raise BackupFailed(f"{source} is missing: have the store verified") from None
+            raise BackupFailed(f"{source} is missing: `cooper store verify` says whose it is") from None
         self._copied += size
         return Entry(str(target.relative_to(self._target)), size, digest)
 
@@ -216,7 +224,7 @@ class Backup:
                 folder.rmdir()
 
 
-_OWN: Final = frozenset({"segments", "snapshots", f"{backup_manifest.NAME}.new"})
+_OWN: Final = frozenset({"segments", "snapshots", f"{backup_manifest.NAME}.new", backup_lock.NAME})
 
 
 class _Snapshot:
@@ -309,7 +317,7 @@ def restore(
     rate: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Head:
-    """Make the data folder from a backup: whole, or not at all. Raises BackupUnusable, BackupFailed, OSError.
+    """Make the data folder from a backup: whole, or not at all. Raises BackupUnusable, BackupFailed, UnderWay, OSError.
 
     `fingerprint`: of the key-encryption key that is at hand.
     """
@@ -325,18 +333,23 @@ def restore(
             f"the backup belongs to key-encryption key {head.kek}, but the key file holds {fingerprint}"
         )
     if data_dir.exists() and any(data_dir.iterdir()):
-        raise BackupFailed(f"{data_dir} is not empty: a backup is restored into a new folder only")
+        raise BackupFailed(
+            f"{data_dir} is not empty: a backup is restored into a new folder only: name one with --data"
+        )
     data_dir = data_dir.absolute()
     data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = data_dir.with_name(f".{data_dir.name}.restoring")
-    if draft.exists():
-        shutil.rmtree(draft)  # of a restore that was cut short
-    try:
-        _fill(draft, source, manifest, Pace(rate), progress)
-    except BackupUnusable:
-        shutil.rmtree(draft)
-        raise
-    os.rename(draft, data_dir)  # fails when the folder is not empty any more
+    draft.mkdir(mode=0o700, exist_ok=True)
+    with backup_lock.alone(draft, f"another backup is being restored into {data_dir}"):
+        for remains in draft.iterdir():  # of a restore that was killed
+            if remains.name != backup_lock.NAME:
+                shutil.rmtree(remains)
+        try:
+            _fill(draft, source, manifest, Pace(rate), progress)
+        except BaseException:  # also a full disk, or Ctrl-C: what is half there is of no use, and takes room
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        os.rename(draft, data_dir)  # fails when the folder is not empty any more
     sync_directory(data_dir.parent)
     return head
 

@@ -16,6 +16,8 @@ import pytest
 
 from cooper_gateway.storage import backup_manifest
 from cooper_gateway.storage.backup import Backup, BackupFailed, restore
+from cooper_gateway.storage.backup_lock import NAME as LOCK
+from cooper_gateway.storage.backup_lock import UnderWay, alone
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Manifest
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
@@ -239,7 +241,7 @@ async def test_a_damaged_backup_is_refused_and_nothing_is_made(
     await put(store, bucket, b"large", os.urandom(LARGE))
     target, out = tmp_path / "backup", tmp_path / "restored"
     await back_up(committer, target)
-    for path in files(target):
+    for path in (each for each in files(target) if each.name != LOCK):
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
@@ -350,3 +352,40 @@ async def test_a_store_of_the_former_format_is_restored_as_one_of_this(
     assert restore(tmp_path / "backup", tmp_path / "restored").store_format == "1"
     assert await contents(committer, tmp_path / "restored", bucket) == {b"large": b"x" * LARGE}
     assert_sound(msgspec.structs.replace(committer.config, data_dir=str(tmp_path / "restored")))
+
+
+async def test_of_two_into_one_folder_at_a_time_the_second_is_refused(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    target = tmp_path / "backup"
+    back_up_here(committer, target)
+    before = {path: path.read_bytes() for path in files(target)}
+    with alone(target, "another"), pytest.raises(UnderWay, match=f"another backup is being made into {target}"):
+        back_up_here(committer, target)
+    assert {path: path.read_bytes() for path in files(target)} == before
+    assert back_up_here(committer, target) > 0
+
+    draft = tmp_path / ".restored.restoring"
+    draft.mkdir()
+    (draft / "segments").mkdir()
+    with alone(draft, "another"), pytest.raises(UnderWay, match="another backup is being restored"):
+        restore(target, tmp_path / "restored")
+    restore(target, tmp_path / "restored")
+    assert not draft.exists()
+
+
+async def test_a_restore_that_is_interrupted_leaves_nothing(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    back_up_here(committer, tmp_path / "backup")
+
+    def interrupt(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "backup", tmp_path / "restored", progress=interrupt)
+    assert not list(tmp_path.glob("*restor*"))
