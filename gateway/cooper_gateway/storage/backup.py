@@ -19,6 +19,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -143,6 +144,8 @@ class Backup:
         index = self._open_index()
         try:
             index.env.copy(str(folder), compact=True)
+        except lmdb.Error as error:
+            raise BackupFailed(f"the index could not be copied to {folder}: {error}") from None
         finally:
             index.env.close()
         (folder / "data.mdb").chmod(0o600)
@@ -301,12 +304,22 @@ def copy(source: int, target: Path, pace: Pace) -> tuple[str, int]:
         while piece := os.pread(source, _PIECE, size):
             digest.update(piece)
             view = memoryview(piece)
-            while view:
-                view = view[writing.write(view) :]
+            with _named(target):
+                while view:
+                    view = view[writing.write(view) :]
             size += len(piece)
             pace.spend(len(piece))
         os.fsync(writing.fileno())
     return digest.hexdigest(), size
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Calls on an open file fail without its name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def restore(

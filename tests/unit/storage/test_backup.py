@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -389,3 +391,23 @@ async def test_a_restore_that_is_interrupted_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         restore(tmp_path / "backup", tmp_path / "restored", progress=interrupt)
     assert not list(tmp_path.glob("*restor*"))
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(8192, "the index could not be copied"), (150_000, "too large.*/segments/")]
+)
+async def test_what_cannot_be_written_is_named(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path, most: int, expected: str
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises((BackupFailed, OSError)) as caught:
+            back_up_here(committer, tmp_path / "backup")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.search(expected, str(caught.value))
+    back_up_here(committer, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored")
