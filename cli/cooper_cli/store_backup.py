@@ -26,7 +26,10 @@ _STATE = tuple(f"state/{each}" for each in ("objects", "tombstones", "credential
 _FAILURES = (BackupFailed, BackupUnusable, KeyringError, LeaseLost, StoreUnusable, UnderWay)
 
 _rate_option = click.option(
-    "--rate", type=Rate(), default=0, help="Bytes to copy a second at most.  [default: as fast as the disk]"
+    "--rate",
+    type=Rate(),
+    default=0,
+    help="Bytes to copy a second at most, such as 50MiB.  [default: as fast as the disk]",
 )
 _data_option = click.option(
     "--data", type=click.Path(path_type=Path), default=Path(".cooper"), show_default=True, help="The data folder."

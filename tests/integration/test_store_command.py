@@ -171,7 +171,8 @@ def _verifiers(data: Path) -> list[int]:
     ("options", "reason"),
     [
         (["--rate", "quickly"], "is no rate"),
-        (["no-such-bucket"], "there is no record of a bucket no-such-bucket"),
+        (["no-such-bucket"], "there is no record of a bucket no-such-bucket: name it by the id of its data"),
+        (["photoz"], "there is no record of a bucket photoz: did you mean photos?"),
         (["--kek", "/nonexistent/kek.json"], "is missing: name its file with --kek"),
     ],
 )

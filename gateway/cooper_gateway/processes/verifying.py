@@ -113,7 +113,7 @@ def _verify(order: Order, teller: _Teller) -> None:
         teller.tell(Done())
         return
     if index is None:
-        raise StoreUnusable(f"{layout.root} holds no store")
+        raise StoreUnusable(f"{layout.root} holds no store: name the data folder; a backup is restored first")
     keyring.check_fingerprint(_fingerprint(index))
     pins = Pins(order.run_dir)
     pins.prepare()
