@@ -27,7 +27,7 @@ _ENDED_BY_SIGNAL: Final = 128
 
 @click.group()
 def keys() -> None:
-    """Key-encryption keys."""
+    """Key-encryption keys: what everything stored is encrypted with."""
 
 
 for command in (status, add, rewrap, remove):
@@ -46,7 +46,8 @@ def fetch(name: str, data: Path, target: Path, namespace: str | None, kubeconfig
     """Write the key in a Secret to a file.
 
     The file is for `cooper gateway --kek`. A Secret that is empty is given a new key if nothing was ever stored in the
-    data folder, and only then. One that is not there is waited for: the operator makes it.
+    data folder, and only then. One that is not there is waited for: the operator makes it. So is a
+    cluster that cannot be reached: this is for a gateway's Pod, while `cooper up` makes its key by itself.
     """
     logs.set_up("keys")
     log.setLevel(logging.INFO)

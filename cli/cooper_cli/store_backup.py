@@ -26,7 +26,10 @@ _STATE = tuple(f"state/{each}" for each in ("objects", "tombstones", "credential
 _FAILURES = (BackupFailed, BackupUnusable, KeyringError, LeaseLost, StoreUnusable)
 
 _rate_option = click.option(
-    "--rate", type=Rate(), default=0, help="Bytes to copy a second at most.  [default: as fast as the disk]"
+    "--rate",
+    type=Rate(),
+    default=0,
+    help="Bytes to copy a second at most, such as 50MiB.  [default: as fast as the disk]",
 )
 _data_option = click.option(
     "--data", type=click.Path(path_type=Path), default=Path(".cooper"), show_default=True, help="The data folder."
@@ -46,7 +49,11 @@ def backup(target: Path, data: Path, rate: int) -> None:
     """
     places = Places(data.absolute())
     store_dir = str(places.data)
-    with _told(), held(store_dir, str(places.run)) as check, _bar("copying") as progress:
+    with (
+        _told("no backup was made, and one that was there before is as good as it was"),
+        held(store_dir, str(places.run)) as check,
+        _bar("copying") as progress,
+    ):
         made = Backup(
             Layout(store_dir), MAP_SIZE, target.absolute(), check, beside=_STATE, rate=rate, progress=progress
         ).run()
@@ -71,7 +78,7 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
 
     The data folder must be empty, or not be there. Every file is checked first; where one is damaged nothing is made.
     """
-    with _told():
+    with _told("nothing was restored"):
         try:
             keks = None if kek is None else Keyring.load(str(kek.absolute())).fingerprints
         except FileNotFoundError:
@@ -88,9 +95,12 @@ def _and(keks: str) -> str:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _told(interrupted: str) -> Generator[None]:
+    """Errors are told in a line, and Ctrl-C with what came of it."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise click.ClickException(f"interrupted: {interrupted}") from None
     except _FAILURES as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

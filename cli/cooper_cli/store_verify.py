@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import ExitStack
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -239,5 +240,7 @@ def _data_id(bucket: str, names: dict[str, str]) -> bytes:
     except ValueError:
         found = b""
     if len(found) * 2 != _DATA_ID:
-        raise Unavailable(f"there is no record of a bucket {bucket}: name it by the id of its data, or see --namespace")
+        meant = get_close_matches(bucket, names.values(), 3)
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "name it by the id of its data, or see --namespace"
+        raise Unavailable(f"there is no record of a bucket {bucket}: {hint}")
     return found

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 
 from clients.aws import clean_env
 from cooper_cli.places import Places
@@ -169,7 +171,8 @@ def _verifiers(data: Path) -> list[int]:
     ("options", "reason"),
     [
         (["--rate", "quickly"], "is no rate"),
-        (["no-such-bucket"], "there is no record of a bucket no-such-bucket"),
+        (["no-such-bucket"], "there is no record of a bucket no-such-bucket: name it by the id of its data"),
+        (["photoz"], "there is no record of a bucket photoz: did you mean photos?"),
         (["--kek", "/nonexistent/kek.json"], "is missing: name its file with --kek"),
     ],
 )
@@ -210,6 +213,9 @@ def test_damage_is_named_beside_the_gateway_and_without_it(rig: Rig) -> None:
     (lost,) = set(files(rig.data)) - before
     flip(spoilt, 100_000)
     lost.unlink()
+    with pytest.raises(BotoCoreError):  # its first bytes do not verify, and the answer's head is out
+        s3.get_object(Bucket="photos", Key="spoilt \x1b[31m.bin")["Body"].read()
+    eventually("the error in the metric", lambda: _errors(rig, "GetObject") > 0)
     expected = {("FileDamaged", "photos", "spoilt \x1b[31m.bin"), ("FileMissing", "photos", "lost.bin")}
     for running in (True, False):
         if not running:
@@ -226,6 +232,14 @@ def test_damage_is_named_beside_the_gateway_and_without_it(rig: Rig) -> None:
         assert "2 found damaged or missing" in done.stdout
     secret = json.loads((rig.data / "kek.json").read_text())["key"]
     assert secret not in done.stdout + done.stderr + json.dumps(found)
+
+
+def _errors(rig: Rig, operation: str) -> float:
+    """How many requests are told to have met what only the gateway can be blamed for."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{rig.metrics_port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    counted = f'cooper_request_errors_total{{code="InternalError",operation="{operation}"}} '
+    return sum(float(line.removeprefix(counted)) for line in lines if line.startswith(counted))
 
 
 def files(data: Path) -> list[Path]:

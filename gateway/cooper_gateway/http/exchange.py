@@ -209,7 +209,8 @@ class Exchange:
             if left != 0:
                 log.error("request %s: a streamed body was not as long as announced", self._request_id)
         except Exception as error:
-            self._context.pipeline.explain(error, self._call, self._request_id)  # logs what is a fault
+            # Logs what is a fault, and counts it: the status that went out says nothing of it.
+            self._error_code = self._context.pipeline.explain(error, self._call, self._request_id).code
             left = -1
         finally:
             self.streaming = False

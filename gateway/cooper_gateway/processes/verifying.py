@@ -113,7 +113,7 @@ def _verify(order: Order, teller: _Teller) -> None:
         teller.tell(Done())
         return
     if index is None:
-        raise StoreUnusable(f"{layout.root} holds no store")
+        raise StoreUnusable(f"{layout.root} holds no store: name the data folder; a backup is restored first")
     with index.read() as txn:
         keyring.check_fingerprint(index.keks(txn))
     pins = Pins(order.run_dir)

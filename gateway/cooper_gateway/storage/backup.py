@@ -19,7 +19,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -146,6 +147,8 @@ class Backup:
         index = self._open_index()
         try:
             index.env.copy(str(folder), compact=True)
+        except lmdb.Error as error:
+            raise BackupFailed(f"the index could not be copied to {folder}: {error}") from None
         finally:
             index.env.close()
         (folder / "data.mdb").chmod(0o600)
@@ -203,7 +206,7 @@ class Backup:
                 digest, size = copy(reading.fileno(), target, self._pace)
         except FileNotFoundError:
             self._check()
-            raise BackupFailed(f"{source} is missing: have the store verified") from None
+            raise BackupFailed(f"{source} is missing: `cooper store verify` says whose it is") from None
         self._copied += size
         return Entry(str(target.relative_to(self._target)), size, digest)
 
@@ -311,12 +314,22 @@ def copy(source: int, target: Path, pace: Pace) -> tuple[str, int]:
         while piece := os.pread(source, _PIECE, size):
             digest.update(piece)
             view = memoryview(piece)
-            while view:
-                view = view[writing.write(view) :]
+            with _named(target):
+                while view:
+                    view = view[writing.write(view) :]
             size += len(piece)
             pace.spend(len(piece))
         os.fsync(writing.fileno())
     return digest.hexdigest(), size
+
+
+@contextmanager
+def _named(path: Path) -> Generator[None]:
+    """Calls on an open file fail without its name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def restore(
@@ -345,18 +358,22 @@ def restore(
             f"{' and '.join(keks or ())}: bring the key file as it was when the backup was made"
         )
     if data_dir.exists() and any(data_dir.iterdir()):
-        raise BackupFailed(f"{data_dir} is not empty: a backup is restored into a new folder only")
+        raise BackupFailed(
+            f"{data_dir} is not empty: a backup is restored into a new folder only: name one with --data"
+        )
     data_dir = data_dir.absolute()
     data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = data_dir.with_name(f".{data_dir.name}.restoring")
-    if draft.exists():
-        shutil.rmtree(draft)  # of a restore that was cut short
-    try:
-        _fill(draft, source, manifest, Pace(rate), progress)
-    except (BackupUnusable, OSError):
-        shutil.rmtree(draft, ignore_errors=True)  # also where there is no room: it would be begun anew
-        raise
-    os.rename(draft, data_dir)  # fails when the folder is not empty any more
+    draft.mkdir(mode=0o700, exist_ok=True)
+    with backup_folder.alone(draft, f"another backup is being restored into {data_dir}"):
+        for remains in draft.iterdir():  # of a restore that was killed
+            backup_folder.remove(remains)
+        try:
+            _fill(draft, source, manifest, Pace(rate), progress)
+        except BaseException:  # also a full disk, or Ctrl-C: what is half there is of no use, and takes room
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        os.rename(draft, data_dir)  # fails when the folder is not empty any more
     sync_directory(data_dir.parent)
     return head
 

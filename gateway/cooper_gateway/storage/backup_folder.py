@@ -11,6 +11,7 @@ from typing import Final
 from cooper_gateway.storage.layout import try_lock
 
 LOCK: Final = "lock"
+_WAIT: Final = "wait until it ends, or name another folder"
 #: Told by file systems that have no locks: there whoever makes backups sees to it.
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
@@ -26,7 +27,19 @@ def locked(folder: Path) -> Generator[None]:
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if not _taken(descriptor):
-            raise BackupFailed(f"another backup into {folder} is being made: wait for its end")
+            raise BackupFailed(f"another backup is being made into {folder}: {_WAIT}")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def alone(folder: Path, otherwise: str) -> Generator[None]:
+    """Have a folder to oneself that is not kept. Raises BackupFailed with the text given, OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not _taken(descriptor):
+            raise BackupFailed(f"{otherwise}: {_WAIT}")
         yield
     finally:
         os.close(descriptor)

@@ -110,8 +110,9 @@ class Writer:
         sync_directory(self._folder)
 
     def close(self) -> None:
-        """Let go of the file, whatever became of it."""
-        self._file.close()
+        """Let go of the file, whatever became of it: what cannot be written any more, on a full disk, is not missed."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _add(self, value: object) -> None:
         line = msgspec.json.encode(value) + b"\n"

@@ -4,6 +4,8 @@ import asyncio
 import errno
 import json
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import pytest
 
 from cooper_gateway.storage import backup_manifest
 from cooper_gateway.storage.backup import Backup, restore
-from cooper_gateway.storage.backup_folder import BackupFailed
+from cooper_gateway.storage.backup_folder import LOCK, BackupFailed, alone, locked
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Manifest
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
@@ -243,9 +245,7 @@ async def test_a_damaged_backup_is_refused_and_nothing_is_made(
     await put(store, bucket, b"large", os.urandom(LARGE))
     target, out = tmp_path / "backup", tmp_path / "restored"
     await back_up(committer, target)
-    for path in files(target):
-        if path.name == "lock":
-            continue
+    for path in (each for each in files(target) if each.name != LOCK):
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
@@ -324,7 +324,7 @@ async def test_two_backups_into_a_folder_at_a_time_are_refused(
     layout, map_size, target = Layout(committer.config.data_dir), committer.config.map_size, tmp_path / "backup"
 
     def meanwhile() -> None:
-        with pytest.raises(BackupFailed, match="is being made: wait for its end"):
+        with pytest.raises(BackupFailed, match="another backup is being made into .*: wait until it ends"):
             back_up_here(committer, target)
 
     Backup(layout, map_size, target, meanwhile).run()
@@ -483,3 +483,60 @@ async def test_a_store_of_the_former_format_is_restored_as_one_of_this(
     assert restore(tmp_path / "backup", tmp_path / "restored").store_format == "1"
     assert await contents(committer, tmp_path / "restored", bucket) == {b"large": b"x" * LARGE}
     assert_sound(msgspec.structs.replace(committer.config, data_dir=str(tmp_path / "restored")))
+
+
+async def test_of_two_into_one_folder_at_a_time_the_second_is_refused(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    target = tmp_path / "backup"
+    back_up_here(committer, target)
+    before = {path: path.read_bytes() for path in files(target)}
+    with locked(target), pytest.raises(BackupFailed, match=f"another backup is being made into {target}"):
+        back_up_here(committer, target)
+    assert {path: path.read_bytes() for path in files(target)} == before
+    assert back_up_here(committer, target) > 0
+
+    draft = tmp_path / ".restored.restoring"
+    draft.mkdir()
+    (draft / "segments").mkdir()
+    with alone(draft, "another"), pytest.raises(BackupFailed, match="another backup is being restored"):
+        restore(target, tmp_path / "restored")
+    restore(target, tmp_path / "restored")
+    assert not draft.exists()
+
+
+async def test_a_restore_that_is_interrupted_leaves_nothing(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    back_up_here(committer, tmp_path / "backup")
+
+    def interrupt(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "backup", tmp_path / "restored", progress=interrupt)
+    assert not list(tmp_path.glob("*restor*"))
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(8192, "the index could not be copied"), (150_000, "too large.*/segments/")]
+)
+async def test_what_cannot_be_written_is_named(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path, most: int, expected: str
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises((BackupFailed, OSError)) as caught:
+            back_up_here(committer, tmp_path / "backup")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.search(expected, str(caught.value))
+    back_up_here(committer, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored")
