@@ -240,12 +240,15 @@ def remove(where: Where, fingerprint: str) -> None:
     """Take the key FINGERPRINT away. One that anything needs stays.
 
     What only that key opens can be read by nobody from then on: buckets that were destroyed, also on remains of a disk
-    and in backups that were made before, unless a copy of the key is left.
+    and in backups that were made before, unless a copy of the key is left. Only this store is looked at: where another
+    one has the same key file or Secret, rewrap that one first.
     """
     with access(str(where.places.data), str(where.places.run), "cooper keys remove"):
 
         def without(file: KeyFile) -> KeyFile:
             changed, found = file.without(fingerprint), where.needs(file)
+            # Of another store's keys this one needs none, whatever needs them there.
+            Keyring.of(file).check_fingerprint(" ".join(each for each, need in found.items() if need.store))
             if damage := found.get(DAMAGED):
                 raise KeyringError(
                     f"{damage} cannot be read, and may need key {fingerprint}: `cooper store verify` names it; put its "
