@@ -159,6 +159,7 @@ def test_with_many_buckets_and_a_kill_at_any_instant(tmp_path: Path, pytestconfi
     places.run.mkdir(mode=0o700)
     config = GatewayConfig("local", str(places.data), str(places.run), "", str(places.kek), map_size=1 << 30)
     key_file.create(places.kek)
+    places.records.mkdir(parents=True)
     committer = CommitterProcess(config)
     lock = StoreLock(str(places.data), "a gateway of a test")
     layout, where = Layout(str(places.data)), f"--data={places.data}"

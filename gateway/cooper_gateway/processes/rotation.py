@@ -62,8 +62,7 @@ def _count(number: int, what: str) -> str:
 
 def needs(layout: Layout, records: Path | None, namespace: str, keyring: Keyring) -> dict[str, Need]:
     """What needs which key, by fingerprint; each of the keyring is there. `records` is None where there are none in
-    files. Raises KeyringError where the mirror opens
-    with none of them, StoreUnusable.
+    files. Raises KeyringError where the mirror opens with none of them, StoreUnusable.
     """
     found = needs_of_records(layout, records, namespace, keyring)
     for fingerprint, number in _wraps(layout, keyring).items():
@@ -92,7 +91,9 @@ def _wraps(layout: Layout, keyring: Keyring) -> Counter[str]:
     for path in layout.bucket_keys.glob("*.key*"):
         if path.name.endswith((".key", f".key{OLD}")):
             with suppress(FileNotFoundError):  # destroyed, or rewrapped since
-                wraps[_wrap_of(path, keyring)] += 1
+                by = _wrap_of(path, keyring)
+                if by != DAMAGED or not path.name.endswith(OLD):  # one that is overwritten already holds no key
+                    wraps[by] += 1
     return wraps
 
 

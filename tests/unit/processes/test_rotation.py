@@ -46,6 +46,7 @@ def test_a_key_is_needed_by_what_it_wraps_and_seals_and_by_what_the_index_says(l
         keys.publish(bytes([number]) * 16)
     path = layout.bucket_key(bytes(16))
     path.with_name(path.name + ".old").write_bytes(path.read_bytes())
+    layout.bucket_key(bytes([1]) * 16).with_suffix(".key.old").write_bytes(b"overwritten, and about to be removed")
     (tmp_path / "key-one.json").write_bytes(dump_file(key(1), BEFORE))
     (tmp_path / "key-two.json").write_bytes(dump_file(key(2), BOTH))
     (tmp_path / "key-three.json").write_bytes(b"damaged")
