@@ -324,7 +324,7 @@ async def test_two_backups_into_a_folder_at_a_time_are_refused(
     layout, map_size, target = Layout(committer.config.data_dir), committer.config.map_size, tmp_path / "backup"
 
     def meanwhile() -> None:
-        with pytest.raises(BackupFailed, match="another backup is being made into .*: wait until it ends"):
+        with pytest.raises(BackupFailed, match=r"another backup is being made into .*: wait until it ends"):
             back_up_here(committer, target)
 
     Backup(layout, map_size, target, meanwhile).run()
