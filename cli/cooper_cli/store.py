@@ -2,7 +2,7 @@
 
 import click
 
-from cooper_cli.store_backup import backup, restore
+from cooper_cli.store_backup import backup, restore, verify_backup
 from cooper_cli.store_verify import verify
 
 
@@ -11,5 +11,5 @@ def store() -> None:
     """What a gateway keeps on its disk."""
 
 
-for command in (backup, restore, verify):
+for command in (backup, verify_backup, restore, verify):
     store.add_command(command)

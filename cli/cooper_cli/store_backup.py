@@ -1,4 +1,4 @@
-"""`cooper store backup` and `cooper store restore`."""
+"""`cooper store backup`, `verify-backup` and `restore`."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -10,15 +10,17 @@ import click
 from cooper_cli.places import Places, shown
 from cooper_cli.rate_option import Rate
 from cooper_cli.status import quantity
+from cooper_cli.store_verify import Unavailable
 from cooper_gateway.config import MAP_SIZE
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.backing_up import held
 from cooper_gateway.storage.backup import Backup, Summary
-from cooper_gateway.storage.backup import restore as restore_store
 from cooper_gateway.storage.backup_folder import BackupFailed
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.layout import Layout, StoreUnusable
 from cooper_gateway.storage.lease import LeaseLost
+from cooper_gateway.storage.restoring import damaged_files
+from cooper_gateway.storage.restoring import restore as restore_store
 
 #: What `cooper up` keeps of resources, in the order in which copying is safe: a record that is newer than its resource
 #: is put right or removed at the next start, while one that is missing would be made anew, with other credentials.
@@ -88,6 +90,34 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
     click.echo(
         f"The store is in {shown(data)}. It opens with key-encryption key {_and(head.kek)}: put that key's file back."
     )
+
+
+@click.command("verify-backup", short_help="Read a backup and say which of its files are not as they were written.")
+@click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_rate_option
+@click.pass_context
+def verify_backup(context: click.Context, source: Path, rate: int) -> None:
+    """Read the backup in SOURCE and say which of its files are not as they were written.
+
+    Files are compared with their digests, and not decrypted: no key is needed. Nothing is changed. The exit status is 0
+    when all is well, 1 when a file is damaged, and 2 when the backup could not be read.
+    """
+    damaged = 0
+    try:
+        with _told("what was not read yet may be damaged"), _bar("reading") as progress:
+            for path, wrong in damaged_files(source.absolute(), rate=rate, progress=progress):
+                damaged += 1
+                click.echo(f"{shown(path)} {wrong}")
+    except click.ClickException as error:
+        raise Unavailable(error.message) from None
+    if not damaged:
+        click.echo(f"Every file in {shown(source)} is as it was written.")
+        return
+    click.echo(
+        f"Damaged files: {damaged}. While the store is there, remove them from the backup, and back up again: they are "
+        "copied anew."
+    )
+    context.exit(1)
 
 
 def _and(keks: str) -> str:

@@ -30,7 +30,7 @@ _WEIGHT: Final = 4096  # bytes that an entry counts for in the bar, beside its o
 
 
 class Unavailable(click.ClickException):
-    """The store cannot be verified, which says nothing about it."""
+    """A store or a backup cannot be verified, which says nothing about it."""
 
     exit_code = 2
 

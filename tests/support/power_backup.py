@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 from cooper_gateway.config import GatewayConfig
-from cooper_gateway.storage.backup import Backup, restore
+from cooper_gateway.storage.backup import Backup
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.layout import Layout
+from cooper_gateway.storage.restoring import restore
 from support import power_workload, store_checker
 from support.acknowledged import Knowledge
 from support.power_states import Looker

@@ -16,11 +16,8 @@ reused would make the index grow.
 
 import hashlib
 import os
-import shutil
-import stat
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,13 +26,13 @@ import lmdb
 
 from cooper_gateway.storage import backup_folder, backup_manifest
 from cooper_gateway.storage.backup_folder import BackupFailed
-from cooper_gateway.storage.backup_manifest import BackupUnusable, Entry, Head, Manifest
+from cooper_gateway.storage.backup_manifest import Entry, Head, Manifest
+from cooper_gateway.storage.copying import copy, folders_of
 from cooper_gateway.storage.entries import DIRECTORY_ID, State, decode_row
-from cooper_gateway.storage.index import FORMER_FORMAT, STORE_FORMAT, TABLES, Index, open_readonly
+from cooper_gateway.storage.index import TABLES, Index, open_readonly
 from cooper_gateway.storage.layout import Layout, sync_directory
 from cooper_gateway.storage.verification.pace import Pace
 
-_PIECE: Final = 1 << 20  # bytes copied at once
 _MOST_TABLES: Final = len(TABLES) + 4
 _BETWEEN_CHECKS: Final = 64  # files, between two looks at whether all is still held back
 
@@ -109,7 +106,7 @@ class Backup:
                         manifest.add(self._copy(path, own / "bucket-keys"))
                 for entry in self._copy_segments(snapshot, before):
                     manifest.add(entry)
-                for folder in (*_folders(own), own.parent, self._target / "segments", self._target):
+                for folder in (*folders_of(own), own.parent, self._target / "segments", self._target):
                     sync_directory(folder)
                 for folder in (self._target.parent, *(new.parent for new in made)):
                     sync_directory(folder)
@@ -304,114 +301,6 @@ class _Former:
         while self._at is not None and self._at.path < path:
             self._at = next(self._entries, None)
         return self._at if self._at is not None and self._at.path == path else None
-
-
-def copy(source: int, target: Path, pace: Pace) -> tuple[str, int]:
-    """Copy an open file to a new one, which is synced; returns digest and size. Raises OSError."""
-    digest, size = hashlib.sha256(), 0
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=0) as writing:
-        while piece := os.pread(source, _PIECE, size):
-            digest.update(piece)
-            view = memoryview(piece)
-            with _named(target):
-                while view:
-                    view = view[writing.write(view) :]
-            size += len(piece)
-            pace.spend(len(piece))
-        os.fsync(writing.fileno())
-    return digest.hexdigest(), size
-
-
-@contextmanager
-def _named(path: Path) -> Generator[None]:
-    """Calls on an open file fail without its name."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def restore(
-    source: Path,
-    data_dir: Path,
-    *,
-    keks: Collection[str] | None = None,
-    rate: int = 0,
-    progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Head:
-    """Make the data folder from a backup: whole, or not at all. Raises BackupUnusable, BackupFailed, OSError.
-
-    `keks`: fingerprints of the key-encryption keys that are at hand.
-    """
-    manifest = Manifest(source)
-    head = manifest.head
-    if head.store_format.encode() not in (FORMER_FORMAT, STORE_FORMAT):
-        raise BackupUnusable(
-            f"the backup has store format {head.store_format}, and this program knows up to {STORE_FORMAT.decode()}: "
-            "restore it with the version that made it, or a newer one"
-        )
-    missing = [] if keks is None else [each for each in head.kek.split() if each not in keks]
-    if missing:
-        raise BackupUnusable(
-            f"the backup belongs to key-encryption key {' and '.join(missing)}, but the key file holds "
-            f"{' and '.join(keks or ())}: bring the key file as it was when the backup was made"
-        )
-    if data_dir.exists() and any(data_dir.iterdir()):
-        raise BackupFailed(
-            f"{data_dir} is not empty: a backup is restored into a new folder only: name one with --data"
-        )
-    data_dir = data_dir.absolute()
-    data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = data_dir.with_name(f".{data_dir.name}.restoring")
-    draft.mkdir(mode=0o700, exist_ok=True)
-    with backup_folder.alone(draft, f"another backup is being restored into {data_dir}"):
-        for remains in draft.iterdir():  # of a restore that was killed
-            backup_folder.remove(remains)
-        try:
-            _fill(draft, source, manifest, Pace(rate), progress)
-        except BaseException:  # also a full disk, or Ctrl-C: what is half there is of no use, and takes room
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        os.rename(draft, data_dir)  # fails when the folder is not empty any more
-    sync_directory(data_dir.parent)
-    return head
-
-
-def _fill(draft: Path, source: Path, manifest: Manifest, pace: Pace, progress: Callable[[int, int], None]) -> None:
-    """Copy everything into a data folder that nobody knows yet, durable."""
-    layout, own = Layout(str(draft)), f"snapshots/{manifest.head.snapshot}/"
-    layout.create()
-    for number, entry in enumerate(manifest.entries()):
-        target = draft / entry.path.removeprefix(own)
-        for folder in reversed([each for each in target.parents if each.is_relative_to(draft)]):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        _restore_file(source / entry.path, target, entry, pace)
-        progress(number + 1, manifest.files)
-    for folder in _folders(draft):
-        sync_directory(folder)
-
-
-def _folders(top: Path) -> Iterator[Path]:
-    """A folder and all below it, those before it."""
-    for folder, _, _ in os.walk(top, topdown=False):
-        yield Path(folder)
-
-
-def _restore_file(source: Path, target: Path, entry: Entry, pace: Pace) -> None:
-    try:
-        # Without O_NONBLOCK, opening a pipe would wait for a writer.
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise BackupUnusable(f"{source} cannot be read: {error.strerror}. Nothing was restored") from None
-    try:
-        status = os.fstat(descriptor)  # what is none of a file's bytes is not read at all: it may have no end
-        as_written = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
-        found = copy(descriptor, target, pace) if as_written else None
-    finally:
-        os.close(descriptor)
-    if found != (entry.sha256, entry.size):
-        raise BackupUnusable(f"{source} is damaged: it is not as it was written. Nothing was restored")
 
 
 def _size(path: Path) -> int:

@@ -17,15 +17,18 @@ from typing import NoReturn
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from cooper_cli.store_backup import verify_backup
 from cooper_gateway.storage import backup_manifest
-from cooper_gateway.storage.backup import Backup, restore
+from cooper_gateway.storage.backup import Backup
 from cooper_gateway.storage.backup_folder import LOCK, BackupFailed, alone, locked
 from cooper_gateway.storage.backup_manifest import BackupUnusable, Manifest
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.lease import Lease, LeaseLost
 from cooper_gateway.storage.port import Attributes, BucketRef, Conditions, Guard, NoSuchName
+from cooper_gateway.storage.restoring import damaged_files, restore
 from cooper_gateway.storage.verification.pace import Pace
 from support.disk_crashes import Crash, CrashAfter
 from support.filled_store import BODIES, filled
@@ -259,9 +262,50 @@ async def test_a_damaged_backup_is_refused_and_nothing_is_made(
             with pytest.raises(BackupUnusable):
                 restore(target, out)
             assert not list(tmp_path.glob("*restor*"))
+            looked = CliRunner().invoke(verify_backup, [str(target)])
+            assert looked.exit_code == (2 if path.name == "manifest" else 1)
+            assert str(path) in looked.output or path.name == "manifest"
         path.unlink(missing_ok=True)
         path.write_bytes(content)
+    looked = CliRunner().invoke(verify_backup, [str(target)])
+    assert (looked.exit_code, looked.output.strip()) == (0, f"Every file in {target} is as it was written.")
     restore(target, out)
+
+
+async def test_damaged_files_are_copied_anew_once_they_are_removed(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    for name in (b"one", b"two", b"sound"):
+        await put(store, bucket, name, os.urandom(LARGE))
+    target = tmp_path / "backup"
+    await back_up(committer, target)
+    rotten = files(target / "segments")[:2]
+    for path in rotten:
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert [path for path, _ in damaged_files(target)] == rotten
+    for path in rotten:
+        path.unlink()
+    await back_up(committer, target)
+    assert list(damaged_files(target)) == []
+
+
+async def test_a_backup_that_another_one_replaces_while_it_is_read_is_not_called_damaged(
+    store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path
+) -> None:
+    await put(store, bucket, b"large", os.urandom(LARGE))
+    target, again = tmp_path / "backup", False
+    await back_up(committer, target)
+    await store.close()  # it is open once in a process
+
+    def meanwhile(done: int, of: int) -> None:
+        nonlocal again
+        if not again:
+            again = True
+            back_up_here(committer, target)
+
+    with pytest.raises(BackupUnusable, match="another backup was made"):
+        list(damaged_files(target, progress=meanwhile))
 
 
 @pytest.mark.parametrize("instead", ["pipe", "folder", "endless"])

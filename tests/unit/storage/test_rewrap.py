@@ -17,7 +17,7 @@ from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.rotation import DAMAGED, RewrapFailed, needs, rewrap
 from cooper_gateway.shredding import SyncFailed
-from cooper_gateway.storage.backup import Backup, restore
+from cooper_gateway.storage.backup import Backup
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.committer import CommitFailed, Committer
@@ -26,6 +26,7 @@ from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.lease import Lease
 from cooper_gateway.storage.port import BucketRef, StoreFailed
+from cooper_gateway.storage.restoring import restore
 from cooper_gateway.storage.wire import Destroy, EnsureBucket, Reply, Rewrap
 from support.disk_crashes import Crash, CrashAfter
 from support.filled_store import BODIES, BUCKET, OTHER, filled, put
