@@ -151,7 +151,7 @@ def _values(file: KeyFile, found: dict[str, Need]) -> dict[str, Any]:
             "secrets": need.secrets,
             "mirror": need.mirror,
             "store": need.store,
-            "removable": fingerprint in live and fingerprint != newest and not need,
+            "removable": fingerprint in live and fingerprint != newest and not need and DAMAGED not in found,
         }
         for fingerprint, need in found.items()
     ]
@@ -159,13 +159,20 @@ def _values(file: KeyFile, found: dict[str, Need]) -> dict[str, Any]:
 
 
 def _table(where: Where, file: KeyFile, found: dict[str, Need]) -> str:
-    newest = file.fingerprints[0]
+    newest, damage = file.fingerprints[0], found.get(DAMAGED)
     lines = [f"Keys in {where.keys.about}, newest first:"]
     for fingerprint in file.fingerprints:
         need = found[fingerprint]
-        state = "seals what is new" if fingerprint == newest else ("is needed" if need else "can be removed")
+        state = (
+            "seals what is new"
+            if fingerprint == newest
+            else ("is needed" if need else "can be removed" if damage is None else "may be needed")
+        )
         lines.append(f"  {fingerprint}  {state}: {need}")
-    lost = [f"  {fingerprint}: {need}" for fingerprint, need in found.items() if fingerprint not in file.fingerprints]
+    known = (*file.fingerprints, DAMAGED)
+    lost = [f"  {fingerprint}: {need}" for fingerprint, need in found.items() if fingerprint not in known]
+    if damage is not None:
+        lines.append(f"Damaged: {damage}. `cooper store verify` names what is.")
     if lost:
         lines += ["Not there, and needed:", *lost]
     if pending(found, newest):
@@ -251,8 +258,9 @@ def remove(where: Where, fingerprint: str) -> None:
             Keyring.of(file).check_fingerprint(" ".join(each for each, need in found.items() if need.store))
             if damage := found.get(DAMAGED):
                 raise KeyringError(
-                    f"{damage} cannot be read, and may need key {fingerprint}: `cooper store verify` names it; put its "
-                    "file back from a backup, or delete the bucket"
+                    f"{damage} cannot be read, and may need key {fingerprint}. A bucket's: `cooper store verify` names "
+                    "it; put its file back from a backup, or delete the bucket. A record's: `cooper up` writes it again, "
+                    "unless a newer version of Cooper wrote it"
                 )
             if need := found[fingerprint]:
                 raise KeyringError(f"key {fingerprint} is needed by {need}: run `cooper keys rewrap` first")

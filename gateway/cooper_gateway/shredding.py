@@ -1,4 +1,4 @@
-"""Files that hold wrapped keys: made, exchanged and removed so that what they held before can be read by nobody.
+"""Files that hold keys: made, exchanged and removed so that what they held before can be read by nobody.
 
 An exchange has three steps, each durable before the next: the new files are made, empty, and the old ones have a second
 name; the new ones are filled and take the names; the old ones are overwritten and removed by their second names.
@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-#: Ends names of files that do not count yet.
-DRAFT: Final = ".new"
+#: Ends names of files that are to take others' places. No copy that somebody made by hand ends so: it would be
+#: overwritten.
+NEXT: Final = ".cooper-new"
 #: Ends second names of files that are to be overwritten.
-OLD: Final = ".old"
+OLD: Final = ".cooper-old"
 
 
 class SyncFailed(Exception):
@@ -79,15 +80,15 @@ def exchange(folder: Path, contents: Mapping[str, bytes]) -> None:
     tidy(folder, contents)
     try:
         for name in contents:
-            os.close(os.open(folder / (name + DRAFT), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(os.open(folder / (name + NEXT), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             os.link(folder / name, folder / (name + OLD))
         with never_again("names of keys"):
             sync_directory(folder)
         for name, content in contents.items():
-            _belong(folder / (name + DRAFT), (folder / name).stat())
-            _fill(os.open(folder / (name + DRAFT), os.O_WRONLY | os.O_CLOEXEC), content)
+            _belong(folder / (name + NEXT), (folder / name).stat())
+            _fill(os.open(folder / (name + NEXT), os.O_WRONLY | os.O_CLOEXEC), content)
         for name in contents:
-            os.rename(folder / (name + DRAFT), folder / name)
+            os.rename(folder / (name + NEXT), folder / name)
     except OSError:
         tidy(folder, contents)
         raise
@@ -105,7 +106,7 @@ def _belong(path: Path, like: os.stat_result) -> None:
 
 def tidy(folder: Path, names: Iterable[str]) -> None:
     """Overwrite and remove drafts and second names that are left of these files. Raises OSError, SyncFailed."""
-    left = [(folder / name, folder / (name + end)) for name in names for end in (DRAFT, OLD)]
+    left = [(folder / name, folder / (name + end)) for name in names for end in (NEXT, OLD)]
     left = [(path, beside) for path, beside in left if os.path.lexists(beside)]
     if not left:
         return
@@ -114,7 +115,7 @@ def tidy(folder: Path, names: Iterable[str]) -> None:
     for path, beside in left:
         if _is_same(path, beside):
             beside.unlink()
-        else:
+        elif beside.name.endswith(NEXT) or path.exists():  # the only name of a file is none of ours
             shred(beside)
 
 

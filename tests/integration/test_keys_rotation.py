@@ -26,6 +26,7 @@ from cooper_gateway.config import GatewayConfig
 from cooper_gateway.crypto import key_file
 from cooper_gateway.crypto.keyring import Keyring
 from cooper_gateway.processes.lock import StoreLock
+from cooper_gateway.shredding import OLD
 from cooper_gateway.storage.embedded import EmbeddedStore
 from cooper_gateway.storage.layout import Layout
 from cooper_gateway.storage.port import BucketRef, StoreFailed
@@ -220,9 +221,7 @@ def test_with_many_buckets_and_a_kill_at_any_instant(tmp_path: Path, pytestconfi
             command = await asyncio.create_subprocess_exec(
                 *COOPER, "keys", "rewrap", where, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=clean_env()
             )
-            while command.returncode is None and not any(
-                name.endswith(".old") for name in os.listdir(layout.bucket_keys)
-            ):
+            while command.returncode is None and not any(name.endswith(OLD) for name in os.listdir(layout.bucket_keys)):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(dice.uniform(0, 0.02))
             if turn % 2:

@@ -65,6 +65,9 @@ def needs(layout: Layout, records: Path | None, namespace: str, keyring: Keyring
     files. Raises KeyringError where the mirror opens with none of them, StoreUnusable.
     """
     found = needs_of_records(layout, records, namespace, keyring)
+    unread = sum(not _opens(secret, keyring) for secret in _secrets(records))
+    if unread:  # damaged, or written by a newer program
+        found[DAMAGED] = Need(secrets=unread)
     for fingerprint, number in _wraps(layout, keyring).items():
         found.setdefault(fingerprint, Need()).bucket_keys = number
     for fingerprint in _noted(layout):
@@ -75,13 +78,22 @@ def needs(layout: Layout, records: Path | None, namespace: str, keyring: Keyring
 def needs_of_records(layout: Layout, records: Path | None, namespace: str, keyring: Keyring) -> dict[str, Need]:
     """The same of what is kept of records alone. Raises KeyringError."""
     found: dict[str, Need] = {}
-    secrets = [path.read_bytes() for path in sorted(records.glob("key-*.json"))] if records else []
+    secrets = _secrets(records)
     for fingerprint in keyring.fingerprints:
         alone = keyring.only(fingerprint.__eq__)
         found[fingerprint] = Need(
             secrets=sum(_opens(secret, alone) for secret in secrets),
             mirror=_mirror_needs(layout, namespace, keyring, fingerprint),
         )
+    return found
+
+
+def _secrets(records: Path | None) -> list[bytes]:
+    """What is in the files of keys' records."""
+    found: list[bytes] = []
+    for path in () if records is None else sorted(records.glob("key-*.json")):
+        with suppress(FileNotFoundError):  # its key was deleted since
+            found.append(path.read_bytes())
     return found
 
 
@@ -210,4 +222,4 @@ def committing(layout: Layout, reached: Access, kek_file: Path) -> Generator[str
 
 def pending(found: dict[str, Need], newest: str) -> dict[str, Need]:
     """The other keys that are still needed."""
-    return {fingerprint: need for fingerprint, need in found.items() if need and fingerprint != newest}
+    return {each: need for each, need in found.items() if need and each not in (newest, DAMAGED)}

@@ -129,7 +129,14 @@ class Backup:
     def _refuse_strange(self) -> None:
         """What else lies in the folder shows that it is not meant for a backup."""
         here = set(os.listdir(self._target))
-        if backup_manifest.NAME not in here and (strange := here - _OWN):
+        if backup_manifest.NAME in here:
+            return
+        strange = here - _OWN
+        for each in here & {"segments", "snapshots"}:
+            folder = self._target / each
+            if folder.is_dir() and not folder.is_symlink():
+                strange |= {f"{each}/{name}" for name in os.listdir(folder) if not backup_folder.is_own(name)}
+        if strange:
             raise BackupFailed(f"{self._target} holds other things ({min(strange)}): name an empty folder")
 
     def _store_id(self) -> str:
@@ -217,7 +224,7 @@ class Backup:
     def _clear(self, snapshot: "_Snapshot") -> None:
         """Remove what only an earlier backup had: the manifest names it no more."""
         self._drop_snapshots(self._snapshot)
-        for folder in (self._target / "segments").iterdir():
+        for folder in backup_folder.own_in(self._target / "segments"):
             if folder.is_symlink() or not folder.is_dir():
                 folder.unlink()
                 continue
@@ -229,7 +236,7 @@ class Backup:
 
     def _drop_snapshots(self, kept: str) -> None:
         """Remove all of them but one."""
-        for folder in (self._target / "snapshots").iterdir():
+        for folder in backup_folder.own_in(self._target / "snapshots"):
             if folder.name != kept:
                 backup_folder.remove(folder)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Final
 from cooper_gateway.storage.layout import try_lock
 
 LOCK: Final = "lock"
+_ID: Final = re.compile(r"[0-9a-f]{16}")
 _WAIT: Final = "wait until it ends, or name another folder"
 #: Told by file systems that have no locks: there whoever makes backups sees to it.
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -52,6 +54,16 @@ def _taken(descriptor: int) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
         return True
+
+
+def is_own(name: str) -> bool:
+    """Whether a folder of segments, or of a snapshot, may be called so."""
+    return _ID.fullmatch(name) is not None
+
+
+def own_in(folder: Path) -> list[Path]:
+    """What lies in a folder and is called as what a backup puts there. What else somebody put there is left alone."""
+    return [path for path in folder.iterdir() if is_own(path.name)]
 
 
 def make(folder: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from cooper_gateway.shredding import OLD, exchange, never_again, shred, tidy, write_new
+from cooper_gateway.shredding import NEXT, OLD, exchange, never_again, shred, tidy, write_new
 from cooper_gateway.storage.layout import DRAFT, Layout, sync_directory
 from cooper_gateway.storage.port import Damaged, StoreFailed
 from cooper_gateway.storage.sealing import BucketSealer, Sealer
@@ -71,7 +71,7 @@ class BucketKeys:
         self._known.pop(data_id, None)
         path = self._layout.bucket_key(data_id)
         shred(path)  # it may be gone: removed by whoever ended before that was synced, or there never was one
-        for end in (DRAFT, OLD):
+        for end in (DRAFT, NEXT, OLD):
             shred(path.with_name(path.name + end))  # of a rewrap that was cut short
         with never_again("that a bucket's key is gone"):
             sync_directory(self._layout.bucket_keys)
@@ -80,7 +80,7 @@ class BucketKeys:
         """Have the newest key-encryption key wrap some of the bucket keys that others wrap, and overwrite those wraps.
 
         Returns how many are left of those that were known; None when a look at all of them has found none. Raises
-        StoreFailed, once the others are done, when one cannot be unwrapped; OSError, SyncFailed.
+        StoreFailed, once the others of these are done, when one cannot be unwrapped; OSError, SyncFailed.
         """
         self._others = self._others or self._wrapped_by_others()
         if not self._others:
@@ -119,15 +119,14 @@ class BucketKeys:
         """
         left: list[str] = []
         for name in os.listdir(self._layout.bucket_keys):
-            if not name.endswith((DRAFT, OLD)):
-                continue
-            key_file = name.removesuffix(DRAFT).removesuffix(OLD)
-            data_id = _data_id(key_file)
-            path = self._layout.bucket_keys / key_file
-            if name.endswith(DRAFT) and data_id is not None and is_known(data_id) and not path.exists():
-                self.publish(data_id)
-            else:
-                left.append(key_file)
+            if name.endswith((NEXT, OLD)):
+                left.append(name.removesuffix(NEXT).removesuffix(OLD))
+            elif name.endswith(DRAFT):
+                data_id = _data_id(name.removesuffix(DRAFT))
+                if data_id is not None and is_known(data_id) and not self._layout.bucket_key(data_id).exists():
+                    self.publish(data_id)
+                else:
+                    shred(self._layout.bucket_keys / name)
         tidy(self._layout.bucket_keys, left)
 
     def _load(self, data_id: bytes) -> BucketSealer:

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from cooper_gateway.shredding import DRAFT, sync_directory
+from cooper_gateway.shredding import sync_directory
 
+#: Ends names of bucket keys whose bucket is not in the index yet.
+DRAFT: Final = ".new"
 #: Errors that mean "no room": the write failed cleanly, and the store is sound.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

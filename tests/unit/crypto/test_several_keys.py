@@ -12,7 +12,7 @@ import pytest
 from cooper_gateway.crypto import key_file
 from cooper_gateway.crypto.key_file import KeyFile, KeyringError
 from cooper_gateway.crypto.keyring import Keyring
-from cooper_gateway.shredding import SyncFailed
+from cooper_gateway.shredding import OLD, SyncFailed
 from support.disk_crashes import Crash, CrashAfter
 
 DATA_ID = b"D" * 16
@@ -192,7 +192,22 @@ def test_a_change_of_which_nobody_knows_whether_it_is_durable_is_told_and_overwr
         with pytest.raises(SyncFailed):
             key_file.change(path, KeyFile.added)
     assert len(synced) == 2, "it is not asked again"
-    assert path.with_name(path.name + ".old").read_bytes() == FORMER
+    assert path.with_name(path.name + OLD).read_bytes() == FORMER
+
+
+@pytest.mark.parametrize("name", ["kek.json.old", "kek.json.new", "kek.json~"])
+def test_a_copy_that_somebody_made_beside_the_file_is_left_alone(path: Path, name: str) -> None:
+    path.with_name(name).write_bytes(FORMER)
+    Keyring.load_or_create(str(path), False)
+    key_file.change(path, KeyFile.added)
+    assert path.with_name(name).read_bytes() == FORMER
+
+
+def test_a_second_name_that_is_the_only_one_is_left_alone(path: Path) -> None:
+    path.rename(path.with_name(path.name + OLD))
+    with pytest.raises(KeyringError, match="is missing"):
+        Keyring.load_or_create(str(path), False)
+    assert path.with_name(path.name + OLD).read_bytes() == FORMER
 
 
 def test_two_that_add_at_a_time_add_two(path: Path) -> None:

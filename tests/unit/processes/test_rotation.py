@@ -9,9 +9,10 @@ from cooper_crds.records import RecordError, dump_file, load_file
 from cooper_gateway.config import MAP_SIZE
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.mirroring import MIRROR_FILE
-from cooper_gateway.processes.rotation import Need, needs, pending
+from cooper_gateway.processes.rotation import DAMAGED, Need, needs, pending
 from cooper_gateway.records.mirror import Mirror
 from cooper_gateway.records.table import record_name
+from cooper_gateway.shredding import OLD as OLD_NAME
 from cooper_gateway.storage.bucket_keys import BucketKeys
 from cooper_gateway.storage.index import open_writable
 from cooper_gateway.storage.layout import Layout, StoreUnusable
@@ -45,8 +46,10 @@ def test_a_key_is_needed_by_what_it_wraps_and_seals_and_by_what_the_index_says(l
         keys.create(bytes([number]) * 16)
         keys.publish(bytes([number]) * 16)
     path = layout.bucket_key(bytes(16))
-    path.with_name(path.name + ".old").write_bytes(path.read_bytes())
-    layout.bucket_key(bytes([1]) * 16).with_suffix(".key.old").write_bytes(b"overwritten, and about to be removed")
+    path.with_name(path.name + OLD_NAME).write_bytes(path.read_bytes())
+    layout.bucket_key(bytes([1]) * 16).with_suffix(f".key{OLD_NAME}").write_bytes(
+        b"overwritten, and about to be removed"
+    )
     (tmp_path / "key-one.json").write_bytes(dump_file(key(1), BEFORE))
     (tmp_path / "key-two.json").write_bytes(dump_file(key(2), BOTH))
     (tmp_path / "key-three.json").write_bytes(b"damaged")
@@ -55,6 +58,7 @@ def test_a_key_is_needed_by_what_it_wraps_and_seals_and_by_what_the_index_says(l
     assert found == {
         BOTH.fingerprints[0]: Need(secrets=1),
         BOTH.fingerprints[1]: Need(bucket_keys=4, secrets=1, mirror=True, store=True),
+        DAMAGED: Need(secrets=1),
     }
     assert list(pending(found, BOTH.fingerprint)) == [BEFORE.fingerprint]
     assert str(found[BEFORE.fingerprint]) == "4 bucket keys, 1 secret, the mirror of the records"

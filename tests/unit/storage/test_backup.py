@@ -397,7 +397,9 @@ async def test_what_a_failed_backup_left_goes_before_the_next_one_begins(
     restore(target, tmp_path / "restored")
 
 
-@pytest.mark.parametrize("place", ["segments", "snapshots", "segments/{0}", "segments/ab", "snapshots/ab", "lock"])
+@pytest.mark.parametrize(
+    "place", ["segments", "snapshots", "segments/{0}", "segments/" + "ab" * 8, "snapshots/" + "ab" * 8, "lock"]
+)
 async def test_nothing_is_written_or_removed_where_a_link_leads(
     store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, tmp_path: Path, place: str
 ) -> None:
@@ -527,6 +529,27 @@ async def test_a_store_of_the_former_format_is_restored_as_one_of_this(
     assert restore(tmp_path / "backup", tmp_path / "restored").store_format == "1"
     assert await contents(committer, tmp_path / "restored", bucket) == {b"large": b"x" * LARGE}
     assert_sound(msgspec.structs.replace(committer.config, data_dir=str(tmp_path / "restored")))
+
+
+@pytest.mark.parametrize("folder", ["snapshots", "segments"])
+async def test_what_somebody_else_keeps_in_folders_of_such_names_is_left_alone(
+    committer: CommitterProcess, store: EmbeddedStore, bucket: BucketRef, tmp_path: Path, folder: str
+) -> None:
+    await put(store, bucket, b"a", b"a" * LARGE)
+    await store.close()
+    target = tmp_path / "backup"
+    own = target / folder / "my-vm-2026-01-01"
+    own.mkdir(parents=True)
+    (own / "disk.img").write_bytes(b"all of it")
+    with pytest.raises(BackupFailed, match=f"holds other things .{folder}/my-vm"):
+        back_up_here(committer, target)
+    assert [path.name for path in files(target)] == ["disk.img"]
+
+    again = tmp_path / "again"
+    back_up_here(committer, again)
+    shutil.move(own, again / folder)
+    back_up_here(committer, again)
+    assert (again / folder / own.name / "disk.img").read_bytes() == b"all of it"
 
 
 async def test_of_two_into_one_folder_at_a_time_the_second_is_refused(

@@ -16,7 +16,7 @@ from cooper_gateway.crypto import key_file
 from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.rotation import DAMAGED, RewrapFailed, needs, rewrap
-from cooper_gateway.shredding import SyncFailed
+from cooper_gateway.shredding import OLD, SyncFailed
 from cooper_gateway.storage.backup import Backup
 from cooper_gateway.storage.backup_manifest import BackupUnusable
 from cooper_gateway.storage.bucket_keys import BucketKeys
@@ -189,7 +189,7 @@ def test_an_old_wrap_that_could_not_be_overwritten_ends_the_process_and_keeps_it
 
     def failing(descriptor: int) -> None:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
-        if path.endswith(".old"):
+        if path.endswith(OLD):
             of_old.append(path)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         fsync(descriptor)
@@ -229,7 +229,7 @@ def test_an_old_wrap_that_could_not_be_opened_to_be_overwritten_is_overwritten_b
     real = os.open
 
     def out_of_files(path: str | Path, flags: int, *mode: int) -> int:
-        if str(path).endswith(".old"):
+        if str(path).endswith(OLD):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return real(path, flags, *mode)
 
