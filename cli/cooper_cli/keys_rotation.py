@@ -259,8 +259,8 @@ def remove(where: Where, fingerprint: str) -> None:
             if damage := found.get(DAMAGED):
                 raise KeyringError(
                     f"{damage} cannot be read, and may need key {fingerprint}. A bucket's: `cooper store verify` names "
-                    "it; put its file back from a backup, or delete the bucket. A record's: `cooper up` writes it again, "
-                    "unless a newer version of Cooper wrote it"
+                    "it; put its file back from a backup, or delete the bucket. A record's: `cooper up` writes it "
+                    "again, unless a newer version of Cooper wrote it"
                 )
             if need := found[fingerprint]:
                 raise KeyringError(f"key {fingerprint} is needed by {need}: run `cooper keys rewrap` first")

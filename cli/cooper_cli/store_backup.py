@@ -52,7 +52,7 @@ def backup(target: Path, data: Path, rate: int) -> None:
     places = Places(data.absolute())
     store_dir = str(places.data)
     with (
-        _told("no backup was made, and one that was there before is as good as it was"),
+        _told("the folder holds the backup that it held before, if any, or this one as a whole"),
         held(store_dir, str(places.run)) as check,
         _bar("copying") as progress,
     ):
@@ -65,7 +65,7 @@ def backup(target: Path, data: Path, rate: int) -> None:
 def _summary(made: Summary, target: Path) -> str:
     return (
         f"{made.files} files with {quantity(made.size)} are in {shown(target)}; {quantity(made.copied)} were copied.\n"
-        f"THE KEY IS NOT: without key-encryption key {_and(made.kek)} nobody can read any of it. Keep a copy of the\n"
+        f"THE KEY IS NOT: without {_named(made.kek)} nobody can read all of it. Keep a copy of the\n"
         f"key file, and not beside this one: whoever has both can read all. Names, sizes and times are not encrypted."
     )
 
@@ -87,9 +87,7 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
             raise KeyringError(f"the key file {kek} is not there") from None
         with _bar("restoring") as progress:
             head = restore_store(source.absolute(), data, keks=keks, rate=rate, progress=progress)
-    click.echo(
-        f"The store is in {shown(data)}. It opens with key-encryption key {_and(head.kek)}: put that key's file back."
-    )
+    click.echo(f"The store is in {shown(data)}. It opens with {_named(head.kek)}: put the key file back.")
 
 
 @click.command("verify-backup", short_help="Read a backup and say which of its files are not as they were written.")
@@ -120,8 +118,10 @@ def verify_backup(context: click.Context, source: Path, rate: int) -> None:
     context.exit(1)
 
 
-def _and(keks: str) -> str:
-    return " and ".join(keks.split())
+def _named(keks: str) -> str:
+    """Keys, by their fingerprints with blanks between."""
+    one, *others = keks.split() or [""]
+    return f"key-encryption key {one}" if not others else f"key-encryption keys {' and '.join((one, *others))}"
 
 
 @contextmanager

@@ -98,7 +98,7 @@ _OF_BACKUPS: Final = (
         "for new in made)):\n                    sync_directory(folder)\n",
         "for new in made)):\n                    pass\n",
     ),
-    ("a copied file's bytes", "storage/copying.py", "        os.fsync(writing.fileno())\n", ""),
+    ("a copied file's bytes", "storage/copying.py", "            os.fsync(writing.fileno())\n", "            pass\n"),
     ("a copied index's bytes", "storage/backup.py", "        os.fsync(descriptor)\n", "        pass\n"),
     ("a restored store's name", "storage/restoring.py", "    sync_directory(data_dir.parent)\n", ""),
     (

@@ -18,7 +18,7 @@ from cooper_gateway.protocol.ranges import evaluate_conditions, parse_range, ran
 from cooper_gateway.protocol.xml import MAX_PARTS
 from cooper_gateway.storage.port import ObjectInfo, OpenObject, Store
 
-#: What reads or writes an object says, truthfully, how it is kept.
+#: The header that says, truthfully, how an object is kept, and what it says.
 ENCRYPTION: Final = "x-amz-server-side-encryption"
 OURS: Final = "AES256"
 _OVERRIDE = "response-"

@@ -25,7 +25,8 @@ def copy(source: int, target: Path, pace: Pace) -> tuple[str, int]:
                     view = view[writing.write(view) :]
             size += len(piece)
             pace.spend(len(piece))
-        os.fsync(writing.fileno())
+        with _named(target):
+            os.fsync(writing.fileno())
     return digest.hexdigest(), size
 
 

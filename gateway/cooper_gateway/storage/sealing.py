@@ -74,7 +74,7 @@ class Sealer(Protocol):
         ...
 
     def refresh(self) -> bool:
-        """Take up keys that were added. True when there were any."""
+        """Take up what was added to the key file, and removed. True when that has changed anything."""
         ...
 
     def check_fingerprint(self, stored: str) -> None:
