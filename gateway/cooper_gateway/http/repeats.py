@@ -109,7 +109,8 @@ class Kind:
         self.known = known
         self.pattern = like = pattern(request, known.claim, spans.keys() - {_AUTHORIZATION})
         self.peer, self.secure = request.peer, request.secure
-        #: Reads without a body that are answered from the object alone (plain.py). HTTP/1.0 is told that its connection stays.
+        #: Reads without a body that are answered from the object alone (plain.py). HTTP/1.0 is told that its connection
+        #: stays, so not those.
         self.plain = head.minor == 1 and not (head.length or head.chunked) and is_plain(request, known.route.operation)
         #: Without what differs and is not kept: nobody asks for that once a request is admitted.
         self._head = msgspec.structs.replace(
