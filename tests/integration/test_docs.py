@@ -158,6 +158,7 @@ def test_the_lines_about_backups(tmp_path: Path) -> None:
     page = blocks("docs/upgrade-and-backup.md")
     (backup,) = [block for block in page if block.startswith("cooper store backup")]
     (restore,) = [block for block in page if block.startswith("cooper store restore")]
+    (look,) = [block for block in page if block.startswith("cooper store verify-backup")]
     (pieces,) = [block for block in page if block.startswith("mkdir -m 700 pieces")]
     *lines, up = restore.replace("/backups", str(tmp_path)).splitlines()
     assert up == "cooper up resources --data restored"
@@ -169,6 +170,7 @@ def test_the_lines_about_backups(tmp_path: Path) -> None:
         said = shell(backup.replace("/backups", str(tmp_path)), tmp_path)
         assert "THE KEY IS NOT" in said
     (tmp_path / "kek.json").write_bytes((rig.data / "kek.json").read_bytes())
+    assert "Every file in " in shell(look.replace("/backups", str(tmp_path)), tmp_path)
     assert "all is as it was written" in shell("\n".join(lines), tmp_path)
     assert "all is as it was written" in shell(pieces.replace("/backups", str(tmp_path)), tmp_path)
     rig.data = tmp_path / "restored"
