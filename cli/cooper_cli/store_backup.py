@@ -90,7 +90,7 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
     click.echo(f"The store is in {shown(data)}. It opens with {_named(head.kek)}: put the key file back.")
 
 
-@click.command("verify-backup", short_help="Read a backup and say which of its files are not as they were written.")
+@click.command("verify-backup", short_help="Read a backup and say which files are damaged.")
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @_rate_option
 @click.pass_context
