@@ -6,7 +6,6 @@ cannot be reordered, dropped or taken from another segment, and any range is rea
 """
 
 import os
-from collections.abc import Iterable
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -81,11 +80,6 @@ class BucketCipher:
     def open_record(self, sealed: bytes | memoryview, context: bytes) -> bytes:
         """Decrypt and verify a record. Raises ValueError."""
         return self._records.open(sealed, self._data_id + context)
-
-    def open_records(self, sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-        """The same of many records, each with its context. Raises ValueError when one of them does not verify."""
-        data_id = self._data_id
-        return self._records.open_all((value, data_id + context) for value, context in sealed)
 
     def new_segment(self, segment_id: bytes) -> SegmentCipher:
         """A cipher for a new segment, with a fresh salt."""

@@ -111,24 +111,15 @@ class EmbeddedStore:
             raise Damaged(f"the names of bucket {bucket.name} after {after!r}: {error}") from None
         page: list[ListEntry] = []
         sealer = self._keys.get(bucket.data_id) if found else None
-        for first in range(0, len(found), _SLICE):
+        for name, value in found:
             assert sealer is not None
-            page += self._opened(sealer, bucket, found[first : first + _SLICE])
-            await asyncio.sleep(0)
+            try:
+                page.append(listing.object_entry(sealer, name, value))
+            except ValueError as error:
+                raise damaged(bucket, name, error) from None
+            if len(page) % _SLICE == 0:
+                await asyncio.sleep(0)
         return Listing(page, prefixes, resume)
-
-    @staticmethod
-    def _opened(sealer: BucketSealer, bucket: BucketRef, found: Sequence[tuple[bytes, bytes]]) -> list[ListEntry]:
-        """Some objects of a listing. Raises Damaged, which names the first one that is."""
-        try:
-            return listing.object_entries(sealer, found)
-        except ValueError:
-            for each in found:
-                try:
-                    listing.object_entries(sealer, [each])
-                except ValueError as error:
-                    raise damaged(bucket, each[0], error) from None
-            raise
 
     def writer(self, bucket: BucketRef, expected_size: int | None) -> StoreWriter:
         """Begin a segment."""

@@ -159,12 +159,6 @@ def open_entry(sealer: BucketSealer, name: bytes, value: bytes | memoryview) -> 
     return _object(sealer.open_record(value[HEADER:], b"o%b%b" % (value[:HEADER], name)))
 
 
-def open_entries(sealer: BucketSealer, found: Sequence[tuple[bytes, bytes]]) -> list[ObjectRecord]:
-    """The same of many entries, by their names. Raises ValueError when one of them is damaged."""
-    sealed = [(value[HEADER:], b"o%b%b" % (value[:HEADER], name)) for name, value in found]
-    return list(map(_object, sealer.open_records(sealed)))
-
-
 def seal_part(sealer: BucketSealer, key: bytes, header: Header, record: PartRecord) -> bytes:
     """A part."""
     clear = header.pack()

@@ -1,7 +1,5 @@
 """Listings, each page within one read transaction. What a page needs is copied out; records are opened afterwards."""
 
-from collections.abc import Sequence
-
 import lmdb
 
 from cooper_gateway.storage import entries, names_tree
@@ -34,14 +32,11 @@ def page_of_objects(
     return found, prefixes, None
 
 
-def object_entries(sealer: BucketSealer, found: Sequence[tuple[bytes, bytes]]) -> list[ListEntry]:
-    """Objects in a listing, of their entries by name. Raises ValueError when one of these is damaged."""
-    return [
-        ListEntry(name, header.size, header.modified, record.etag, record.checksum)
-        for (name, _), header, record in zip(
-            found, [entries.unpack(value) for _, value in found], entries.open_entries(sealer, found), strict=True
-        )
-    ]
+def object_entry(sealer: BucketSealer, name: bytes, value: bytes) -> ListEntry:
+    """An object in a listing. Raises ValueError when its entry is damaged."""
+    header = entries.unpack(value)
+    record = entries.open_entry(sealer, name, value)
+    return ListEntry(name, header.size, header.modified, record.etag, record.checksum)
 
 
 def page_of_uploads(

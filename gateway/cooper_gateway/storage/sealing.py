@@ -1,6 +1,5 @@
 """What the store needs of cryptography. Implemented in `crypto/`, handed in by the composition root."""
 
-from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -31,10 +30,6 @@ class BucketSealer(Protocol):
 
     def open_record(self, sealed: bytes | memoryview, context: bytes) -> bytes:
         """Decrypt and verify a record. Raises ValueError."""
-        ...
-
-    def open_records(self, sealed: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-        """The same of many records, each with its context. Raises ValueError when one of them does not verify."""
         ...
 
     def new_segment(self, segment_id: bytes) -> SegmentSealer:
