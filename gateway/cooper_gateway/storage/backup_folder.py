@@ -27,18 +27,21 @@ def locked(folder: Path) -> Generator[None]:
     """Nobody else makes a backup into the folder meanwhile. Raises BackupFailed, OSError."""
     # A file of its own: over NFS a folder cannot be locked.
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        if not _taken(descriptor):
-            raise BackupFailed(f"another backup is being made into {folder}: {_WAIT}")
+    with _held(descriptor, f"another backup is being made into {folder}"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def alone(folder: Path, otherwise: str) -> Generator[None]:
     """Have a folder to oneself that is not kept. Raises BackupFailed with the text given, OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with _held(descriptor, otherwise):
+        yield
+
+
+@contextmanager
+def _held(descriptor: int, otherwise: str) -> Generator[None]:
+    """The lock of an open file, which is closed afterwards. Raises BackupFailed, OSError."""
     try:
         if not _taken(descriptor):
             raise BackupFailed(f"{otherwise}: {_WAIT}")
