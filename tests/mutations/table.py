@@ -554,8 +554,8 @@ MUTATIONS: Final = (
     other(
         "repeats, freshness",
         PIPELINE_PY,
-        "= fresh_region(directory, now)\n    except RecordsNotFresh:\n        return None\n    text",
-        "= directory.region()\n    except RecordsNotFresh:\n        return None\n    text",
+        "= fresh_region(directory, now)\n    text",
+        "= directory.region()\n    text",
         REPEATS,
     ),
     other(

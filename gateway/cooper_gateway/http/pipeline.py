@@ -392,14 +392,11 @@ def _held(
 ) -> tuple[BucketRecord, RegionRecord, bytes] | None:
     """The bucket, the Region and the text that was signed of a request whose head is of a known kind, where its key may
     do what it asks for: everything that is not the same as it was then is asked anew. None: it may not, or that cannot
-    be said here."""
+    be said here. Raises RecordsNotFresh, and what reading the records raises."""
     known = kind.known
     if directory.revision != known.revision:
         return None
-    try:
-        region = fresh_region(directory, now)
-    except RecordsNotFresh:
-        return None
+    region = fresh_region(directory, now)
     text = kind.pattern.text_of(repeat.path, repeat.signed, repeat.amz_date, now)
     if text is None or not holds(text, repeat.signature, known.signing_key):
         return None
