@@ -64,6 +64,17 @@ class InFile:
         return KeyringError(f"the key file {self.path} is not there: name it with --kek, as it is for the gateway")
 
 
+def content_of(secret: dict[str, Any], about: str) -> bytes | None:
+    """The content of a key file that a Secret holds; None where it holds none yet. Raises KeyringError where it is of
+    another type.
+    """
+    if secret.get("type") != KEK_TYPE:
+        raise KeyringError(f"{about} is of type {secret.get('type')}, and is to be of {KEK_TYPE}: name another one")
+    data: dict[str, str] = secret.get("data") or {}
+    encoded = data.get(KEK_KEY)
+    return None if encoded is None else base64.b64decode(encoded)
+
+
 @dataclass(frozen=True, slots=True)
 class InSecret:
     """A Secret."""
@@ -104,15 +115,10 @@ class InSecret:
         return asyncio.run(self._asked(change))
 
     def _keys(self, secret: dict[str, Any]) -> KeyFile:
-        if secret.get("type") != KEK_TYPE:
-            raise KeyringError(
-                f"{self.about} is of type {secret.get('type')}, and is to be of {KEK_TYPE}: name another one"
-            )
-        data: dict[str, str] = secret.get("data") or {}
-        content = data.get(KEK_KEY)
+        content = content_of(secret, self.about)
         if content is None:
             raise KeyringError(f"{self.about} holds no key yet: a gateway that starts makes it")
-        return key_file.decode(base64.b64decode(content), self.about)
+        return key_file.decode(content, self.about)
 
     async def _asked(self, work: Callable[["KubernetesApi", str], Awaitable[KeyFile]]) -> KeyFile:
         # Imported here: the Kubernetes client takes a second that no other command is to wait for.

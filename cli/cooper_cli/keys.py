@@ -11,8 +11,9 @@ from typing import Any, Final, NoReturn
 import click
 
 from cooper_cli.cluster_options import kubeconfig_option, namespace_option, records_namespace
+from cooper_cli.key_places import content_of
 from cooper_cli.keys_rotation import add, remove, rewrap, status
-from cooper_crds.kubernetes import KEK_KEY, KEK_TYPE
+from cooper_crds.kubernetes import KEK_KEY
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes import logs
 from cooper_gateway.storage.layout import Layout
@@ -113,13 +114,10 @@ def filled_in(secret: dict[str, Any], about: str, store: Layout, target: Path) -
 
     Raises KeyringError, which never carries key material, when there is a store and no key that could open it.
     """
-    if secret.get("type") != KEK_TYPE:
-        raise KeyringError(f"{about} is of type {secret.get('type')}, and is to be of {KEK_TYPE}: name another one")
+    content = content_of(secret, about)
     target.unlink(missing_ok=True)
-    data: dict[str, str] = secret.get("data") or {}
-    encoded = data.get(KEK_KEY)
-    if encoded is not None:
-        _write(target, base64.b64decode(encoded))
+    if content is not None:
+        _write(target, content)
         Keyring.load(str(target))  # what is damaged is told here, and not by the gateway
         return None
     if store.holds_data():

@@ -1,7 +1,6 @@
 """`cooper keys status`, `add`, `rewrap` and `remove`: another key-encryption key for a store that has one."""
 
 import functools
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from cooper_cli.cluster_options import kubeconfig_option, namespace_option, reco
 from cooper_cli.key_places import InFile, InSecret, KeyPlace
 from cooper_cli.output import output_option, rendered
 from cooper_cli.places import Places
+from cooper_cli.progress_bar import bar
 from cooper_gateway.crypto.key_file import KeyFile
 from cooper_gateway.crypto.keyring import Keyring, KeyringError
 from cooper_gateway.processes.mirroring import MIRROR_FILE
@@ -217,9 +217,11 @@ def rewrap(where: Where) -> None:
         with committing(where.layout, reached, where.kek_file) as path:
             if reached.link is None and where.records == places.records:  # nobody else writes there
                 reseal(places.records, Keyring.of(file), Keyring.of(file).only(newest.__eq__))
-            with _bar() as progress:
+            most = 1
+            with bar("rewrapping") as progress:
                 for left in rewrap_all(path, newest):
-                    progress(left)
+                    most = max(most, left)
+                    progress(most - left, most)
             if left := _left(where, file, reached):
                 raise RewrapFailed(
                     f"the bucket keys are done; {'; '.join(f'{need} still need {key}' for key, need in left.items())}. "
@@ -271,18 +273,3 @@ def remove(where: Where, fingerprint: str) -> None:
         f"Key {fingerprint} is gone from {where.keys.about}. Backups that were made with it need a copy of the key: "
         "delete both, and they are final."
     )
-
-
-@contextmanager
-def _bar() -> Generator[Callable[[int], None]]:
-    """Shows how many bucket keys are left, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda left: None
-        return
-    with click.progressbar(length=1, label="rewrapping", file=sys.stderr) as bar:
-
-        def progress(left: int) -> None:
-            bar.length = max(bar.length or 1, left)
-            bar.update(bar.length - left - bar.pos)
-
-        yield progress

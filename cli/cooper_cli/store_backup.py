@@ -1,13 +1,13 @@
 """`cooper store backup`, `verify-backup` and `restore`."""
 
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from cooper_cli.places import Places, shown
+from cooper_cli.progress_bar import bar
 from cooper_cli.rate_option import Rate
 from cooper_cli.status import quantity
 from cooper_cli.store_verify import Unavailable
@@ -54,7 +54,7 @@ def backup(target: Path, data: Path, rate: int) -> None:
     with (
         _told("the folder holds the backup that it held before, if any, or this one as a whole"),
         held(store_dir, str(places.run)) as check,
-        _bar("copying") as progress,
+        bar("copying") as progress,
     ):
         made = Backup(
             Layout(store_dir), MAP_SIZE, target.absolute(), check, beside=_STATE, rate=rate, progress=progress
@@ -85,7 +85,7 @@ def restore(source: Path, data: Path, kek: Path | None, rate: int) -> None:
             keks = None if kek is None else Keyring.load(str(kek.absolute())).fingerprints
         except FileNotFoundError:
             raise KeyringError(f"the key file {kek} is not there") from None
-        with _bar("restoring") as progress:
+        with bar("restoring") as progress:
             head = restore_store(source.absolute(), data, keks=keks, rate=rate, progress=progress)
     click.echo(f"The store is in {shown(data)}. It opens with {_named(head.kek)}: put the key file back.")
 
@@ -102,7 +102,7 @@ def verify_backup(context: click.Context, source: Path, rate: int) -> None:
     """
     damaged = 0
     try:
-        with _told("what was not read yet may be damaged"), _bar("reading") as progress:
+        with _told("what was not read yet may be damaged"), bar("reading") as progress:
             for path, wrong in damaged_files(source.absolute(), rate=rate, progress=progress):
                 damaged += 1
                 click.echo(f"{shown(path)} {wrong}")
@@ -135,18 +135,3 @@ def _told(interrupted: str) -> Generator[None]:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or 'a file'}: {error.strerror}") from error
-
-
-@contextmanager
-def _bar(label: str) -> Generator[Callable[[int, int], None]]:
-    """Shows how many files are done, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
-        yield progress
