@@ -1,7 +1,8 @@
 # Cooper's image, one for all roles. Wheels come from the index that pip is configured for; what lies in wheels/ is taken
 # as well, and alone with --build-arg PIP_NO_INDEX=1. Any builder will do.
 #
-# BASE_IMAGE needs Python 3.11 or newer, and nothing else. BUILD_IMAGE has the same Python, with venv and pip.
+# BASE_IMAGE needs Python 3.11 or newer with its OpenSSL, and nothing else. BUILD_IMAGE has the same Python, with venv and
+# pip; and a C compiler, Python's headers and OpenSSL's, or else a Debian's apt-get to fetch them.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
 ARG BUILD_IMAGE=${BASE_IMAGE}
 
@@ -19,12 +20,13 @@ RUN /build/bin/pip --python /opt/cooper/bin/python install --quiet --no-compile 
     /opt/cooper/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/cooper/lib
 
 FROM dependencies AS program
-COPY LICENSE README.md pyproject.toml /source/
+RUN command -v cc || { apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev libssl-dev; }
+COPY LICENSE README.md pyproject.toml hatch_build.py /source/
 COPY crds /source/crds
 COPY operator /source/operator
 COPY gateway /source/gateway
 COPY cli /source/cli
-RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /source && \
+RUN COOPER_NATIVE=1 /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel /source && \
     /build/bin/pip --python /opt/cooper/bin/python install --quiet --no-compile --no-deps --root /program /wheel/*.whl && \
     /opt/cooper/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /program /program/opt && \
     mkdir /data

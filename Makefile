@@ -14,7 +14,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # The virtual environment, from hash-pinned requirements; made again whenever they change.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml hatch_build.py gateway/cooper_gateway/native/_native.c
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is not: name one, for example make PYTHON=python3.12 demo"; exit 1; }
 	@echo "setting up $(VENV) (about a minute)"

@@ -12,15 +12,7 @@ from support.artefacts import cached
 #: The Python of that Debian.
 PYTHON: Final = "3.11"
 _PACKAGES: Final = ("ca-certificates", "python3")
-#: What venv and pip come in: first purged what needs the others.
-_FOR_BUILDING: Final = (
-    "python3-venv",
-    f"python{PYTHON}-venv",
-    "python3-pip-whl",
-    "python3-setuptools-whl",
-    "python3-distutils",
-    "python3-lib2to3",
-)
+_FOR_BUILDING: Final = ("python3-venv", "gcc", "libc6-dev", "libssl-dev", f"libpython{PYTHON}-dev")
 #: Folders that get empty, as in Debian's own slim images.
 _EMPTY: Final = (
     *("usr/share/doc", "usr/share/locale", "usr/share/man"),
@@ -31,7 +23,7 @@ _ARCHIVE: Final = "images.tar"
 
 
 class Base(NamedTuple):
-    """Names of images: to run on, and to build with (the same Python, with venv and pip)."""
+    """Names of images: to run on, and to build with (the same Python, with venv, pip and a C compiler)."""
 
     run: str
     build: str
@@ -53,16 +45,16 @@ def _named(folder: Path) -> Base:
 
 
 def _make(folder: Path) -> None:
-    base, rootfs = _named(folder), folder / "rootfs"
+    base, rootfs, fetched = _named(folder), folder / "rootfs", folder / "fetched"
+    fetched.mkdir()
     with step("making the image's base from Debian packages"):
-        packages = ",".join((*_PACKAGES, *_FOR_BUILDING))
-        command = ["debootstrap", "--variant=minbase", f"--include={packages}", versions.DEBIAN, rootfs, *_mirror()]
-        run("image", command)
-        _import(rootfs, base.build)
-        run("image", ["chroot", rootfs, "dpkg", "--purge", *_FOR_BUILDING])
-        _import(rootfs, base.run)
+        for name, packages in ((base.run, _PACKAGES), (base.build, (*_PACKAGES, *_FOR_BUILDING))):
+            options = ["--variant=minbase", f"--cache-dir={fetched}", f"--include={','.join(packages)}"]
+            run("image", ["debootstrap", *options, versions.DEBIAN, rootfs, *_mirror()])
+            _import(rootfs, name)
+            shutil.rmtree(rootfs)
         run("image", ["docker", "save", "-o", folder / _ARCHIVE, *base])
-        shutil.rmtree(rootfs)
+        shutil.rmtree(fetched)
 
 
 def _mirror() -> list[str]:

@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 _LOCKS: Final = ("requirements-build.lock", "requirements-run.lock")
 #: Everything that the image is made from: the names in .dockerignore, wheels apart.
 INPUTS: Final = (
-    *("Dockerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml"),
+    *("Dockerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml", "hatch_build.py"),
     *_LOCKS,
     *("crds", "operator", "gateway", "cli"),
 )
@@ -72,7 +72,10 @@ def _files() -> Iterator[Path]:
     """The files of INPUTS."""
     for each in (ROOT / name for name in INPUTS):
         below = sorted(each.rglob("*")) if each.is_dir() else [each]
-        yield from (path for path in below if path.is_file() and "__pycache__" not in path.parts)
+        # What was built here for this Python is not what the image's build makes.
+        yield from (
+            path for path in below if path.is_file() and not {"__pycache__", ".so"} & {*path.parts, path.suffix}
+        )
 
 
 def _stage(context: Path) -> None:

@@ -28,6 +28,12 @@ def test_version_and_help_without_rights_and_network(image: str) -> None:
     assert "operator" in once(image, "--help").stdout
 
 
+def test_the_native_module_is_used(image: str) -> None:
+    program = "from cooper_gateway.native import kind; print(kind())"
+    done = once(image, "-c", program, options=["--entrypoint=python"])
+    assert (done.stdout, done.stderr) == ("native\n", "")
+
+
 def test_any_user_will_do(image: str) -> None:
     done = once(image, "operator", "--help", options=["--user=1000650000:0"])
     assert done.returncode == 0, done.stderr

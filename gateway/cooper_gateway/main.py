@@ -81,12 +81,15 @@ def supervise(source: str | None) -> int:
 def serve(config: GatewayConfig) -> None:
     """Run a gateway until SIGTERM or SIGINT. Raises GatewayStartError when it cannot start."""
     signals = _hold_signals()
+    from cooper_gateway.native import kind
     from cooper_gateway.processes.supervisor import Supervisor
 
     log = logging.getLogger("cooper_gateway.supervisor")
     supervisor = Supervisor(config)
     supervisor.start()
     secure = " over TLS" if config.tls_cert else ""
+    if kind() == "pure":
+        log.info("this package is without its native module: reads and listings take more of the processor's time")
     log.info("serving S3%s on port %d, metrics and health on port %d", secure, supervisor.port, supervisor.metrics_port)
     log.info("stopping: %s", signal.Signals(signal.sigwait(signals)).name)
     supervisor.stop()

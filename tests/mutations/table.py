@@ -56,6 +56,8 @@ CORS = "tests/unit/access/test_cors.py"
 PIPELINE = "tests/unit/http/test_pipeline.py"
 CONNECTION = "tests/unit/http/test_connection.py"
 REPEATS = "tests/property/test_repeats.py"
+NATIVE = "tests/property/test_native.py"
+NATIVE_MEMORY = "tests/hostile/test_native_memory.py"
 RENDERING = "tests/unit/http/test_rendering.py"
 STORE = "tests/unit/storage/test_store_conformance.py"
 REWRAP = "tests/unit/storage/test_rewrap.py"
@@ -94,6 +96,7 @@ COMMITS = "storage/commits.py"
 CONNECTION_PY = "http/connection.py"
 PIPELINE_PY = "http/pipeline.py"
 REPEATS_PY = "http/repeats.py"
+NATIVE_C = "native/_native.c"
 
 MUTATIONS: Final = (
     # Signatures of requests.
@@ -554,22 +557,22 @@ MUTATIONS: Final = (
     other(
         "repeats, freshness",
         PIPELINE_PY,
-        "= fresh_region(directory, now)\n    text",
-        "= directory.region()\n    text",
+        "= fresh_region(directory, now)\n    key",
+        "= directory.region()\n    key",
         REPEATS,
     ),
     other(
         "repeats, signature",
         PIPELINE_PY,
-        "if text is None or not holds(text, repeat.signature, known.signing_key):",
-        "if text is None:",
+        "if not kind.pattern.holds(repeat.path, repeat.signed, repeat.amz_date, signature, key, now):",
+        "if not signature or not key:",
         REPEATS,
     ),
     other(
         "repeats, rights",
         PIPELINE_PY,
-        "(bucket, region, text) if code is None else None",
-        "bucket, region, text",
+        "(bucket, region) if code is None else None",
+        "bucket, region",
         REPEATS,
     ),
     other("plain reads, CORS", PIPELINE_PY, "if held is None or held[0].cors:", "if held is None:", REPEATS),
@@ -829,4 +832,31 @@ MUTATIONS: Final = (
         CORS,
     ),
     gone("methods of a rule", "access/cors.py", "if method not in rule.methods:", CORS),
+    # The native module, which pure Python's checks have no part in.
+    other(
+        "native, the tag",
+        NATIVE_C,
+        "EVP_CipherFinal_ex(self->cipher, out + size - TAG, &written) > 0",
+        "EVP_CipherFinal_ex(self->cipher, out + size - TAG, &written) >= 0",
+        NATIVE,
+    ),
+    other("native, the context", NATIVE_C, "cipher_bind(self, in[1].buf, in[1].len)\n", "1\n", NATIVE),
+    other("native, the name", NATIVE_C, "cipher_bind(self, name_bytes, name_size)", "1", NATIVE),
+    other(
+        "native, the signature",
+        NATIVE_C,
+        "CRYPTO_memcmp(text, given->buf, sizeof text) == 0",
+        "given->buf != NULL",
+        NATIVE,
+    ),
+    other("native, the signature's length", NATIVE_C, "given->len == sizeof text && ", "", NATIVE_MEMORY),
+    other("native, too short", NATIVE_C, "    return size >= SALT + TAG;\n", "    return true;\n", NATIVE_MEMORY),
+    other(
+        "native, what is in clear", NATIVE_C, "if (clear < 0 || clear > INT_MAX)", "if (clear > INT_MAX)", NATIVE_MEMORY
+    ),
+    other(
+        "native, a nonce", NATIVE_C, "nonce.obj != NULL && nonce.len != NONCE", "nonce.obj == NULL && nonce.len", NATIVE
+    ),
+    other("native, a long key", NATIVE_C, "if (key.len > BLOCK)", "if (key.len < 0)", NATIVE_MEMORY),
+    other("native, what is borrowed", NATIVE_C, "        PyBuffer_Release(&buffers[count]);\n", "        ;\n", NATIVE),
 )

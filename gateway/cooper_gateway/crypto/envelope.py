@@ -16,6 +16,7 @@ from cooper_gateway.crypto.derivation import SALT_SIZE, TAG_SIZE, Deriver
 MAGIC: Final = b"CSG1"  # format of a segment; part of the associated data
 FRAME_SIZE: Final = 65536  # bytes of plaintext in every frame but the last
 HEADER_SIZE: Final = len(MAGIC) + SALT_SIZE
+_UNKNOWN: Final = "not a segment of a format that this program knows"
 
 
 class SegmentCipher:
@@ -42,10 +43,6 @@ class SegmentCipher:
             position, number = end, number + 1
         return position
 
-    def seal_whole(self, plaintext: bytes | memoryview) -> bytes:
-        """Header and the only frame of a body of at most 64 KiB."""
-        return self.header + self._aead.encrypt(_ONLY_FRAME, plaintext, self._associated)
-
     def open_frames(self, sealed: memoryview, first: int, last: bool) -> bytearray:
         """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
         step, size = FRAME_SIZE + TAG_SIZE, len(sealed)
@@ -71,7 +68,7 @@ class BucketCipher:
     def __init__(self, data_id: bytes, key: bytes) -> None:
         self._data_id = data_id
         self._records = Deriver(key, b"cooper/record/1")
-        self._segments = Deriver(key, b"cooper/segment/1")
+        self._segments = Deriver(key, b"cooper/segment/1", _ONLY_FRAME)
 
     def seal_record(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt a record bound to this bucket and `context`."""
@@ -81,25 +78,30 @@ class BucketCipher:
         """Decrypt and verify a record. Raises ValueError."""
         return self._records.open(sealed, self._data_id + context)
 
+    def open_records(self, pairs: list[tuple[bytes, bytes]], clear: int, context: bytes) -> list[bytes]:
+        """The records in values of pairs (name, value), each behind so many bytes in clear and bound to `context`, to
+        these bytes and to its name. Raises ValueError when any does not verify."""
+        return self._records.open_all(pairs, clear, self._data_id + context)
+
     def new_segment(self, segment_id: bytes) -> SegmentCipher:
         """A cipher for a new segment, with a fresh salt."""
         header = MAGIC + os.urandom(SALT_SIZE)
         return SegmentCipher(self._segments.derive(header[len(MAGIC) :]), header, self._data_id + segment_id)
 
+    def seal_whole(self, segment_id: bytes, plaintext: bytes | memoryview) -> bytes:
+        """A new segment of at most one frame, its header included."""
+        return MAGIC + self._segments.seal(plaintext, MAGIC + self._data_id + segment_id)
+
     def open_whole(self, segment_id: bytes, stored: bytes | memoryview) -> bytes:
         """The plaintext of a stored segment of one frame, its header included. Raises ValueError."""
-        if stored[: len(MAGIC)] != MAGIC or len(stored) < HEADER_SIZE + TAG_SIZE:
-            raise ValueError("not a segment of a format that this program knows")
-        aead = AESGCM(self._segments.derive(stored[len(MAGIC) : HEADER_SIZE]))
-        try:
-            return aead.decrypt(_ONLY_FRAME, stored[HEADER_SIZE:], MAGIC + self._data_id + segment_id)
-        except InvalidTag:
-            raise ValueError("a frame does not verify") from None
+        if stored[: len(MAGIC)] != MAGIC:
+            raise ValueError(_UNKNOWN)
+        return self._segments.open(stored[len(MAGIC) :], MAGIC + self._data_id + segment_id)
 
     def segment(self, segment_id: bytes, header: bytes | memoryview) -> SegmentCipher:
         """The cipher of a stored segment, from its header. Raises ValueError."""
         if len(header) != HEADER_SIZE or header[: len(MAGIC)] != MAGIC:
-            raise ValueError("not a segment of a format that this program knows")
+            raise ValueError(_UNKNOWN)
         return SegmentCipher(self._segments.derive(header[len(MAGIC) :]), bytes(header), self._data_id + segment_id)
 
 

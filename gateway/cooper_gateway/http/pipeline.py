@@ -69,7 +69,7 @@ from cooper_gateway.protocol.post_form import (
 )
 from cooper_gateway.protocol.post_policy import Sizes, check_policy, read_policy
 from cooper_gateway.protocol.routes import Route, match, no_route, place, refuse_promises
-from cooper_gateway.protocol.sigv4 import Claim, form_claim, holds, parse_claim
+from cooper_gateway.protocol.sigv4 import Claim, form_claim, parse_claim
 from cooper_gateway.storage.port import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
@@ -181,14 +181,14 @@ class Pipeline:
             return None
         if held is None:
             return None
-        bucket, region, text = held
+        bucket, region = held
         request = _again(kind, repeat)
         call = Call(
             request, known.route, known.holder, bucket, region, directory, self._store, EMPTY_BODY, request_id, now
         )
         call.attributes = known.attributes
         if raw is not None:
-            claim = kind.pattern.claim_of(text, repeat.amz_date, repeat.signature, repeat.payload)
+            claim = kind.pattern.claim_of(repeat.amz_date, repeat.signature, repeat.payload)
             try:
                 call.body = VerifiedBody(raw, payload_decoder(request, claim, known.signing_key))
                 check_declared(call)
@@ -387,24 +387,22 @@ class Pipeline:
         return key, self._signing_keys.verify(claim, key.secret_key)
 
 
-def _held(
-    kind: Kind, repeat: Repeat, directory: Directory, now: float
-) -> tuple[BucketRecord, RegionRecord, bytes] | None:
-    """The bucket, the Region and the text that was signed of a request whose head is of a known kind, where its key may
-    do what it asks for: everything that is not the same as it was then is asked anew. None: it may not, or that cannot
-    be said here. Raises RecordsNotFresh, and what reading the records raises."""
+def _held(kind: Kind, repeat: Repeat, directory: Directory, now: float) -> tuple[BucketRecord, RegionRecord] | None:
+    """The bucket and the Region of a request whose head is of a known kind, where its key may do what it asks for:
+    everything that is not the same as it was then is asked anew. None: it may not, or that cannot be said here. Raises
+    RecordsNotFresh, and what reading the records raises."""
     known = kind.known
     if directory.revision != known.revision:
         return None
     region = fresh_region(directory, now)
-    text = kind.pattern.text_of(repeat.path, repeat.signed, repeat.amz_date, now)
-    if text is None or not holds(text, repeat.signature, known.signing_key):
+    key, signature = known.signing_key, repeat.signature
+    if not kind.pattern.holds(repeat.path, repeat.signed, repeat.amz_date, signature, key, now):
         return None
     bucket = directory.bucket(repeat.bucket)
     if bucket is None:
         return None
     code = authorize(known.holder, known.route.action, repeat.bucket, bucket, now, repeat.name)
-    return (bucket, region, text) if code is None else None
+    return (bucket, region) if code is None else None
 
 
 def _again(kind: Kind, repeat: Repeat) -> Request:

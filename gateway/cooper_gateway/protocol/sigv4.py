@@ -10,11 +10,12 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
+from cooper_gateway.native import in_c
 from cooper_gateway.protocol.dates import parse_amz_date, parse_http_date, to_amz_date
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Request
@@ -37,6 +38,7 @@ MAX_SKEW: Final = 900
 #: "The maximum that you can set [X-Amz-Expires] is 604800 (seven days)"
 MAX_EXPIRES: Final = 604_800
 
+_BLOCK: Final = 64  # bytes of a SHA-256 block
 _MAX_HEAD: Final = 2048  # longest Authorization header without its signature, and list of signed headers
 _HEADER_CODE: Final = "AuthorizationHeaderMalformed"
 _USE_SIGV4: Final = "is not supported here. Sign requests with AWS Signature Version 4 (AWS4-HMAC-SHA256)."
@@ -72,7 +74,7 @@ class Claim(msgspec.Struct, frozen=True):
     amz_date: str  # YYYYMMDDTHHMMSSZ
     presigned: bool
     payload: str  # x-amz-content-sha256: 64 hex digits, UNSIGNED-PAYLOAD or a STREAMING-… form
-    string_to_sign: bytes
+    string_to_sign: bytes = b""  # until it was found to be signed
 
     def __repr__(self) -> str:  # signatures are as good as credentials while their request is fresh
         return f"Claim({self.access_key_id}, {self.amz_date}, {self.region}, {self.payload})"
@@ -172,23 +174,25 @@ class Pattern(msgspec.Struct, frozen=True):
     varying: tuple[str, ...]  # names of headers, in the order in which they are to be filled in
     scope: str  # of the claim
 
-    def text_of(self, path: bytes, values: Sequence[bytes], amz_date: bytes, now: float) -> bytes | None:
-        """What another one signs, whose head is the same else; None when its date is not right.
+    def holds(
+        self, path: bytes, values: Sequence[bytes], amz_date: bytes, signature: bytes, key: bytes, now: float
+    ) -> bool:
+        """Whether the date and the signature of another one are right, whose head is the same else.
 
-        The path is PLAIN_PATH, and no value has blanks. `now` is in Unix seconds.
+        The path is PLAIN_PATH, and no value has blanks. `key` is the signing key; `now` is in Unix seconds.
         """
         date = amz_date.decode("latin-1")
         signed_at = parse_amz_date(date)
         if signed_at is None or date[:8] != self.claim.date or not _in_time(signed_at, now):
-            return None
-        digest = hashlib.sha256(self.canonical % (path, *values)).hexdigest()
-        return f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n{digest}".encode()
+            return False
+        before = f"AWS4-HMAC-SHA256\n{date}\n{self.scope}\n".encode()
+        return _verifier(key).holds_digest(before, self.canonical % (path, *values), signature)
 
-    def claim_of(self, text: bytes, amz_date: bytes, signature: bytes, payload: str | None) -> Claim:
-        """The claim of another one. `text` is what it signs; `payload` is None where it is the same."""
+    def claim_of(self, amz_date: bytes, signature: bytes, payload: str | None) -> Claim:
+        """The claim of another one, whose signature holds. `payload` is None where it is the same."""
         like, date, signed_with = self.claim, amz_date.decode(), signature.decode()
         signed_payload = like.payload if payload is None else payload
-        return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, signed_payload, text)
+        return Claim(like.access_key_id, like.date, like.region, signed_with, date, False, signed_payload)
 
 
 def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern:
@@ -211,24 +215,39 @@ def pattern(request: Request, claim: Claim, varying: Collection[str]) -> Pattern
 
 def verify(claim: Claim, key: bytes) -> None:
     """Check a claim's signature with a signing key, in constant time. Raises S3Error SignatureDoesNotMatch."""
-    if not holds(claim.string_to_sign, claim.signature.encode(), key):
+    if not _verifier(key).holds(claim.string_to_sign, claim.signature.encode()):
         raise S3Error("SignatureDoesNotMatch")
 
 
-def holds(text: bytes, signature: bytes, key: bytes) -> bool:
-    """Whether a signature, hex digits, is the one of a text by a signing key. In constant time."""
-    begun_inner, begun_outer = _hmac_states(key)
-    inner, outer = begun_inner.copy(), begun_outer.copy()
-    inner.update(text)
-    outer.update(inner.digest())
-    return hmac.compare_digest(outer.hexdigest().encode(), signature)
+@in_c
+class Verifier:
+    """Compares signatures, which are hex digits, in constant time with those by one signing key of at most 64 bytes."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """Raises ValueError when the key is longer."""
+        if len(key) > _BLOCK:
+            raise ValueError("a signing key has at most 64 bytes")
+        # HMAC (RFC 2104) with the key taken in already: half of the time of a fresh one.
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in block))
+        self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in block))
+
+    def holds(self, text: bytes, signature: bytes) -> bool:
+        """Whether it is the signature of a text."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return hmac.compare_digest(outer.hexdigest().encode(), signature)
+
+    def holds_digest(self, before: bytes, canonical: bytes, signature: bytes) -> bool:
+        """Whether it is the one of a text that ends with the SHA-256 of a canonical request, as hex digits."""
+        return self.holds(before + hashlib.sha256(canonical).hexdigest().encode(), signature)
 
 
-@lru_cache(1024)
-def _hmac_states(key: bytes) -> tuple[Any, Any]:
-    """HMAC (RFC 2104) with the key taken in already, for keys of at most a block: half of the time of a fresh one."""
-    block = key.ljust(64, b"\0")
-    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
+#: Those of the keys that were used last.
+_verifier: Final = lru_cache(1024)(Verifier)
 
 
 def _header_claim(request: Request, authorization: str, now: float, region: str | None) -> Claim:

@@ -98,7 +98,7 @@ class EmbeddedStore:
     ) -> Listing:
         """A page of the listing, of one instant."""
         try:
-            with self._index.read() as txn:
+            with self._index.copy() as txn:
                 row = self._index.row(txn, bucket.data_id)
                 if row is None:
                     return Listing([], [], None)
@@ -110,15 +110,13 @@ class EmbeddedStore:
         except DAMAGE as error:
             raise Damaged(f"the names of bucket {bucket.name} after {after!r}: {error}") from None
         page: list[ListEntry] = []
-        sealer = self._keys.get(bucket.data_id) if found else None
-        for name, value in found:
-            assert sealer is not None
-            try:
-                page.append(listing.object_entry(sealer, name, value))
-            except ValueError as error:
-                raise damaged(bucket, name, error) from None
-            if len(page) % _SLICE == 0:
+        for start in range(0, len(found), _SLICE):
+            if start:
                 await asyncio.sleep(0)
+            try:
+                page += listing.object_entries(self._keys.get(bucket.data_id), found[start : start + _SLICE])
+            except listing.EntryDamaged as error:
+                raise damaged(bucket, error.name, error) from None
         return Listing(page, prefixes, resume)
 
     def writer(self, bucket: BucketRef, expected_size: int | None) -> StoreWriter:

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ NO_DIRECTORY: Final = bytes(DIRECTORY_ID)
 _HEADER: Final = struct.Struct(">BBQQ16s8s")
 HEADER: Final = _HEADER.size
 _FORMAT_ONLY: Final = bytes([FORMAT])
+_ENTRY: Final = b"o"  # what an entry's context begins with; parts, manifests and others have letters of their own
 
 
 class Kind(IntEnum):
@@ -32,6 +33,9 @@ class Kind(IntEnum):
     INLINE = 0  # in the table `bodies`
     FILE = 1  # in a segment file
     MULTI = 2  # in the segments that a manifest in the table `bodies` lists
+
+
+_LAST_KIND: Final = max(Kind).value
 
 
 class Header(NamedTuple):
@@ -50,13 +54,22 @@ class Header(NamedTuple):
 
 def unpack(value: bytes | memoryview) -> Header:
     """The header that a value begins with. Raises ValueError on another format."""
+    return Header(*_fields(value)[1:])
+
+
+def size_and_time(value: bytes | memoryview) -> tuple[int, int]:
+    """Of the header that a value begins with, what listings show. Raises ValueError on another format."""
+    return _fields(value)[2:4]
+
+
+def _fields(value: bytes | memoryview) -> tuple[Any, ...]:
     try:
-        version, kind, size, modified, segment_id, directory_id = _HEADER.unpack_from(value)
+        fields = _HEADER.unpack_from(value)
     except struct.error:
         raise ValueError("an entry is too short") from None
-    if version != FORMAT or kind > Kind.MULTI:
-        raise ValueError(f"entry format {version}, kind {kind} is unknown: upgrade this program")
-    return Header(kind, size, modified, segment_id, directory_id)
+    if fields[0] != FORMAT or fields[1] > _LAST_KIND:
+        raise ValueError(f"entry format {fields[0]}, kind {fields[1]} is unknown: upgrade this program")
+    return fields
 
 
 class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -151,12 +164,17 @@ def part_key(upload_id: bytes, number: int) -> bytes:
 def seal_entry(sealer: BucketSealer, name: bytes, header: Header, record: ObjectRecord) -> bytes:
     """An index entry."""
     clear = header.pack()
-    return clear + sealer.seal_record(_encode(record), b"o" + clear + name)
+    return clear + sealer.seal_record(_encode(record), _ENTRY + clear + name)
 
 
 def open_entry(sealer: BucketSealer, name: bytes, value: bytes | memoryview) -> ObjectRecord:
     """The sealed record of an index entry. Raises ValueError."""
-    return _object(sealer.open_record(value[HEADER:], b"o%b%b" % (value[:HEADER], name)))
+    return _object(sealer.open_record(value[HEADER:], b"%b%b%b" % (_ENTRY, value[:HEADER], name)))
+
+
+def open_entries(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> list[ObjectRecord]:
+    """The sealed records of index entries (name, value). Raises ValueError when any is damaged."""
+    return [_object(record) for record in sealer.open_records(found, HEADER, _ENTRY)]
 
 
 def seal_part(sealer: BucketSealer, key: bytes, header: Header, record: PartRecord) -> bytes:

@@ -10,6 +10,14 @@ from cooper_gateway.storage.port import ListEntry, UploadEntry, UploadListing
 from cooper_gateway.storage.sealing import BucketSealer
 
 
+class EntryDamaged(Exception):
+    """An entry that cannot be opened."""
+
+    def __init__(self, name: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
+
+
 def page_of_objects(
     txn: lmdb.Transaction, index: Index, row: BucketRow, prefix: bytes, delimiter: bytes, after: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], list[bytes], bytes | None]:
@@ -32,11 +40,25 @@ def page_of_objects(
     return found, prefixes, None
 
 
-def object_entry(sealer: BucketSealer, name: bytes, value: bytes) -> ListEntry:
-    """An object in a listing. Raises ValueError when its entry is damaged."""
-    header = entries.unpack(value)
-    record = entries.open_entry(sealer, name, value)
-    return ListEntry(name, header.size, header.modified, record.etag, record.checksum)
+def object_entries(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> list[ListEntry]:
+    """Stored entries (name, value) as a listing tells them. Raises EntryDamaged."""
+    try:
+        return _opened(sealer, found)
+    except ValueError:
+        for each in found:
+            try:
+                _opened(sealer, [each])
+            except ValueError as error:
+                raise EntryDamaged(each[0], str(error)) from None
+        raise
+
+
+def _opened(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> list[ListEntry]:
+    page: list[ListEntry] = []
+    for (name, value), record in zip(found, entries.open_entries(sealer, found), strict=True):
+        size, modified = entries.size_and_time(value)
+        page.append(ListEntry(name, size, modified, record.etag, record.checksum))
+    return page
 
 
 def page_of_uploads(

@@ -84,6 +84,28 @@ class Walk:
             self._descend(node + name[:CHUNK], before)
             node, before, name = bytes(self._cursor.value()), before + name[:CHUNK], name[CHUNK:]
 
+    def entries(self, prefix: bytes, start: bytes) -> Iterator[Entry]:
+        """Those whose names begin with `prefix`, from the first one on that is `start` or greater."""
+        cursor, root = self._cursor, self._root
+        plain = root + prefix[:CHUNK]
+        found = self.seek(max(start, prefix))
+        while found is not None and found[0].startswith(prefix):
+            yield found
+            if self._above:
+                found = self.after()
+                continue
+            if not cursor.next():
+                return
+            # The root's own, as most names are: LMDB's iterator is twice as fast as single steps.
+            for key, value in cursor.iternext():
+                key = bytes(key)
+                if len(key) == NODE + CHUNK or not key.startswith(plain):
+                    break
+                yield key[NODE:], value
+            else:
+                return
+            found = self._settle(root, b"", True)
+
     def after(self) -> Entry | None:
         """The entry that follows the one given last."""
         if self._above:
@@ -135,10 +157,13 @@ def roll_up(
     Those that go on behind a delimiter come as one common prefix, without a value, and are skipped by seeking: the cost
     is that of what is asked for. The last `tail` bytes are no part of the name.
     """
+    if not delimiter:
+        yield from walk.entries(prefix, start)
+        return
     found = walk.seek(max(start, prefix))
     while found is not None and found[0].startswith(prefix):
         name, value = found
-        cut = name.find(delimiter, len(prefix), len(name) - tail) if delimiter else -1
+        cut = name.find(delimiter, len(prefix), len(name) - tail)
         if cut < 0:
             yield name, value
             found = walk.after()

@@ -12,10 +12,6 @@ class SegmentSealer(Protocol):
         """Encrypt whole frames, numbered from `first`, into `out`; returns how many bytes were written."""
         ...
 
-    def seal_whole(self, plaintext: bytes | memoryview) -> bytes:
-        """Header and the only frame of a body of at most one frame."""
-        ...
-
     def open_frames(self, sealed: memoryview, first: int, last: bool) -> bytearray:
         """Decrypt whole frames, numbered from `first`; `last`: the segment ends with them. Raises ValueError."""
         ...
@@ -32,8 +28,17 @@ class BucketSealer(Protocol):
         """Decrypt and verify a record. Raises ValueError."""
         ...
 
+    def open_records(self, pairs: list[tuple[bytes, bytes]], clear: int, context: bytes) -> list[bytes]:
+        """The records in values of pairs (name, value), each behind so many bytes in clear and bound to `context`, to
+        these bytes and to its name. Raises ValueError when any does not verify."""
+        ...
+
     def new_segment(self, segment_id: bytes) -> SegmentSealer:
         """A cipher for a new segment, with a fresh salt."""
+        ...
+
+    def seal_whole(self, segment_id: bytes, plaintext: bytes | memoryview) -> bytes:
+        """A new segment of at most one frame, its header included."""
         ...
 
     def open_whole(self, segment_id: bytes, stored: bytes | memoryview) -> bytes:

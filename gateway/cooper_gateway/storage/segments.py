@@ -193,7 +193,7 @@ class StoreWriter:
         """Make everything durable and return the segment for a commit."""
         bucket = await self._bucket()
         if self._file is None and self._size <= INLINE_MAX:
-            body = bucket.new_segment(self._segment_id).seal_whole(memoryview(self._plain))
+            body = bucket.seal_whole(self._segment_id, memoryview(self._plain))
             self._segment = StoredSegment(self._segment_id, self._size, body)
             return self._segment
         await self._hand_over(last=True)

@@ -48,6 +48,11 @@ class _Cursor:
     def next(self) -> bool:
         return self._moved(self._cursor.next())
 
+    def iternext(self) -> Iterator[tuple[bytes, bytes]]:
+        for entry in self._cursor.iternext():
+            self._moved(True)
+            yield entry
+
 
 class Stored:
     """A tree of names in folders, as many in each."""

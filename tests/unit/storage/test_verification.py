@@ -73,7 +73,7 @@ def bring_an_old_entry_back(index: OpenedIndex) -> None:
     segment_id = entries.new_id()
     old = entries.seal_entry(sealer, b"small", header._replace(segment_id=segment_id), entries.ObjectRecord("old"))
     index.txn.put(key, old, db=index.tables["names"])
-    index.txn.put(segment_id, sealer.new_segment(segment_id).seal_whole(b"older body"), db=index.tables["bodies"])
+    index.txn.put(segment_id, sealer.seal_whole(segment_id, b"older body"), db=index.tables["bodies"])
     index.txn.delete(header.segment_id, db=index.tables["bodies"])
 
 

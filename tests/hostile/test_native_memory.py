@@ -1,0 +1,49 @@
+"""The native module reads and writes nothing that is not its own: its tests pass with a build that watches each access
+(AddressSanitizer), and overflows, shifts and null pointers (UndefinedBehaviorSanitizer)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clients.aws import clean_env
+
+ROOT = Path(__file__).parents[2]
+TESTS = "tests/property/test_native.py"
+SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+
+def test_its_memory() -> None:
+    libraries = [_library(name) for name in ("libasan.so", "libubsan.so")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), TESTS],
+        cwd=ROOT,
+        env=clean_env(
+            CI="1",  # there it has to be built
+            CFLAGS=f"{SANITIZE} -g",
+            LDFLAGS=SANITIZE,
+            LD_PRELOAD=" ".join(libraries),
+            ASAN_OPTIONS="detect_leaks=0",  # an interpreter does not free all that it has when it ends
+            PYTHONMALLOC="malloc",  # each object's memory is watched by itself
+        ),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _library(name: str) -> str:
+    """Where the compiler has one; its bare name when it has none."""
+    try:
+        path = subprocess.run(["cc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        path = name
+    if "/" not in path:
+        if os.environ.get("CI"):
+            pytest.fail(f"the compiler has no {name}")
+        pytest.skip(f"the compiler has no {name}")
+    return path.strip()
