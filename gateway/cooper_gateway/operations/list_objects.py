@@ -1,24 +1,31 @@
 """ListObjectsV2 and ListObjects (V1): one page of names and common prefixes, written as XML with little ado."""
 
 from cooper_gateway.operations.call import Call
-from cooper_gateway.operations.markup import OWNER, document, iso_time, name_text, text
-from cooper_gateway.operations.paging import MAX_KEYS, make_token, read_limit, read_token, shown, wants_url_encoding
+from cooper_gateway.operations.markup import OWNER, document, iso_time, text
+from cooper_gateway.operations.paging import (
+    MAX_KEYS,
+    make_token,
+    read_limit,
+    read_token,
+    shown,
+    shown_each,
+    wants_url_encoding,
+)
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.messages import Response
-from cooper_gateway.protocol.xml import url_encoded
 from cooper_gateway.storage.port import Checksum, ListEntry, Listing
 
 
 def _contents(entries: list[ListEntry], url: bool, owner: str) -> str:
     """The Contents elements. A listing of 1,000 names spends its time here: one f-string per entry."""
     tail = f"</Size>{owner}<StorageClass>STANDARD</StorageClass></Contents>"
-    names = [url_encoded(entry.name) for entry in entries] if url else [name_text(entry.name) for entry in entries]
+    names = [entry.name for entry in entries]
     return "".join(
         [
             f"<Contents><Key>{name}</Key><LastModified>{iso_time(entry.modified)}</LastModified>"
             f"<ETag>&quot;{entry.etag}&quot;</ETag>"
             f"{_algorithm(entry.checksum) if entry.checksum is not None else ''}<Size>{entry.size}{tail}"
-            for name, entry in zip(names, entries, strict=True)
+            for name, entry in zip(shown_each(names, url), entries, strict=True)
         ]
     )
 
@@ -28,7 +35,7 @@ def _algorithm(checksum: Checksum) -> str:
 
 
 def _prefixes(prefixes: list[bytes], url: bool) -> str:
-    return "".join(f"<CommonPrefixes><Prefix>{shown(p, url)}</Prefix></CommonPrefixes>" for p in prefixes)
+    return "".join([f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in shown_each(prefixes, url)])
 
 
 def _common(call: Call, listing: Listing, limit: int, url: bool, owner: str) -> str:

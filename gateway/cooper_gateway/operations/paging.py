@@ -7,7 +7,7 @@ from typing import Final
 
 from cooper_gateway.operations.markup import name_text
 from cooper_gateway.protocol.errors import S3Error
-from cooper_gateway.protocol.xml import url_encoded
+from cooper_gateway.protocol.xml import escape_each, url_encode_each, url_encoded
 
 #: "MaxKeys: Sets the maximum number of keys returned in the response. By default, the action returns up to 1,000."
 MAX_KEYS: Final = 1000
@@ -40,6 +40,11 @@ def wants_url_encoding(query: dict[str, str]) -> bool:
 def shown(name: bytes, url: bool) -> str:
     """A name as XML text, percent-encoded when the client asked for it (then any name survives an XML 1.0 parser)."""
     return url_encoded(name) if url else name_text(name)
+
+
+def shown_each(names: list[bytes], url: bool) -> list[str]:
+    """The same of a whole page."""
+    return url_encode_each(names) if url else escape_each([name.decode() for name in names])
 
 
 def _digest(position: bytes) -> bytes:

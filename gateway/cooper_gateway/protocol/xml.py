@@ -5,6 +5,7 @@ not know: what could be misread is not read.
 """
 
 import re
+import string
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -215,6 +216,8 @@ def _refuse(*_: object) -> int:
 # XML 1.0, 2.2: characters below a space other than tab, line feed and carriage return do not exist in XML, not even as
 # references. Amazon S3 sends references all the same; clients that need such names ask for encoding-type=url.
 _SPECIAL: Final = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff]')
+_NOT_ENCODED: Final = "/-._~"
+_PLAIN: Final = f"{string.ascii_letters}{string.digits}{_NOT_ENCODED}".encode()
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -223,9 +226,20 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(_reference, text) if _SPECIAL.search(text) else text
 
 
+def escape_each(texts: list[str]) -> list[str]:
+    """The same of many, among which there is mostly nothing to replace."""
+    return [escape(text) for text in texts] if _SPECIAL.search("".join(texts)) else texts
+
+
 def url_encoded(name: bytes) -> str:
     """A name as encoding-type=url has it. A slash stays; a space is %20, which every client decodes."""
-    return quote_from_bytes(name, safe="/-._~")
+    return quote_from_bytes(name, safe=_NOT_ENCODED)
+
+
+def url_encode_each(names: list[bytes]) -> list[str]:
+    """The same of many, of which mostly nothing is to be encoded."""
+    plain = not b"".join(names).translate(None, _PLAIN)
+    return [name.decode() for name in names] if plain else [url_encoded(name) for name in names]
 
 
 def document(root: str, elements: Elements, namespace: str | None = NAMESPACE) -> bytes:

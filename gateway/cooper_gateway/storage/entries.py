@@ -54,22 +54,18 @@ class Header(NamedTuple):
 
 def unpack(value: bytes | memoryview) -> Header:
     """The header that a value begins with. Raises ValueError on another format."""
-    return Header(*_fields(value)[1:])
+    return Header(*fields(value)[1:])
 
 
-def size_and_time(value: bytes | memoryview) -> tuple[int, int]:
-    """Of the header that a value begins with, what listings show. Raises ValueError on another format."""
-    return _fields(value)[2:4]
-
-
-def _fields(value: bytes | memoryview) -> tuple[Any, ...]:
+def fields(value: bytes | memoryview) -> tuple[Any, ...]:
+    """The same as a plain tuple, behind the format: half of the time. Raises ValueError on another format."""
     try:
-        fields = _HEADER.unpack_from(value)
+        found = _HEADER.unpack_from(value)
     except struct.error:
         raise ValueError("an entry is too short") from None
-    if fields[0] != FORMAT or fields[1] > _LAST_KIND:
-        raise ValueError(f"entry format {fields[0]}, kind {fields[1]} is unknown: upgrade this program")
-    return fields
+    if found[0] != FORMAT or found[1] > _LAST_KIND:
+        raise ValueError(f"entry format {found[0]}, kind {found[1]} is unknown: upgrade this program")
+    return found
 
 
 class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -1,5 +1,7 @@
 """Listings, each page within one read transaction. What a page needs is copied out; records are opened afterwards."""
 
+from itertools import islice
+
 import lmdb
 
 from cooper_gateway.storage import entries, names_tree
@@ -29,6 +31,9 @@ def page_of_objects(
     if start is None or limit <= 0:
         return found, prefixes, None
     walk = Walk(txn, index.names, row.objects_root)
+    if not delimiter:
+        found = [(name, bytes(value)) for name, value in islice(walk.entries(prefix, start), limit + 1)]
+        return (found, prefixes, None) if len(found) <= limit else (found[:-1], prefixes, found[-2][0])
     for name, value in names_tree.roll_up(walk, prefix, delimiter, start):
         if len(found) + len(prefixes) == limit:
             return found, prefixes, last
@@ -56,7 +61,7 @@ def object_entries(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> li
 def _opened(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> list[ListEntry]:
     page: list[ListEntry] = []
     for (name, value), record in zip(found, entries.open_entries(sealer, found), strict=True):
-        size, modified = entries.size_and_time(value)
+        _, _, size, modified, _, _ = entries.fields(value)
         page.append(ListEntry(name, size, modified, record.etag, record.checksum))
     return page
 
