@@ -836,12 +836,12 @@ MUTATIONS: Final = (
     other(
         "native, the tag",
         NATIVE_C,
-        "EVP_CipherFinal_ex(self->cipher, out + size - TAG, &written) > 0",
-        "EVP_CipherFinal_ex(self->cipher, out + size - TAG, &written) >= 0",
+        "EVP_CipherFinal_ex(cipher, out + size - TAG, &written) > 0",
+        "EVP_CipherFinal_ex(cipher, out + size - TAG, &written) >= 0",
         NATIVE,
     ),
-    other("native, the context", NATIVE_C, "cipher_bind(self, in[1].buf, in[1].len)\n", "1\n", NATIVE),
-    other("native, the name", NATIVE_C, "cipher_bind(self, name_bytes, name_size)", "1", NATIVE),
+    other("native, the context", NATIVE_C, "cipher_bind(in[1].buf, in[1].len)\n", "1\n", NATIVE),
+    other("native, the name", NATIVE_C, "cipher_bind(name_bytes, name_size)", "1", NATIVE),
     other(
         "native, the signature",
         NATIVE_C,

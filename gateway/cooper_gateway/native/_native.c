@@ -3,7 +3,7 @@
  * `Deriver` is the one of crypto/derivation.py and `Verifier` the one of protocol/sigv4.py, which are taken where this
  * is not built; tests/property/test_native.py compares them. OpenSSL computes, this only hands over: bytes come in as
  * buffers and go out as bytes, nothing is parsed, and no length is taken from what a buffer holds. The interpreter's
- * lock is held all the time, so that an object's contexts have one user.
+ * lock is held all the time, so that what is static has one user.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -23,6 +23,9 @@ enum { BLOCK = 64, DIGEST = 32, KEY = 32, SALT = 32, TAG = 16, NONCE = 12 };
 /* Looked up once: finding one by its name costs more than using it. */
 static EVP_MD *sha256;
 static EVP_CIPHER *aes_256_gcm;
+/* Of the one message that is worked on: there are as many objects as buckets, and these are the larger part of one. */
+static EVP_MD_CTX *running;
+static EVP_CIPHER_CTX *cipher;
 
 static void *openssl_failed(void)
 {
@@ -65,14 +68,13 @@ static bool is_a(bool right, const char *message)
 /* ---- HMAC-SHA256 (RFC 2104): the states after both pads, copied for each message ---- */
 
 typedef struct {
-    EVP_MD_CTX *inner, *outer, *running;
+    EVP_MD_CTX *inner, *outer;
 } Mac;
 
 static void mac_free(Mac *mac)
 {
     EVP_MD_CTX_free(mac->inner);
     EVP_MD_CTX_free(mac->outer);
-    EVP_MD_CTX_free(mac->running);
 }
 
 /* `size` is at most BLOCK. False when OpenSSL fails. */
@@ -81,8 +83,7 @@ static bool mac_init(Mac *mac, const unsigned char *key, size_t size)
     unsigned char pad[BLOCK] = {0};
     mac->inner = EVP_MD_CTX_new();
     mac->outer = EVP_MD_CTX_new();
-    mac->running = EVP_MD_CTX_new();
-    bool done = mac->inner && mac->outer && mac->running;
+    bool done = mac->inner && mac->outer;
     memcpy(pad, key, size);
     for (int i = 0; i < BLOCK; i++)
         pad[i] ^= 0x36;
@@ -94,15 +95,16 @@ static bool mac_init(Mac *mac, const unsigned char *key, size_t size)
     return done;
 }
 
-static bool mac_begin(Mac *mac)
+/* The message is what `running` takes in between. */
+static bool mac_begin(const Mac *mac)
 {
-    return EVP_MD_CTX_copy_ex(mac->running, mac->inner);
+    return EVP_MD_CTX_copy_ex(running, mac->inner);
 }
 
-static bool mac_end(Mac *mac, unsigned char digest[DIGEST])
+static bool mac_end(const Mac *mac, unsigned char digest[DIGEST])
 {
-    return EVP_DigestFinal_ex(mac->running, digest, NULL) && EVP_MD_CTX_copy_ex(mac->running, mac->outer) &&
-           EVP_DigestUpdate(mac->running, digest, DIGEST) && EVP_DigestFinal_ex(mac->running, digest, NULL);
+    return EVP_DigestFinal_ex(running, digest, NULL) && EVP_MD_CTX_copy_ex(running, mac->outer) &&
+           EVP_DigestUpdate(running, digest, DIGEST) && EVP_DigestFinal_ex(running, digest, NULL);
 }
 
 /* ---- Deriver: HKDF-SHA256 (RFC 5869) with a salt for each message, and AES-256-GCM under what it gives ---- */
@@ -110,7 +112,6 @@ static bool mac_end(Mac *mac, unsigned char digest[DIGEST])
 typedef struct {
     PyObject_HEAD
     Mac mac; /* under the extracted key; its inner state has taken in the label */
-    EVP_CIPHER_CTX *cipher;
     unsigned char nonce[NONCE];
 } Deriver;
 
@@ -128,9 +129,7 @@ static PyObject *deriver_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     else if ((self = (Deriver *)PyType_GenericAlloc(type, 0)) != NULL) {
         if (nonce.obj != NULL) /* else zeros, as memory of new objects is */
             memcpy(self->nonce, nonce.buf, NONCE);
-        self->cipher = EVP_CIPHER_CTX_new();
-        if (!(self->cipher && EVP_CipherInit_ex2(self->cipher, aes_256_gcm, NULL, NULL, 1, NULL) &&
-              HMAC(sha256, no_salt, DIGEST, key.buf, (size_t)key.len, extracted, NULL) &&
+        if (!(HMAC(sha256, no_salt, DIGEST, key.buf, (size_t)key.len, extracted, NULL) &&
               mac_init(&self->mac, extracted, DIGEST) &&
               EVP_DigestUpdate(self->mac.inner, label.buf, (size_t)label.len) &&
               EVP_DigestUpdate(self->mac.inner, "", 1))) { /* the NUL that ends it */
@@ -149,16 +148,15 @@ static void deriver_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     mac_free(&((Deriver *)self)->mac);
-    EVP_CIPHER_CTX_free(((Deriver *)self)->cipher);
     PyObject_Free(self);
     Py_DECREF(type);
 }
 
 /* RFC 5869, 2.3: T(1) = HMAC-Hash(PRK, info | 0x01), the info being label and salt. */
-static bool deriver_key(Deriver *self, const void *salt, size_t size, unsigned char key[KEY])
+static bool deriver_key(const Deriver *self, const void *salt, size_t size, unsigned char key[KEY])
 {
-    return mac_begin(&self->mac) && EVP_DigestUpdate(self->mac.running, salt, size) &&
-           EVP_DigestUpdate(self->mac.running, "\1", 1) && mac_end(&self->mac, key);
+    return mac_begin(&self->mac) && EVP_DigestUpdate(running, salt, size) &&
+           EVP_DigestUpdate(running, "\1", 1) && mac_end(&self->mac, key);
 }
 
 static PyObject *deriver_derive(Deriver *self, PyObject *salt)
@@ -174,11 +172,11 @@ static PyObject *deriver_derive(Deriver *self, PyObject *salt)
     return result;
 }
 
-static bool cipher_begin(Deriver *self, const unsigned char *salt, int encrypt)
+static bool cipher_begin(const Deriver *self, const unsigned char *salt, int encrypt)
 {
     unsigned char key[KEY];
     bool done = deriver_key(self, salt, SALT, key) &&
-                EVP_CipherInit_ex2(self->cipher, NULL, key, self->nonce, encrypt, NULL);
+                EVP_CipherInit_ex2(cipher, NULL, key, self->nonce, encrypt, NULL);
     OPENSSL_cleanse(key, KEY);
     return done;
 }
@@ -192,14 +190,14 @@ static bool fits(Py_ssize_t size)
 }
 
 /* Associated data, one piece after the other. */
-static bool cipher_bind(Deriver *self, const void *piece, Py_ssize_t size)
+static bool cipher_bind(const void *piece, Py_ssize_t size)
 {
     int written;
-    return EVP_CipherUpdate(self->cipher, NULL, &written, piece, (int)size);
+    return EVP_CipherUpdate(cipher, NULL, &written, piece, (int)size);
 }
 
 /* The end of opening: what is sealed, without its salt. The result is shown to nobody before the tag is found right. */
-static PyObject *cipher_open(Deriver *self, const unsigned char *text, Py_ssize_t size)
+static PyObject *cipher_open(const unsigned char *text, Py_ssize_t size)
 {
     PyObject *plain = PyBytes_FromStringAndSize(NULL, size - TAG);
     if (plain == NULL)
@@ -207,9 +205,9 @@ static PyObject *cipher_open(Deriver *self, const unsigned char *text, Py_ssize_
     unsigned char *out = (unsigned char *)PyBytes_AsString(plain), tag[TAG];
     int written;
     memcpy(tag, text + size - TAG, TAG);
-    if (EVP_CIPHER_CTX_ctrl(self->cipher, EVP_CTRL_AEAD_SET_TAG, TAG, tag) &&
-        EVP_CipherUpdate(self->cipher, out, &written, text, (int)(size - TAG))) {
-        if (EVP_CipherFinal_ex(self->cipher, out + size - TAG, &written) > 0)
+    if (EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG, tag) &&
+        EVP_CipherUpdate(cipher, out, &written, text, (int)(size - TAG))) {
+        if (EVP_CipherFinal_ex(cipher, out + size - TAG, &written) > 0)
             return plain;
         PyErr_SetString(PyExc_ValueError, "sealed value does not verify");
     } else
@@ -232,10 +230,10 @@ static PyObject *deriver_seal(Deriver *self, PyObject *const *arguments, Py_ssiz
         if (getentropy(salt, SALT) < 0) {
             Py_CLEAR(sealed);
             PyErr_SetFromErrno(PyExc_OSError);
-        } else if (!(cipher_begin(self, salt, 1) && cipher_bind(self, in[1].buf, in[1].len) &&
-                     EVP_CipherUpdate(self->cipher, out, &written, in[0].buf, (int)size) &&
-                     EVP_CipherFinal_ex(self->cipher, out + size, &written) &&
-                     EVP_CIPHER_CTX_ctrl(self->cipher, EVP_CTRL_AEAD_GET_TAG, TAG, out + size))) {
+        } else if (!(cipher_begin(self, salt, 1) && cipher_bind(in[1].buf, in[1].len) &&
+                     EVP_CipherUpdate(cipher, out, &written, in[0].buf, (int)size) &&
+                     EVP_CipherFinal_ex(cipher, out + size, &written) &&
+                     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG, out + size))) {
             Py_CLEAR(sealed);
             openssl_failed();
         }
@@ -260,8 +258,8 @@ static PyObject *deriver_open(Deriver *self, PyObject *const *arguments, Py_ssiz
     PyObject *plain = NULL;
     const unsigned char *salt = in[0].buf;
     if (is_sealed(in[0].len) && fits(in[0].len) && fits(in[1].len))
-        plain = cipher_begin(self, salt, 0) && cipher_bind(self, in[1].buf, in[1].len)
-                    ? cipher_open(self, salt + SALT, in[0].len - SALT)
+        plain = cipher_begin(self, salt, 0) && cipher_bind(in[1].buf, in[1].len)
+                    ? cipher_open(salt + SALT, in[0].len - SALT)
                     : openssl_failed();
     give_back(in, 2);
     return plain;
@@ -279,9 +277,9 @@ static PyObject *open_pair(Deriver *self, PyObject *pair, Py_ssize_t clear, cons
         PyBytes_AsStringAndSize(value, &bytes, &size) < 0 || !is_sealed(size - clear) || !fits(size) || !fits(name_size))
         return NULL;
     const unsigned char *salt = (unsigned char *)bytes + clear;
-    return cipher_begin(self, salt, 0) && cipher_bind(self, context->buf, context->len) &&
-                   cipher_bind(self, bytes, clear) && cipher_bind(self, name_bytes, name_size)
-               ? cipher_open(self, salt + SALT, size - clear - SALT)
+    return cipher_begin(self, salt, 0) && cipher_bind(context->buf, context->len) &&
+                   cipher_bind(bytes, clear) && cipher_bind(name_bytes, name_size)
+               ? cipher_open(salt + SALT, size - clear - SALT)
                : openssl_failed();
 }
 
@@ -372,7 +370,7 @@ static void as_hex(const unsigned char digest[DIGEST], char text[2 * DIGEST])
 }
 
 /* Whether `given` is the hex digits of what `running`, which has taken in the message, comes to. In constant time. */
-static PyObject *is_signature(Mac *mac, const Py_buffer *given)
+static PyObject *is_signature(const Mac *mac, const Py_buffer *given)
 {
     unsigned char digest[DIGEST];
     char text[2 * DIGEST];
@@ -388,7 +386,7 @@ static PyObject *verifier_holds(Verifier *self, PyObject *const *arguments, Py_s
     Py_buffer in[2];
     if (!has_arguments(count, 2) || !borrow(arguments, in, 2))
         return NULL;
-    PyObject *result = mac_begin(&self->mac) && EVP_DigestUpdate(self->mac.running, in[0].buf, (size_t)in[0].len)
+    PyObject *result = mac_begin(&self->mac) && EVP_DigestUpdate(running, in[0].buf, (size_t)in[0].len)
                            ? is_signature(&self->mac, &in[1])
                            : openssl_failed();
     give_back(in, 2);
@@ -403,7 +401,6 @@ static PyObject *verifier_holds_digest(Verifier *self, PyObject *const *argument
     char text[2 * DIGEST];
     if (!has_arguments(count, 3) || !borrow(arguments, in, 3))
         return NULL;
-    EVP_MD_CTX *running = self->mac.running;
     PyObject *result;
     if (EVP_DigestInit_ex(running, sha256, NULL) && EVP_DigestUpdate(running, in[1].buf, (size_t)in[1].len) &&
         EVP_DigestFinal_ex(running, digest, NULL) && mac_begin(&self->mac) &&
@@ -448,7 +445,11 @@ static int fill(PyObject *module)
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (aes_256_gcm == NULL)
         aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    if (sha256 == NULL || aes_256_gcm == NULL) {
+    if (running == NULL)
+        running = EVP_MD_CTX_new();
+    if (cipher == NULL)
+        cipher = EVP_CIPHER_CTX_new();
+    if (!(sha256 && aes_256_gcm && running && cipher && EVP_CipherInit_ex2(cipher, aes_256_gcm, NULL, NULL, 1, NULL))) {
         PyErr_SetString(PyExc_ImportError, "OpenSSL has no SHA-256 or no AES-256-GCM here");
         return -1;
     }
