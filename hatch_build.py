@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 _FOLDER: Final = "gateway/cooper_gateway/native"
 _NAME: Final = "_native.abi3.so"  # as it says itself: good for Python 3.11 and all later ones
@@ -23,7 +23,12 @@ class NativeModule(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build, and say what goes into the wheel."""
-        if self.target_name != "wheel" or os.environ.get("COOPER_PURE"):
+        if self.target_name != "wheel":
+            return
+        beside = Path(self.root, _FOLDER, _NAME)
+        if version == "editable":
+            beside.unlink(missing_ok=True)  # of an earlier source
+        if os.environ.get("COOPER_PURE"):
             return
         self._scratch = tempfile.TemporaryDirectory()
         try:
@@ -34,8 +39,7 @@ class NativeModule(BuildHookInterface[Any]):
             self.app.display_warning(f"the native module cannot be built, so this is slower without it: {error}")
             return
         if version == "editable":
-            beside = Path(self.root, _FOLDER, _NAME)
-            shutil.copy2(built, partial := beside.with_suffix(".new"))  # processes may have the old one mapped
+            shutil.copy2(built, partial := beside.with_suffix(".new"))  # nobody finds half of one
             partial.replace(beside)
             return
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
@@ -64,6 +68,8 @@ def build(root: Path, scratch: Path) -> Path:
     try:
         command.ensure_finalized()
         command.run()
+    except CCompilerError as error:  # no BaseError for setuptools
+        raise BaseError(str(error)) from error
     finally:
         os.chdir(before)
     return next(scratch.rglob("_native*.so"))

@@ -1,0 +1,75 @@
+"""What is installed, with a C compiler and without one: wheels as `pip` has them made, outside git."""
+
+import os
+import shutil
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from hatch_build import BaseError
+
+ROOT = Path(__file__).parents[2]
+FOLDER = "cooper_gateway/native"
+SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "crds", "operator", "gateway", "cli")
+with_compiler = pytest.mark.skipif(not shutil.which("cc") and "CI" not in os.environ, reason="there is no C compiler")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Of the sources, in which an old module lies that is of no use."""
+    made = tmp_path / "copy"
+    made.mkdir()
+    for name in SOURCES:
+        each = ROOT / name
+        if each.is_dir():
+            shutil.copytree(each, made / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        else:
+            shutil.copy(each, made)
+    (made / "gateway" / FOLDER / "_native.abi3.so").write_bytes(b"old")
+    return made
+
+
+def wheel(copy: Path, version: str = "standard") -> tuple[str, dict[str, bytes]]:
+    """The end of its name, and what it has of the native module's folder."""
+    path = Path(next(WheelBuilder(str(copy)).build(directory=str(copy / "dist"), versions=[version])))
+    with ZipFile(path) as archive:
+        return path.name.partition("0-")[2], {
+            name.rpartition("/")[2]: archive.read(name) for name in archive.namelist() if FOLDER in name
+        }
+
+
+@with_compiler
+def test_a_wheel_has_the_module_that_was_built_for_it(copy: Path) -> None:
+    tag, files = wheel(copy)
+    assert tag.startswith("cp311-abi3-")
+    assert files.keys() == {"__init__.py", "_native.abi3.so"}
+    assert files["_native.abi3.so"] != b"old"
+
+
+def test_without_a_compiler_a_wheel_is_for_any_platform(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "/bin/false")
+    tag, files = wheel(copy)
+    assert tag == "py3-none-any.whl"
+    assert files.keys() == {"__init__.py"}
+
+
+def test_without_a_compiler_there_is_no_wheel_that_has_to_have_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "/bin/false")
+    monkeypatch.setenv("COOPER_NATIVE", "1")
+    with pytest.raises(BaseError, match="/bin/false"):
+        wheel(copy)
+
+
+@with_compiler
+@pytest.mark.parametrize(("variable", "value"), [("CC", "/bin/false"), ("COOPER_PURE", "1")])
+def test_no_old_module_stays_beside_the_source(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    built = copy / "gateway" / FOLDER / "_native.abi3.so"
+    wheel(copy, "editable")
+    assert built.read_bytes() != b"old"
+    monkeypatch.setenv(variable, value)
+    wheel(copy, "editable")
+    assert not built.exists()
