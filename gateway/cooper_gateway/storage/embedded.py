@@ -98,7 +98,7 @@ class EmbeddedStore:
     ) -> Listing:
         """A page of the listing, of one instant."""
         try:
-            with self._index.copy() as txn:
+            with self._index.read_to_keep() as txn:
                 row = self._index.row(txn, bucket.data_id)
                 if row is None:
                     return Listing([], [], None)
@@ -109,12 +109,14 @@ class EmbeddedStore:
                 )
         except DAMAGE as error:
             raise Damaged(f"the names of bucket {bucket.name} after {after!r}: {error}") from None
-        page: list[ListEntry] = []
+        if not found:  # perhaps there is no key yet
+            return Listing([], prefixes, resume)
+        sealer, page = self._keys.get(bucket.data_id), list[ListEntry]()
         for start in range(0, len(found), _SLICE):
             if start:
                 await asyncio.sleep(0)
             try:
-                page += listing.object_entries(self._keys.get(bucket.data_id), found[start : start + _SLICE])
+                page += listing.object_entries(sealer, found[start : start + _SLICE])
             except listing.EntryDamaged as error:
                 raise damaged(bucket, error.name, error) from None
         return Listing(page, prefixes, resume)

@@ -66,7 +66,7 @@ class Index:
         """A read transaction, a context manager. Values are views of the map: none may outlive it; no await within."""
         return self.env.begin(buffers=True)
 
-    def copy(self) -> lmdb.Transaction:
+    def read_to_keep(self) -> lmdb.Transaction:
         """The same for who keeps what is read: values are bytes of their own, which costs less than a view of each."""
         return self.env.begin()
 

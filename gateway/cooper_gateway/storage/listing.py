@@ -59,11 +59,13 @@ def object_entries(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> li
 
 
 def _opened(sealer: BucketSealer, found: list[tuple[bytes, bytes]]) -> list[ListEntry]:
-    page: list[ListEntry] = []
-    for (name, value), record in zip(found, entries.open_entries(sealer, found), strict=True):
-        _, _, size, modified, _, _ = entries.fields(value)
-        page.append(ListEntry(name, size, modified, record.etag, record.checksum))
-    return page
+    clear = [entries.fields(value) for _, value in found]  # first: what a later version wrote is not called damaged
+    return [
+        ListEntry(name, size, modified, record.etag, record.checksum)
+        for (name, _), (_, _, size, modified, _, _), record in zip(
+            found, clear, entries.open_entries(sealer, found), strict=True
+        )
+    ]
 
 
 def page_of_uploads(

@@ -100,6 +100,29 @@ async def test_a_row_that_cannot_be_read_is_damage_of_what_is_asked_for(committe
             await store.usage(BUCKET)
 
 
+@pytest.mark.parametrize(
+    ("place", "instead", "reason"),
+    [(0, b"\2", "upgrade this program"), (-1, b"", "does not verify")],
+    ids=["of a later format", "cut off"],
+)
+async def test_an_entry_that_cannot_be_listed_is_named(
+    committer: CommitterProcess, place: int, instead: bytes, reason: str
+) -> None:
+    def spoil() -> None:
+        index = OpenedIndex(committer.config)
+        with index:
+            for key, value in index.items("names"):
+                if key[names_tree.NODE :] == b"small":
+                    spoilt = value[:place] + instead + value[place:][1:]
+                    index.txn.put(key, spoilt, db=index.tables["names"])
+
+    await asyncio.to_thread(spoil)
+    async for store in opened(committer):
+        for delimiter in (b"", b"/"):
+            with pytest.raises(Damaged, match=rf"object 'small' of bucket photos: .*{reason}"):
+                await store.list_objects(BUCKET, b"", delimiter, b"", 1000)
+
+
 async def test_uploads_out_of_order_are_looked_at_once(
     committer: CommitterProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
