@@ -4,6 +4,7 @@ It is built anew here, of the source as it is, with every warning an error; `tes
 these tests run with a build that watches its memory.
 """
 
+import ctypes
 import hashlib
 import hmac
 import importlib.util
@@ -191,3 +192,44 @@ def test_none_is_lost(native: Any) -> None:
         outcome(native.Verifier(name).holds_digest, value, name, value)
     gc.collect()
     assert [sys.getrefcount(each) for each in (name, value, pairs, pairs[0])] == before
+
+
+@pytest.mark.skipif("FAILING_OPENSSL" not in os.environ, reason="tests/hostile/test_native_memory.py runs it")
+def test_each_call_of_openssl_may_fail(native: Any) -> None:
+    failing, openssl = ctypes.CDLL(os.environ["FAILING_OPENSSL"]), ctypes.CDLL("libcrypto.so.3")
+    key, names = b"k" * 32, [b"one", b"two"]
+    deriver, pure, verifier = native.Deriver(key, b"l"), PURE["Deriver"](key, b"l"), native.Verifier(key)
+    sealed = pure.seal(b"plain", b"context")
+    pairs = [(name, b"clear" + pure.seal(name, b"contextclear" + name)) for name in names]
+    signature = hmac.digest(key, b"text" + hashlib.sha256(b"request").hexdigest().encode(), "sha256").hex().encode()
+
+    def derived() -> bytes:
+        return native.Deriver(key, b"l", bytes(12)).derive(b"salt")
+
+    calls: list[tuple[Callable[[], Any], Callable[[Any], bool]]] = [
+        (derived, lambda found: found == pure.derive(b"salt")),
+        (lambda: deriver.seal(b"plain", b"context"), lambda found: pure.open(found, b"context") == b"plain"),
+        (lambda: deriver.open(sealed, b"context"), lambda found: found == b"plain"),
+        (lambda: deriver.open_all(pairs, 5, b"context"), lambda found: found == names),
+        (lambda: native.Verifier(key).holds(b"text", b""), lambda found: found is False),
+        (lambda: verifier.holds_digest(b"text", b"request", signature), lambda found: found is True),
+    ]
+    for call, is_right in calls:
+        tried = 0
+        failing.fail_after(tried)
+        while (found := _failure(call)) is None:
+            assert failing.has_failed() and openssl.ERR_peek_error() == 0
+            assert is_right(call())  # nothing stays of what went wrong
+            tried += 1
+            failing.fail_after(tried)
+        assert not failing.has_failed() and tried > 4
+        failing.fail_after(-1)
+        assert is_right(found)
+
+
+def _failure(call: Callable[[], Any]) -> Any:
+    """What it returns; None when that is one of the errors that tell of a failure."""
+    try:
+        return call()
+    except (RuntimeError, ValueError, OSError):
+        return None

@@ -12,6 +12,7 @@
 
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdbool.h>
@@ -27,10 +28,17 @@ static EVP_CIPHER *aes_256_gcm;
 static EVP_MD_CTX *running;
 static EVP_CIPHER_CTX *cipher;
 
+/* What OpenSSL has to say is dropped: `ssl`, in this thread, would take it for its own. */
+static void *refuse(PyObject *exception, const char *message)
+{
+    ERR_clear_error();
+    PyErr_SetString(exception, message);
+    return NULL;
+}
+
 static void *openssl_failed(void)
 {
-    PyErr_SetString(PyExc_RuntimeError, "OpenSSL failed");
-    return NULL;
+    return refuse(PyExc_RuntimeError, "OpenSSL failed");
 }
 
 /* Borrow what lies in `count` objects; all or none. False with an exception set. */
@@ -205,11 +213,11 @@ static PyObject *cipher_open(const unsigned char *text, Py_ssize_t size)
     unsigned char *out = (unsigned char *)PyBytes_AsString(plain), tag[TAG];
     int written;
     memcpy(tag, text + size - TAG, TAG);
-    if (EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG, tag) &&
+    if (EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG, tag) > 0 &&
         EVP_CipherUpdate(cipher, out, &written, text, (int)(size - TAG))) {
         if (EVP_CipherFinal_ex(cipher, out + size - TAG, &written) > 0)
             return plain;
-        PyErr_SetString(PyExc_ValueError, "sealed value does not verify");
+        refuse(PyExc_ValueError, "sealed value does not verify");
     } else
         openssl_failed();
     Py_DECREF(plain);
@@ -233,7 +241,7 @@ static PyObject *deriver_seal(Deriver *self, PyObject *const *arguments, Py_ssiz
         } else if (!(cipher_begin(self, salt, 1) && cipher_bind(in[1].buf, in[1].len) &&
                      EVP_CipherUpdate(cipher, out, &written, in[0].buf, (int)size) &&
                      EVP_CipherFinal_ex(cipher, out + size, &written) &&
-                     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG, out + size))) {
+                     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG, out + size) > 0)) {
             Py_CLEAR(sealed);
             openssl_failed();
         }
@@ -450,7 +458,7 @@ static int fill(PyObject *module)
     if (cipher == NULL)
         cipher = EVP_CIPHER_CTX_new();
     if (!(sha256 && aes_256_gcm && running && cipher && EVP_CipherInit_ex2(cipher, aes_256_gcm, NULL, NULL, 1, NULL))) {
-        PyErr_SetString(PyExc_ImportError, "OpenSSL has no SHA-256 or no AES-256-GCM here");
+        refuse(PyExc_ImportError, "OpenSSL has no SHA-256 or no AES-256-GCM here");
         return -1;
     }
     return add_type(module, &deriver_spec) < 0 || add_type(module, &verifier_spec) < 0 ? -1 : 0;
