@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cooper_gateway.native import PURE
 from cooper_gateway.protocol import chunked, sigv4
 from cooper_gateway.protocol.errors import S3Error
 from support import s3_signing as signing
@@ -13,6 +14,7 @@ from support.attack_field import Field
 from support.forms import Signer
 from support.raw_s3 import RawS3
 
+ROOT = Path(__file__).parents[2]
 ODD = b"a<b>&\"'\r\n]]>\xc3\xbc"
 ODD_PATH = "/mine/a%3Cb%3E%26%22%27%0D%0A%5D%5D%3E%C3%BC"
 
@@ -111,6 +113,7 @@ def test_signatures_are_compared_in_constant_time(where: str, monkeypatch: pytes
         compared.append((one, other))
         return False
 
+    monkeypatch.setattr(sigv4, "_verifier", PURE["Verifier"])
     monkeypatch.setattr((chunked if where == "chunk" else sigv4).hmac, "compare_digest", compare)
     claim = sigv4.parse_claim(signing.signed("GET", "/photos/a"), signing.NOW)
     if where == "form":
@@ -125,3 +128,8 @@ def test_signatures_are_compared_in_constant_time(where: str, monkeypatch: pytes
     assert caught.value.code == "SignatureDoesNotMatch"
     assert len(compared) == 1
     assert compared[0][1] == ("1" if where == "chunk" else claim.signature.encode())
+
+
+def test_the_native_module_compares_them_in_constant_time() -> None:
+    source = (ROOT / "gateway/cooper_gateway/native/_native.c").read_text()
+    assert re.findall(r"\w+cmp\(", source) == ["CRYPTO_memcmp("]

@@ -35,9 +35,11 @@ def test_the_run_time_lock_has_what_cooper_requires_and_no_tools_of_development(
     assert found & (names(project["optional-dependencies"]["dev"]) - required) == set()
 
 
-def test_the_build_lock_has_the_build_backend_at_its_version() -> None:
-    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    assert f"{backend} " in pins("requirements-build.lock")["hatchling"]
+def test_the_build_lock_has_what_builds_at_its_version() -> None:
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert required == (ROOT / "requirements-build.in").read_text().split()
+    for each in required:
+        assert f"{each} " in pins("requirements-build.lock")[each.partition("==")[0]]
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock", "requirements-build.lock"])
