@@ -1,6 +1,7 @@
 """Builds the native module, where a C compiler, Python's headers and OpenSSL's are; the package is made without it
 elsewhere, or with COOPER_PURE set. With COOPER_NATIVE set it is an error when it cannot be built."""
 
+import hashlib
 import os
 import shutil
 import sysconfig
@@ -54,9 +55,11 @@ class NativeModule(BuildHookInterface[Any]):
 
 def build(root: Path, scratch: Path) -> Path:
     """Compile it. Raises BaseError with the reason when that cannot be done."""
+    source = f"{_FOLDER}/_native.c"
     extension = Extension(
         "_native",
-        [f"{_FOLDER}/_native.c"],
+        [source],
+        define_macros=[("SOURCE", f'"{hashlib.sha256((root / source).read_bytes()).hexdigest()}"')],
         libraries=["crypto"],
         extra_compile_args=list(_FLAGS),
         py_limited_api=True,

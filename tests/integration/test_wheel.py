@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from clients.aws import clean_env
 from hatch_build import BaseError
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +20,10 @@ with_compiler = pytest.mark.skipif(not shutil.which("cc") and "CI" not in os.env
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of the sources, in which an old module lies that is of no use."""
+    for variable in ("COOPER_PURE", "COOPER_NATIVE"):
+        monkeypatch.delenv(variable, raising=False)
     made = tmp_path / "copy"
     made.mkdir()
     for name in SOURCES:
@@ -73,3 +78,19 @@ def test_no_old_module_stays_beside_the_source(
     monkeypatch.setenv(variable, value)
     wheel(copy, "editable")
     assert not built.exists()
+
+
+@with_compiler
+def test_a_module_of_another_source_is_not_used(copy: Path) -> None:
+    def used() -> str:
+        command = [sys.executable, "-c", "from cooper_gateway.native import kind; print(kind())"]
+        done = subprocess.run(
+            command, env=clean_env(PYTHONPATH=str(copy / "gateway")), capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    wheel(copy, "editable")
+    assert used() == "native"
+    source = copy / "gateway" / FOLDER / "_native.c"
+    source.write_text(source.read_text() + "\n")
+    assert used() == "pure"

@@ -1,11 +1,13 @@
 """Classes that exist a second time in C (`_native.c`), for speed: where that could be built it stands in for them.
 
 Wheels for a platform hold it; without a C compiler or OpenSSL's headers the package is made without (`hatch_build.py`).
-The variable COOPER_PURE has the classes in Python used in any case.
+The variable COOPER_PURE, whatever it is set to, has the classes in Python used in any case.
 """
 
+import hashlib
 import os
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Final, TypeVar
 
@@ -16,9 +18,16 @@ def _built() -> ModuleType | None:
     if os.environ.get("COOPER_PURE"):
         return None
     try:
-        return import_module("cooper_gateway.native._native")
+        built = import_module("cooper_gateway.native._native")
     except ImportError:  # not built, or its OpenSSL is not on this machine
         return None
+    return built if _is_of_this_source(built) else None
+
+
+def _is_of_this_source(built: ModuleType) -> bool:
+    """Not where a clone has been brought to another commit and nothing was built since. Wheels have no source."""
+    source = Path(__file__).with_name("_native.c")
+    return not source.exists() or getattr(built, "SOURCE", "") == hashlib.sha256(source.read_bytes()).hexdigest()
 
 
 _NATIVE: Final = _built()

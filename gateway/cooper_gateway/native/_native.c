@@ -461,6 +461,8 @@ static int fill(PyObject *module)
         refuse(PyExc_ImportError, "OpenSSL has no SHA-256 or no AES-256-GCM here");
         return -1;
     }
+    if (PyModule_AddStringConstant(module, "SOURCE", SOURCE) < 0) /* SHA-256 of this file, by hatch_build.py */
+        return -1;
     return add_type(module, &deriver_spec) < 0 || add_type(module, &verifier_spec) < 0 ? -1 : 0;
 }
 
