@@ -227,11 +227,11 @@ def _version_of(data: bytes) -> int:
 class Box(Protocol):
     """Authenticated encryption of a secret at rest, bound to a context."""
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+    def seal(self, plaintext: bytes, context: bytes, /) -> bytes:
         """Encrypt `plaintext`; it opens only with the same context."""
         ...
 
-    def open(self, sealed: bytes, context: bytes) -> bytes:
+    def open(self, sealed: bytes, context: bytes, /) -> bytes:
         """Decrypt and verify. Raises ValueError when it was not sealed by this key for this context."""
         ...
 

@@ -171,6 +171,23 @@ def test_what_is_of_another_type_is_refused(native: Any, method: str, arguments:
         getattr(native.Deriver(b"k" * 32, b"label"), method)(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "method", "arguments"),
+    [
+        ("Deriver", "derive", {"salt": b""}),
+        ("Deriver", "seal", {"plaintext": b"", "context": b""}),
+        ("Deriver", "open", {"sealed": bytes(48), "context": b""}),
+        ("Deriver", "open_all", {"pairs": [], "clear": 0, "context": b""}),
+        ("Verifier", "holds", {"text": b"", "signature": b""}),
+        ("Verifier", "holds_digest", {"before": b"", "canonical": b"", "signature": b""}),
+    ],
+)
+def test_arguments_of_methods_have_no_names(native: Any, name: str, method: str, arguments: dict[str, Any]) -> None:
+    for each in both(native, name, *((b"k", b"l") if name == "Deriver" else (b"k",))):
+        with pytest.raises(TypeError):
+            getattr(each, method)(**arguments)
+
+
 @pytest.mark.parametrize("clear", [-1, 2**31, 2**70])
 def test_no_length_is_taken_on_trust(native: Any, clear: int) -> None:
     with pytest.raises((ValueError, OverflowError)):

@@ -43,7 +43,7 @@ class Deriver:
         self._label = label + b"\0"
         self._nonce = nonce
 
-    def derive(self, salt: bytes | memoryview) -> bytes:
+    def derive(self, salt: bytes | memoryview, /) -> bytes:
         """32 bytes that belong to this key, this purpose and this salt alone."""
         # RFC 5869, 2.3: "T(1) = HMAC-Hash(PRK, T(0) | info | 0x01)"; 32 bytes need only T(1).
         inner = self._inner.copy()
@@ -52,12 +52,12 @@ class Deriver:
         outer.update(inner.digest())
         return outer.digest()
 
-    def seal(self, plaintext: bytes | memoryview, context: bytes) -> bytes:
+    def seal(self, plaintext: bytes | memoryview, context: bytes, /) -> bytes:
         """Encrypt a small value: fresh salt, then ciphertext and tag. It opens only with the same context."""
         salt = os.urandom(SALT_SIZE)
         return salt + AESGCM(self.derive(salt)).encrypt(self._nonce, plaintext, context)
 
-    def open(self, sealed: bytes | memoryview, context: bytes) -> bytes:
+    def open(self, sealed: bytes | memoryview, context: bytes, /) -> bytes:
         """Decrypt and verify. Raises ValueError when it was not sealed by this key for this context."""
         if len(sealed) < SALT_SIZE + TAG_SIZE:
             raise ValueError("sealed value is too short")
@@ -67,7 +67,7 @@ class Deriver:
         except InvalidTag:
             raise ValueError("sealed value does not verify") from None
 
-    def open_all(self, pairs: list[tuple[bytes, bytes]], clear: int, context: bytes) -> list[bytes]:
+    def open_all(self, pairs: list[tuple[bytes, bytes]], clear: int, context: bytes, /) -> list[bytes]:
         """What is sealed in each value of pairs (name, value), behind so many bytes in clear. The context of one is
         `context`, these bytes and its name. Raises ValueError when any does not verify."""
         return [self.open(value[clear:], b"%b%b%b" % (context, value[:clear], name)) for name, value in pairs]

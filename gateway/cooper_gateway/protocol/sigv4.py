@@ -74,7 +74,7 @@ class Claim(msgspec.Struct, frozen=True):
     amz_date: str  # YYYYMMDDTHHMMSSZ
     presigned: bool
     payload: str  # x-amz-content-sha256: 64 hex digits, UNSIGNED-PAYLOAD or a STREAMING-… form
-    string_to_sign: bytes = b""  # until it was found to be signed
+    string_to_sign: bytes = b""  # none where the signature is known to hold
 
     def __repr__(self) -> str:  # signatures are as good as credentials while their request is fresh
         return f"Claim({self.access_key_id}, {self.amz_date}, {self.region}, {self.payload})"
@@ -234,14 +234,14 @@ class Verifier:
         self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in block))
         self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in block))
 
-    def holds(self, text: bytes, signature: bytes) -> bool:
+    def holds(self, text: bytes, signature: bytes, /) -> bool:
         """Whether it is the signature of a text."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text)
         outer.update(inner.digest())
         return hmac.compare_digest(outer.hexdigest().encode(), signature)
 
-    def holds_digest(self, before: bytes, canonical: bytes, signature: bytes) -> bool:
+    def holds_digest(self, before: bytes, canonical: bytes, signature: bytes, /) -> bool:
         """Whether it is the one of a text that ends with the SHA-256 of a canonical request, as hex digits."""
         return self.holds(before + hashlib.sha256(canonical).hexdigest().encode(), signature)
 
