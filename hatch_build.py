@@ -16,7 +16,7 @@ from setuptools.errors import BaseError, CCompilerError
 _FOLDER: Final = "gateway/cooper_gateway/native"
 _NAME: Final = "_native.abi3.so"  # as it says itself: good for Python 3.11 and all later ones
 _TAG: Final = "cp311-abi3"
-_FLAGS: Final = ("-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-fstack-protector-strong")
+_FLAGS: Final = ("-O2", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden", "-fstack-protector-strong")
 
 
 class NativeModule(BuildHookInterface[Any]):
