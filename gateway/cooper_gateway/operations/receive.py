@@ -3,7 +3,7 @@
 Memory stays at a few chunks whatever the object's size: nothing is collected here.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cooper_gateway.operations.call import Call
@@ -40,7 +40,7 @@ async def _write_all(chunks: AsyncIterator[bytes | bytearray], writer: SegmentWr
     return await writer.finish()
 
 
-async def _write_whole(chunks: list[bytes], writer: SegmentWriter, limit: int) -> Segment:
+async def _write_whole(chunks: Sequence[bytes | bytearray], writer: SegmentWriter, limit: int) -> Segment:
     """The same for a body that is there. Raises EntityTooLarge."""
     if sum(map(len, chunks)) > limit:
         raise too_large(limit)

@@ -1,6 +1,6 @@
 """A request and a response as values. Handlers see these and nothing of HTTP's wire form."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -23,13 +23,13 @@ class Body(Protocol):
         """Verified trailing headers, lower case; complete once the stream has ended."""
         ...
 
-    def at_once(self) -> list[bytes] | None:
+    def at_once(self) -> Sequence[bytes | bytearray] | None:
         """The whole payload, verified, where it is small and has arrived already; else None: then it is iterated over.
         Raises S3Error."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Chunks of payload, at most 256 KiB each."""
+    def __aiter__(self) -> AsyncIterator[bytes | bytearray]:
+        """Chunks of payload, at most 512 KiB each, which nobody changes any more."""
         ...
 
     async def read(self, limit: int) -> bytes:

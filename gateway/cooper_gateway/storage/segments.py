@@ -21,7 +21,8 @@ from cooper_gateway.storage.port import StoreFailed, StoreFull
 from cooper_gateway.storage.sealing import BucketSealer, Sealer, SegmentSealer
 
 INLINE_MAX: Final = 32 * 1024  # bytes of plaintext that lie in the index
-_BATCH_FRAMES: Final = 8  # frames that one trip to a thread encrypts and writes
+#: Frames that one trip to a thread encrypts and writes. Large bodies come in pieces of this size (http/body.py).
+_BATCH_FRAMES: Final = 8
 _FILES: Final = 4096  # files of a directory at most
 
 
@@ -190,6 +191,9 @@ class StoreWriter:
             if len(self._plain) >= self._batch:
                 # More follows, so none of these frames is the last one.
                 await self._hand_over(last=False)
+            if isinstance(data, bytearray) and not self._plain and len(view) == self._batch:
+                self._plain = data  # as it is: nothing is ever added to a whole batch
+                return
             room = self._batch - len(self._plain)
             self._plain += view[:room]
             view = view[room:]
