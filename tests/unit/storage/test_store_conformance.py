@@ -96,7 +96,7 @@ async def get(store: Store, bucket: BucketRef, name: bytes, start: int = 0, end:
         pieces = [piece async for piece in opened.read(start, opened.info.size if end is None else end)]
     finally:
         opened.close()
-    assert all(0 < len(piece) <= 256 * 1024 for piece in pieces)
+    assert all(0 < len(piece) <= 512 * 1024 for piece in pieces)
     return b"".join(pieces)
 
 
