@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Piece
 from cooper_gateway.protocol.payload import PayloadDecoder
 from cooper_gateway.protocol.post_form import Form, FormReader
 
@@ -197,7 +198,7 @@ class VerifiedBody:
         """Verified trailing headers, complete once the stream has ended."""
         return self._decoder.trailers
 
-    async def __aiter__(self) -> AsyncIterator[bytes | bytearray]:
+    async def __aiter__(self) -> AsyncIterator[Piece]:
         """Chunks of verified payload. Raises S3Error."""
         feed = self._decoder.feed
         while (raw := await self._raw.next()) is not None:
@@ -205,7 +206,7 @@ class VerifiedBody:
                 yield chunk
         self._decoder.finish()
 
-    def at_once(self) -> Sequence[bytes | bytearray] | None:
+    def at_once(self) -> Sequence[Piece] | None:
         """The whole payload, verified, where a small body has arrived already; else None. Raises S3Error."""
         raw = self._raw.take_whole()
         if raw is None:
@@ -218,7 +219,7 @@ class VerifiedBody:
         """The whole payload. Raises S3Error EntityTooLarge when it has, or declares, over `limit` bytes."""
         if self.size is not None and self.size > limit:
             raise _over(limit)
-        chunks: list[bytes | bytearray] = []
+        chunks: list[Piece] = []
         size = 0
         async for chunk in self:
             size += len(chunk)

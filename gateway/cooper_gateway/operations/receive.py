@@ -10,6 +10,7 @@ from cooper_gateway.operations.call import Call
 from cooper_gateway.operations.limits import too_large
 from cooper_gateway.protocol.checksums import Checksummer, named_algorithm
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Piece
 from cooper_gateway.protocol.xml import MAX_DOCUMENT
 from cooper_gateway.storage.port import Checksum, OpenObject, Segment, SegmentWriter
 
@@ -29,7 +30,7 @@ def requested_algorithm(headers: Mapping[str, str]) -> str | None:
     return named_algorithm(wanted).name if wanted else None
 
 
-async def _write_all(chunks: AsyncIterator[bytes | bytearray], writer: SegmentWriter, limit: int) -> Segment:
+async def _write_all(chunks: AsyncIterator[Piece], writer: SegmentWriter, limit: int) -> Segment:
     """Write every chunk. Raises EntityTooLarge as soon as there are more than `limit` bytes."""
     total = 0
     async for chunk in chunks:
@@ -40,7 +41,7 @@ async def _write_all(chunks: AsyncIterator[bytes | bytearray], writer: SegmentWr
     return await writer.finish()
 
 
-async def _write_whole(chunks: Sequence[bytes | bytearray], writer: SegmentWriter, limit: int) -> Segment:
+async def _write_whole(chunks: Sequence[Piece], writer: SegmentWriter, limit: int) -> Segment:
     """The same for a body that is there. Raises EntityTooLarge."""
     if sum(map(len, chunks)) > limit:
         raise too_large(limit)

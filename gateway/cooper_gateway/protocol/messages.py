@@ -5,6 +5,9 @@ from typing import Protocol
 
 import msgspec
 
+#: Bytes that nobody changes any more.
+Piece = bytes | bytearray | memoryview
+
 
 class Body(Protocol):
     """A request's payload, decoded (aws-chunked removed) and verified (signatures, digest, length, trailer).
@@ -23,13 +26,13 @@ class Body(Protocol):
         """Verified trailing headers, lower case; complete once the stream has ended."""
         ...
 
-    def at_once(self) -> Sequence[bytes | bytearray] | None:
+    def at_once(self) -> Sequence[Piece] | None:
         """The whole payload, verified, where it is small and has arrived already; else None: then it is iterated over.
         Raises S3Error."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[bytes | bytearray]:
-        """Chunks of payload, at most 512 KiB each, which nobody changes any more."""
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        """Chunks of payload, at most 512 KiB each."""
         ...
 
     async def read(self, limit: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from cooper_gateway.protocol.checksums import trailer_names
 from cooper_gateway.protocol.chunked import ChunkedReader, ChunkSigner
 from cooper_gateway.protocol.errors import S3Error
-from cooper_gateway.protocol.messages import Request
+from cooper_gateway.protocol.messages import Piece, Request
 from cooper_gateway.protocol.sigv4 import (
     STREAMING,
     STREAMING_SIGNED,
@@ -38,7 +38,7 @@ class PayloadDecoder(Protocol):
         """Trailing headers, lower case; complete and verified once `finish` has returned."""
         ...
 
-    def feed(self, data: bytes | bytearray) -> Sequence[bytes | bytearray]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error as soon as something is wrong."""
         ...
 
@@ -59,7 +59,7 @@ class PlainPayload:
         self._digest = hashlib.sha256() if sha256 is not None else None
         self._received = 0
 
-    def feed(self, data: bytes | bytearray) -> Sequence[bytes | bytearray]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error when there are more than declared."""
         self._received += len(data)
         if self.size is not None and self._received > self.size:
@@ -87,9 +87,9 @@ class ChunkedPayload:
         self._reader = reader
         self._announced = announced
 
-    def feed(self, data: bytes | bytearray) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error as soon as something is wrong."""
-        return self._reader.feed(bytes(data))
+        return self._reader.feed(data)
 
     def finish(self) -> None:
         """Raises S3Error IncompleteBody, or InvalidRequest when the trailers are not those announced."""
