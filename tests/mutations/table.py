@@ -55,6 +55,7 @@ FORMS = "tests/unit/protocol/test_post_policy.py"
 CORS = "tests/unit/access/test_cors.py"
 PIPELINE = "tests/unit/http/test_pipeline.py"
 CONNECTION = "tests/unit/http/test_connection.py"
+DIRECT = "tests/unit/http/test_direct.py"
 REPEATS = "tests/property/test_repeats.py"
 NATIVE = "tests/property/test_native.py"
 NATIVE_MEMORY = "tests/hostile/test_native_memory.py"
@@ -720,6 +721,15 @@ MUTATIONS: Final = (
         "elif self._sending.stalled(self._taken(), now, limits.least_progress, limits.write_seconds):",
         CONNECTION,
     ),
+    other(
+        "how much of a body refused midway is read",
+        CONNECTION_PY,
+        "        self._read_ourselves()\n        self._phase = Phase.LINGER\n",
+        "        self._phase = Phase.LINGER\n",
+        DIRECT,
+    ),
+    other("what a small part of a body holds", CONNECTION_PY, "raw.received >= PIECE and ", "", DIRECT),
+    other("where a large body ends", "http/direct.py", "self._raw.room(self._left)", "self._raw.room(1 << 30)", DIRECT),
     gone("how many connections", CONNECTION_PY, "elif len(connections) > self._limits.connections:", CONNECTION),
     gone(
         "how much waits",

@@ -33,8 +33,8 @@ class TinyCall:
 
 @dataclass
 class TinyPipeline:
-    """Answers by path: /hello at once, /slow in a task, /stream/N as a stream, /refuse and /crash with errors; /form is
-    one."""
+    """Answers by path: /hello at once, /slow in a task, /stream/N as a stream, /refuse and /crash with errors, /mib as
+    soon as it has a MiB; /form is one."""
 
     events: list[str] = field(default_factory=list)
     observed: list[tuple[int, int, int]] = field(default_factory=list)
@@ -94,6 +94,8 @@ class TinyPipeline:
         async for chunk in call.body:
             digest.update(chunk)
             size += len(chunk)
+            if path == b"/mib" and size >= 1 << 20:
+                raise S3Error("EntityTooLarge")
             if path == b"/gated":
                 await self.gate.wait()
         return Response(body=f"{size} {digest.hexdigest()}".encode())

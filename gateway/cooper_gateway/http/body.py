@@ -7,10 +7,11 @@ What has arrived and is not yet taken is bounded: over the high-water mark the c
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from cooper_gateway.protocol.errors import S3Error
+from cooper_gateway.protocol.messages import Piece
 from cooper_gateway.protocol.payload import PayloadDecoder
 from cooper_gateway.protocol.post_form import Form, FormReader
 
@@ -18,6 +19,9 @@ from cooper_gateway.protocol.post_form import Form, FormReader
 _MOST_AT_ONCE: Final = 256 << 10
 #: What a queued piece costs beyond its bytes (object and slot), so that a million one-byte pieces are not "1 MB".
 _PIECE_OVERHEAD: Final = 64
+#: Bytes of a piece that is read to directly, and where in the body it begins is a multiple of this: as many as the
+#: store takes at once, so that it takes them as they are.
+PIECE: Final = 512 << 10
 
 
 class Flow(Protocol):
@@ -39,13 +43,28 @@ class Flow(Protocol):
 class RawBody:
     """The HTTP body as framed, for one consumer."""
 
-    __slots__ = ("_begun", "_ended", "_error", "_flow", "_held", "_high", "_paused", "_pieces", "_waiter", "received")
+    __slots__ = (
+        "_begun",
+        "_ended",
+        "_error",
+        "_filled",
+        "_filling",
+        "_flow",
+        "_held",
+        "_high",
+        "_paused",
+        "_pieces",
+        "_waiter",
+        "received",
+    )
 
     def __init__(self, flow: Flow | None, high: int = _MOST_AT_ONCE) -> None:
         self._flow = flow
         self._high = high  # bytes, overhead included
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | bytearray] = deque()
         self._held = 0
+        self._filling: bytearray | None = None  # the piece that is read to
+        self._filled = 0  # bytes of it
         self._paused = False
         self._begun = False
         self._ended = False
@@ -65,8 +84,29 @@ class RawBody:
 
     def push(self, data: bytes) -> None:
         """Bytes have arrived."""
-        self._pieces.append(data)
         self.received += len(data)
+        self._queue(data)
+
+    def room(self, left: int) -> memoryview:
+        """Where to put what arrives next of the `left` bytes still to come; followed by `filled`, and never by `push`
+        while a piece is not full."""
+        if self._filling is None:
+            self._filling = bytearray(min(PIECE - self.received % PIECE, left))
+            self._filled = 0
+        return memoryview(self._filling)[self._filled :]
+
+    def filled(self, size: int) -> None:
+        """So many bytes have arrived there."""
+        piece = self._filling
+        assert piece is not None
+        self.received += size
+        self._filled += size
+        if self._filled == len(piece):
+            self._filling = None
+            self._queue(piece)
+
+    def _queue(self, data: bytes | bytearray) -> None:
+        self._pieces.append(data)
         self._held += len(data) + _PIECE_OVERHEAD
         if self._held > self._high and not self._paused and self._flow is not None:
             self._paused = True
@@ -82,10 +122,12 @@ class RawBody:
         """No more will come, for this reason. What has arrived is dropped."""
         self._error = error
         self._pieces.clear()
+        self._filling = None
         self._wake()
 
-    async def next(self) -> bytes | None:
-        """What has arrived, at most 256 KiB; waits for something. None at the end. Raises S3Error after `fail`."""
+    async def next(self) -> bytes | bytearray | None:
+        """What has arrived, at most 256 KiB or one `PIECE`; waits for something. None at the end. Raises S3Error after
+        `fail`."""
         if not self._begun:
             self._begun = True
             if self._flow is not None and not self._ended:
@@ -100,20 +142,20 @@ class RawBody:
             await self._waiter
         return self._take()
 
-    def take_whole(self) -> bytes | None:
+    def take_whole(self) -> bytes | bytearray | None:
         """All of the body, where all of it has arrived and is no more than is handed out at once; else None."""
         if not self._ended or self._error is not None or self._held > _MOST_AT_ONCE:
             return None
         self._begun = True
         return self._take() if self._pieces else b""
 
-    def unread(self, data: bytes) -> None:
+    def unread(self, data: bytes | bytearray) -> None:
         """Put back what was taken and is not wanted yet."""
         if data:
             self._pieces.appendleft(data)
             self._held += len(data) + _PIECE_OVERHEAD
 
-    def _take(self) -> bytes:
+    def _take(self) -> bytes | bytearray:
         pieces = self._pieces
         taken = pieces.popleft()
         self._held -= len(taken) + _PIECE_OVERHEAD
@@ -156,7 +198,7 @@ class VerifiedBody:
         """Verified trailing headers, complete once the stream has ended."""
         return self._decoder.trailers
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[Piece]:
         """Chunks of verified payload. Raises S3Error."""
         feed = self._decoder.feed
         while (raw := await self._raw.next()) is not None:
@@ -164,7 +206,7 @@ class VerifiedBody:
                 yield chunk
         self._decoder.finish()
 
-    def at_once(self) -> list[bytes] | None:
+    def at_once(self) -> Sequence[Piece] | None:
         """The whole payload, verified, where a small body has arrived already; else None. Raises S3Error."""
         raw = self._raw.take_whole()
         if raw is None:
@@ -177,7 +219,7 @@ class VerifiedBody:
         """The whole payload. Raises S3Error EntityTooLarge when it has, or declares, over `limit` bytes."""
         if self.size is not None and self.size > limit:
             raise _over(limit)
-        chunks: list[bytes] = []
+        chunks: list[Piece] = []
         size = 0
         async for chunk in self:
             size += len(chunk)

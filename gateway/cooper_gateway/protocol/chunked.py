@@ -97,14 +97,15 @@ class ChunkedReader:
         self._state: Callable[[ChunkedReader, bytes], None] = ChunkedReader._header  # reads the next line
         self.trailers: dict[str, str] = {}
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> list[memoryview]:
         """Plaintext in `data`. Raises S3Error as soon as something is wrong."""
-        plaintext: list[bytes] = []
+        plaintext: list[memoryview] = []
+        view = memoryview(data)
         position = 0
         while position < len(data):
             if self._left:
                 taken = min(self._left, len(data) - position)
-                plaintext.append(self._take(data[position : position + taken]))
+                plaintext.append(self._take(view[position : position + taken]))
                 position += taken
                 continue
             end = self._line_end(data, position)
@@ -121,7 +122,7 @@ class ChunkedReader:
         if self._state is not ChunkedReader._done or self._buffer:
             raise S3Error("IncompleteBody", "The aws-chunked body ended before its final chunk was complete.")
 
-    def _take(self, piece: bytes) -> bytes:
+    def _take(self, piece: memoryview) -> memoryview:
         if self._signer is not None:
             self._digest.update(piece)
         self._left -= len(piece)
@@ -130,7 +131,7 @@ class ChunkedReader:
             self._state = ChunkedReader._data_end
         return piece
 
-    def _line_end(self, data: bytes, position: int) -> int | None:
+    def _line_end(self, data: bytes | bytearray, position: int) -> int | None:
         """Where the line that begins in the buffer or at `position` ends in `data`; None when it has not ended yet."""
         if self._buffer.endswith(b"\r") and data[position] == 0x0A:
             end = position + 1

@@ -1,9 +1,12 @@
 """A request and a response as values. Handlers see these and nothing of HTTP's wire form."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+
+#: Bytes that nobody changes any more.
+Piece = bytes | bytearray | memoryview
 
 
 class Body(Protocol):
@@ -23,13 +26,13 @@ class Body(Protocol):
         """Verified trailing headers, lower case; complete once the stream has ended."""
         ...
 
-    def at_once(self) -> list[bytes] | None:
+    def at_once(self) -> Sequence[Piece] | None:
         """The whole payload, verified, where it is small and has arrived already; else None: then it is iterated over.
         Raises S3Error."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Chunks of payload, at most 256 KiB each."""
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        """Chunks of payload, at most 512 KiB each."""
         ...
 
     async def read(self, limit: int) -> bytes:

@@ -6,13 +6,13 @@ nothing is verified. An aws-chunked body is known by x-amz-content-sha256 alone,
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from cooper_gateway.protocol.checksums import trailer_names
 from cooper_gateway.protocol.chunked import ChunkedReader, ChunkSigner
 from cooper_gateway.protocol.errors import S3Error
-from cooper_gateway.protocol.messages import Request
+from cooper_gateway.protocol.messages import Piece, Request
 from cooper_gateway.protocol.sigv4 import (
     STREAMING,
     STREAMING_SIGNED,
@@ -38,7 +38,7 @@ class PayloadDecoder(Protocol):
         """Trailing headers, lower case; complete and verified once `finish` has returned."""
         ...
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error as soon as something is wrong."""
         ...
 
@@ -59,7 +59,7 @@ class PlainPayload:
         self._digest = hashlib.sha256() if sha256 is not None else None
         self._received = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error when there are more than declared."""
         self._received += len(data)
         if self.size is not None and self._received > self.size:
@@ -87,7 +87,7 @@ class ChunkedPayload:
         self._reader = reader
         self._announced = announced
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> Sequence[Piece]:
         """Plaintext in the next bytes of the body. Raises S3Error as soon as something is wrong."""
         return self._reader.feed(data)
 

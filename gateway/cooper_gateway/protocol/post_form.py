@@ -116,7 +116,7 @@ class FormReader:
         """What of the bytes fed belongs to the file, once there is a form."""
         return bytes(self._buffer[self._at :])
 
-    def feed(self, data: bytes) -> Form | None:
+    def feed(self, data: bytes | bytearray) -> Form | None:
         """Take in bytes; the form once its file begins. Raises S3Error."""
         self._buffer += data
         while (done := self._step(self)) is True:
@@ -197,8 +197,9 @@ class FormFile:
         self._most = most
         self._received = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | bytearray) -> list[bytes]:
         """Bytes of the file in the next bytes of the body. Raises S3Error as soon as something is wrong."""
+        data = bytes(data)
         if self._after is not None:
             self._follow(data)
             return []

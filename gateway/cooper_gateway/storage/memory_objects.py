@@ -1,7 +1,7 @@
 """What the store in memory keeps: segments, objects, uploads, buckets."""
 
 import bisect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,10 +27,17 @@ class MemoryWriter:
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
+        self._seen: Callable[[bytes], None] | None = None
+
+    def watch(self, seen: Callable[[bytes], None]) -> None:
+        """Have it called with all that is written."""
+        self._seen = seen
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
         self._chunks.append(bytes(data))
+        if self._seen is not None:
+            self._seen(self._chunks[-1])
 
     async def finish(self) -> MemorySegment:
         """The segment of what was written."""

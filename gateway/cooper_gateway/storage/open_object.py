@@ -6,6 +6,7 @@ A file of its own stays open. Of many files one is open at a time: a pin keeps t
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Final, NamedTuple
@@ -15,7 +16,8 @@ from cooper_gateway.storage.pins import Pins
 from cooper_gateway.storage.port import Damaged, ObjectInfo, Overloaded, StoreError, StoreFailed
 from cooper_gateway.storage.sealing import BucketSealer, SegmentSealer
 
-_READ_FRAMES: Final = 4  # frames that one trip to a thread reads and decrypts
+_READ_FRAMES: Final = 4  # frames that one trip to a thread reads and decrypts; the next ones are read meanwhile
+_FRAMES_AT_ONCE: Final = 8  # frames that are read and decrypted without waiting, and handed out before there are more
 #: Where the kernel or the file system knows no reading that does not wait.
 _NOT_AT_ONCE: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _TOO_MANY_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
@@ -142,7 +144,7 @@ class StoredObject:
         """Batches of frames. What the kernel has in memory is read and decrypted at once, which takes less time than to
         have a thread do it; from the first batch on that it has not, by a thread, the next one while this one is handed
         out."""
-        batch = _READ_FRAMES * self._frame
+        batch = _FRAMES_AT_ONCE * self._frame
         position = start - start % batch
         while position < end:
             try:
@@ -156,6 +158,8 @@ class StoredObject:
             await asyncio.sleep(0)  # others have their turn
         if position >= end:
             return
+        batch = _READ_FRAMES * self._frame
+        position = max(position, start - start % batch)
         pending = self._begin(source, position, start, end)
         while position < end:
             try:
@@ -174,7 +178,7 @@ class StoredObject:
         if source.descriptor < 0 or self._turned_away:
             return None
         try:
-            return self._read_batch(source, position, start, end, os.RWF_NOWAIT)
+            return self._read_batch(source, position, start, end, _FRAMES_AT_ONCE, os.RWF_NOWAIT)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -188,10 +192,11 @@ class StoredObject:
         if self._closed:
             raise StoreFailed("the object was closed while it was read")
         loop = asyncio.get_running_loop()
-        self._reading = loop.run_in_executor(self._executor, self._read_batch, source, position, start, end)
+        batch = source, position, start, end, _READ_FRAMES
+        self._reading = loop.run_in_executor(self._executor, self._read_batch, *batch)
         return self._reading
 
-    def _read_batch(self, source: Source, position: int, start: int, end: int, flags: int = 0) -> Piece:
+    def _read_batch(self, source: Source, position: int, start: int, end: int, frames: int, flags: int = 0) -> Piece:
         """Read and verify the frames of one batch that the range touches. Without flags, in a thread. Raises
         ValueError, OSError."""
         source.open()
@@ -200,7 +205,7 @@ class StoredObject:
             header = _read(source.descriptor, self._header, 0, flags)
             cipher = source.cipher = self._sealer.segment(source.segment_id, header)
         first = max(position, start) // self._frame
-        stop = min(position + _READ_FRAMES * self._frame, end, source.size)
+        stop = min(position + frames * self._frame, end, source.size)
         beyond = -(-stop // self._frame)
         step = self._frame + self._overhead
         # The last frame is the one that reaches the size that the index promises: a truncated file fails to verify.
@@ -214,15 +219,29 @@ class StoredObject:
 
 
 def _read(descriptor: int, size: int, offset: int, flags: int) -> memoryview:
-    """So many bytes of a file. Raises BlockingIOError where, by the flags, it may not wait for them and would have to;
-    OSError; ValueError when there are not so many."""
-    data = bytearray(size)
+    """So many bytes of a file; with flags, until this thread reads others. Raises BlockingIOError where, by the flags,
+    it may not wait for them and would have to; OSError; ValueError when there are not so many."""
+    data = _scratch(size) if flags else memoryview(bytearray(size))
     read = os.preadv(descriptor, (data,), offset, flags)
     if read != size and flags:
         raise BlockingIOError  # a part of it is in memory
     if read != size:
         raise ValueError("a segment file is truncated")
-    return memoryview(data)
+    return data
+
+
+class _Local(threading.local):
+    view = memoryview(b"")
+
+
+_local = _Local()
+
+
+def _scratch(size: int) -> memoryview:
+    """So many bytes of a buffer that this thread uses again and again: it stays near the processor."""
+    if len(_local.view) < size:
+        _local.view = memoryview(bytearray(size))
+    return _local.view[:size]
 
 
 def open_error(error: OSError) -> StoreError:

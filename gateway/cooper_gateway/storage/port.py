@@ -247,8 +247,13 @@ class Segment(Protocol):
 class SegmentWriter(Protocol):
     """Encrypts and stores one body or part. Small bodies stay in memory until the commit."""
 
+    def watch(self, seen: Callable[[bytes | bytearray], None]) -> None:
+        """Before the first `write`: have `seen` called with all plaintext, in order, perhaps by another thread. It has
+        been called for the last time when `finish` returns."""
+        ...
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append plaintext. Raises StoreFull or StoreFailed."""
+        """Append plaintext, which nobody changes any more. Raises StoreFull or StoreFailed."""
         ...
 
     async def finish(self) -> Segment:

@@ -21,7 +21,8 @@ from cooper_gateway.storage.port import StoreFailed, StoreFull
 from cooper_gateway.storage.sealing import BucketSealer, Sealer, SegmentSealer
 
 INLINE_MAX: Final = 32 * 1024  # bytes of plaintext that lie in the index
-_BATCH_FRAMES: Final = 8  # frames that one trip to a thread encrypts and writes
+#: Frames that one trip to a thread encrypts and writes. Large bodies come in pieces of this size (http/body.py).
+_BATCH_FRAMES: Final = 8
 _FILES: Final = 4096  # files of a directory at most
 
 
@@ -170,12 +171,17 @@ class StoreWriter:
         self._directories = directories
         self._executor = executor
         self._segment_id = entries.new_id()
+        self._seen: Callable[[bytearray], None] | None = None
         self._plain = bytearray()
         self._size = 0
         self._file: _File | None = None
         self._working: asyncio.Future[None] | None = None
         self._segment: StoredSegment | None = None
         self._aborted = False
+
+    def watch(self, seen: Callable[[bytearray], None]) -> None:
+        """Have it called with all that is written: of what goes to a file by the thread that writes it."""
+        self._seen = seen
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append plaintext. Raises StoreFull or StoreFailed."""
@@ -185,6 +191,9 @@ class StoreWriter:
             if len(self._plain) >= self._batch:
                 # More follows, so none of these frames is the last one.
                 await self._hand_over(last=False)
+            if isinstance(data, bytearray) and not self._plain and len(view) == self._batch:
+                self._plain = data  # as it is: nothing is ever added to a whole batch
+                return
             room = self._batch - len(self._plain)
             self._plain += view[:room]
             view = view[room:]
@@ -193,6 +202,8 @@ class StoreWriter:
         """Make everything durable and return the segment for a commit."""
         bucket = await self._bucket()
         if self._file is None and self._size <= INLINE_MAX:
+            if self._seen is not None:
+                self._seen(self._plain)
             body = bucket.seal_whole(self._segment_id, memoryview(self._plain))
             self._segment = StoredSegment(self._segment_id, self._size, body)
             return self._segment
@@ -233,7 +244,7 @@ class StoreWriter:
         self._check_not_aborted()
         plain, self._plain = self._plain, bytearray()
         loop = asyncio.get_running_loop()
-        self._working = loop.run_in_executor(self._executor, file.append, plain, last)
+        self._working = loop.run_in_executor(self._executor, file.append, plain, last, self._seen)
         if last:
             await self._settle()
 
@@ -272,8 +283,10 @@ class _File:
         self._frames = 0
         self._position = 0
 
-    def append(self, plain: bytearray, last: bool) -> None:
-        """Encrypt and write; with the last of it make the file durable. Raises OSError."""
+    def append(self, plain: bytearray, last: bool, seen: Callable[[bytearray], None] | None) -> None:
+        """Show, encrypt and write; with the last of it make the file durable. Raises OSError."""
+        if seen is not None:
+            seen(plain)
         if not self._position:
             self._write(memoryview(self._cipher.header))
         sealed = memoryview(self._sealed)

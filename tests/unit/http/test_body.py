@@ -1,11 +1,12 @@
 """The queue between the wire and a handler: bounded, in order, and silent about nothing."""
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 
 import pytest
 
-from cooper_gateway.http.body import EMPTY_BODY, RawBody, VerifiedBody
+from cooper_gateway.http.body import EMPTY_BODY, PIECE, RawBody, VerifiedBody
 from cooper_gateway.protocol.errors import S3Error
 from cooper_gateway.protocol.payload import PlainPayload
 
@@ -84,6 +85,44 @@ async def test_at_most_256_kib_at_once() -> None:
     while (data := await raw.next()) is not None:
         sizes.append(len(data))
     assert sizes == [200_000, 200_000, 100_000]
+
+
+def fill(raw: RawBody, data: bytes, left: int) -> int:
+    """Put as much of `data` as there is room for; says how much."""
+    room = raw.room(left)
+    size = min(len(room), len(data))
+    room[:size] = data[:size]
+    raw.filled(size)
+    return size
+
+
+async def test_what_is_put_directly_comes_in_whole_pieces_that_begin_where_the_store_wants_them() -> None:
+    data = os.urandom(2 * PIECE + 5000)
+    flow = FakeFlow()
+    raw = RawBody(flow)
+    raw.push(data[:1000])
+    assert await raw.next() == data[:1000]
+    at, taken = 1000, [data[:1000]]
+    while at < len(data):
+        at += fill(raw, data[at : at + 70_000], len(data) - at)
+        assert raw.received == at
+        if not raw.waits_for_client:  # a piece is there
+            taken.append(await raw.next() or b"")
+    raw.end()
+    assert [len(piece) for piece in taken] == [1000, PIECE - 1000, PIECE]
+    taken.append(await raw.next() or b"")
+    assert b"".join(taken) == data
+    assert await raw.next() is None
+    assert flow.events == ["begin", "pause", "resume", "pause", "resume"]
+
+
+async def test_of_a_failed_body_what_was_put_directly_is_dropped() -> None:
+    raw = RawBody(None)
+    fill(raw, b"x" * 1000, 1 << 20)
+    raw.fail(S3Error("IncompleteBody"))
+    with pytest.raises(S3Error):
+        await raw.next()
+    assert bytes(raw.room(5)) == bytes(5)
 
 
 async def test_a_waiting_reader_is_woken_and_the_body_begins_once() -> None:

@@ -663,6 +663,7 @@ def test_when_connections_run_short_the_silent_make_room(loop: str, sent: bytes)
 CUT_SHORT = {
     "download": f"GET /stream/{1 << 40} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
     "upload": put("/a", 1 << 40) + b"x" * 100_000,
+    "large upload": put("/a", 1 << 40) + b"x" * 1_000_000,
 }
 
 

@@ -275,6 +275,33 @@ async def test_damage_is_named_and_never_served(
     assert store.peek(bucket, b"holiday.jpg") is not None
 
 
+@pytest.mark.parametrize("there", [0, 1, 2, 99])
+async def test_what_is_not_in_memory_is_read_by_a_thread_from_there_on(
+    store: EmbeddedStore, bucket: BucketRef, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    """`there`: how many reads that do not wait are answered before one is not."""
+    data = os.urandom(26 * 65536 + 1000)
+    await put(store, bucket, b"name", data)
+    read, left = os.preadv, 0
+
+    def preadv(descriptor: int, buffers: tuple[memoryview, ...], offset: int, flags: int) -> int:
+        nonlocal left
+        if flags:
+            left -= 1
+            if left < 0:
+                raise BlockingIOError
+        return read(descriptor, buffers, offset, flags)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    for first in range(0, 27, 2):
+        for start, end in ((first * 65536, len(data)), (first * 65536 + 5, min((first + 9) * 65536, len(data)))):
+            left = there + 1  # one of them reads the header
+            opened = await store.open(bucket, b"name")
+            found = b"".join([piece async for piece in opened.read(start, end)])
+            opened.close()
+            assert found == data[start:end]
+
+
 async def test_a_destroyed_bucket_has_no_key_and_no_files(
     store: EmbeddedStore, bucket: BucketRef, committer: CommitterProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

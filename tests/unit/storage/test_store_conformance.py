@@ -96,7 +96,7 @@ async def get(store: Store, bucket: BucketRef, name: bytes, start: int = 0, end:
         pieces = [piece async for piece in opened.read(start, opened.info.size if end is None else end)]
     finally:
         opened.close()
-    assert all(0 < len(piece) <= 256 * 1024 for piece in pieces)
+    assert all(0 < len(piece) <= 512 * 1024 for piece in pieces)
     return b"".join(pieces)
 
 
@@ -128,6 +128,22 @@ async def test_what_was_put_is_read_back(store: Store, bucket: BucketRef, size: 
     for start, end in ((0, 1), (size // 3, size // 3 + 70_000), (65530, 65540), (size - 1, size), (262143, 262145)):
         if 0 <= start < min(end, size):
             assert await get(store, bucket, b"name", start, min(end, size)) == data[start:end]
+
+
+@pytest.mark.parametrize("step", [100_000, 524_288])
+@pytest.mark.parametrize("size", [0, 1, 32768, 32769, 524_287, 524_288, 524_289, 1_048_576, 2_500_000])
+async def test_who_watches_sees_all_that_is_stored(store: Store, bucket: BucketRef, size: int, step: int) -> None:
+    data = os.urandom(size)
+    writer, seen = store.writer(bucket, size), bytearray()
+    writer.watch(seen.extend)
+    pieces = [bytearray(data[start : start + step]) for start in range(0, size, step)]
+    for piece in pieces:
+        await writer.write(piece)
+    stored = await writer.finish()
+    assert seen == data
+    assert b"".join(pieces) == data  # they are the writer's to read, not to change
+    await store.put(bucket, b"name", stored, "e", SOME, None, ALWAYS, GUARD)
+    assert await get(store, bucket, b"name") == data
 
 
 @pytest.mark.parametrize(("old", "new"), [(10, 20), (10, 100_000), (100_000, 10), (100_000, 200_000)])
