@@ -209,8 +209,10 @@ def masked(text: str) -> str:
 
 
 def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    sources = ("requirements.lock", "pyproject.toml", "hatch_build.py", "gateway/cooper_gateway/native/_native.c")
+    for name in ("Makefile", *sources):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     done = subprocess.run(["make", "PYTHON=false", "demo"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Python 3.11 or newer is needed, and false is not" in done.stdout
