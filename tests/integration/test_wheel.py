@@ -1,6 +1,5 @@
 """What is installed, with a C compiler and without one: wheels as `pip` has them made, outside git."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,19 @@ from hatchling.builders.wheel import WheelBuilder
 
 from clients.aws import clean_env
 from hatch_build import BaseError
+from support.compiler import need_compiler
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "cooper_gateway/native"
 SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "crds", "operator", "gateway", "cli")
-with_compiler = pytest.mark.skipif(not shutil.which("cc") and "CI" not in os.environ, reason="there is no C compiler")
+
+
+@pytest.fixture
+def compiler() -> None:
+    need_compiler()
+
+
+with_compiler = pytest.mark.usefixtures("compiler")
 
 
 @pytest.fixture
