@@ -411,13 +411,13 @@ class Keys(Lane):
             raise StoreFailed(str(error)) from None
 
     async def remove(self) -> None:
-        old = key_file.load(self.path).fingerprints[1:]
+        for left, fingerprint in reversed(list(enumerate(key_file.load(self.path).fingerprints[1:], 1))):
 
-        async def work() -> None:
-            for fingerprint in old:
-                key_file.change(self.path, lambda file, gone=fingerprint: file.without(gone))
+            async def work(gone: str = fingerprint) -> None:
+                key_file.change(self.path, lambda file: file.without(gone))
 
-        await self.do(work, {"k/": None, **{f"removed/{fingerprint}": None for fingerprint in old}})
+            # Each by itself: between two of them power may be lost as well. A single key is not told of.
+            await self.do(work, {"k/": left if left > 1 else None, f"removed/{fingerprint}": None})
 
 
 def lanes_of(world: World) -> list[Any]:
